@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: Apache-2.0
+#define _GNU_SOURCE
+#include "base/os.h"
+
+#include <dirent.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+
+// ---------------------------------------------------------------- files
+
+bool hel_os_file_open(const char *path, hel_os_open how, hel_os_file *out) {
+    static const int flags[] = {
+        [HEL_OS_READ] = O_RDONLY,
+        [HEL_OS_CREATE_NEW] = O_RDWR | O_CREAT | O_EXCL,
+        [HEL_OS_REWRITE] = O_RDWR | O_CREAT | O_TRUNC,
+        [HEL_OS_APPEND] = O_RDWR | O_CREAT,
+    };
+    int fd;
+    do fd = open(path, flags[how] | O_CLOEXEC, 0666);
+    while (fd < 0 && errno == EINTR);
+    out->handle = fd;
+    return fd >= 0;
+}
+
+void hel_os_file_close(hel_os_file *file) {
+    if (file->handle >= 0) close((int)file->handle);
+    file->handle = -1;
+}
+
+static void info_from_stat(const struct stat *status, hel_os_info *out) {
+    out->size = status->st_size < 0 ? 0 : (uint64_t)status->st_size;
+    out->directory = S_ISDIR(status->st_mode);
+    out->regular = S_ISREG(status->st_mode);
+    out->modified_ns = (uint64_t)status->st_mtim.tv_sec * 1000000000u + (uint64_t)status->st_mtim.tv_nsec;
+}
+
+bool hel_os_file_info(hel_os_file file, hel_os_info *out) {
+    struct stat status;
+    if (fstat((int)file.handle, &status) != 0) return false;
+    info_from_stat(&status, out);
+    return true;
+}
+
+bool hel_os_path_info(const char *path, hel_os_info *out) {
+    struct stat status;
+    if (stat(path, &status) != 0) return false;
+    info_from_stat(&status, out);
+    return true;
+}
+
+int64_t hel_os_file_read(hel_os_file file, uint64_t offset, void *bytes, size_t size) {
+    ssize_t got;
+    do got = pread((int)file.handle, bytes, size, (off_t)offset);
+    while (got < 0 && errno == EINTR);
+    return got;
+}
+
+int64_t hel_os_file_write(hel_os_file file, uint64_t offset, const void *bytes, size_t size) {
+    ssize_t put;
+    do put = pwrite((int)file.handle, bytes, size, (off_t)offset);
+    while (put < 0 && errno == EINTR);
+    return put;
+}
+
+bool hel_os_file_sync(hel_os_file file) { return fsync((int)file.handle) == 0; }
+
+bool hel_os_file_truncate(hel_os_file file, uint64_t size) { return ftruncate((int)file.handle, (off_t)size) == 0; }
+
+const void *hel_os_map(hel_os_file file, size_t size) {
+    if (!size) return NULL;
+    void *address = mmap(NULL, size, PROT_READ, MAP_PRIVATE, (int)file.handle, 0);
+    return address == MAP_FAILED ? NULL : address;
+}
+
+void hel_os_unmap(const void *address, size_t size) {
+    if (address) munmap((void *)(uintptr_t)address, size);
+}
+
+bool hel_os_rename(const char *from, const char *to) { return rename(from, to) == 0; }
+bool hel_os_remove(const char *path) { return remove(path) == 0; }
+bool hel_os_directory_create(const char *path) { return mkdir(path, 0777) == 0; }
+
+bool hel_os_directory_sync(const char *path) {
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return false;
+    bool ok = fsync(fd) == 0 || errno == EINVAL; // some file systems cannot sync a directory
+    close(fd);
+    return ok;
+}
+
+bool hel_os_directory_list(const char *path, bool (*visit)(void *user, const char *name), void *user) {
+    DIR *directory = opendir(path);
+    if (!directory) return false;
+    struct dirent *entry;
+    while ((entry = readdir(directory))) {
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
+        if (!visit(user, entry->d_name)) break;
+    }
+    closedir(directory);
+    return true;
+}
+
+// ---------------------------------------------------------------- standard streams
+
+int64_t hel_os_stdin_read(void *bytes, size_t size) {
+    ssize_t got;
+    do got = read(0, bytes, size);
+    while (got < 0 && errno == EINTR);
+    return got;
+}
+
+bool hel_os_is_terminal(int stream) { return isatty(stream) == 1; }
+
+int hel_os_terminal_width(int stream) {
+    struct winsize size;
+    return ioctl(stream, TIOCGWINSZ, &size) == 0 && size.ws_col ? size.ws_col : 80;
+}
+
+static void (*interrupt_handler)(void);
+
+static void on_signal(int number) {
+    (void)number;
+    if (interrupt_handler) interrupt_handler();
+}
+
+void hel_os_on_interrupt(void (*handler)(void)) {
+    interrupt_handler = handler;
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART | (int)SA_RESETHAND};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+// ---------------------------------------------------------------- machine
+
+uint64_t hel_os_time_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+int64_t hel_os_unix_time(void) { return (int64_t)time(NULL); }
+
+uint32_t hel_os_cpu_count(void) {
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) == 0) return (uint32_t)CPU_COUNT(&set);
+    long count = sysconf(_SC_NPROCESSORS_ONLN);
+    return count > 0 ? (uint32_t)count : 1;
+}
+
+static uint64_t number_in_file(const char *path) {
+    FILE *file = fopen(path, "re");
+    if (!file) return 0;
+    unsigned long long value = 0;
+    if (fscanf(file, "%llu", &value) != 1) value = 0;
+    fclose(file);
+    return value;
+}
+
+static uint64_t kilobytes_in(const char *path, const char *key) {
+    FILE *file = fopen(path, "re");
+    if (!file) return 0;
+    char line[256];
+    unsigned long long value = 0;
+    while (fgets(line, sizeof line, file))
+        if (strncmp(line, key, strlen(key)) == 0 && sscanf(line + strlen(key), ": %llu", &value) == 1) break;
+    fclose(file);
+    return value * 1024;
+}
+
+static uint64_t at_most_container(uint64_t bytes, uint64_t limit) { return limit && limit < bytes ? limit : bytes; }
+
+uint64_t hel_os_memory_total(void) {
+    return at_most_container(kilobytes_in("/proc/meminfo", "MemTotal"), number_in_file("/sys/fs/cgroup/memory.max"));
+}
+
+uint64_t hel_os_memory_free(void) {
+    uint64_t limit = number_in_file("/sys/fs/cgroup/memory.max");
+    uint64_t used = limit ? number_in_file("/sys/fs/cgroup/memory.current") : 0;
+    return at_most_container(kilobytes_in("/proc/meminfo", "MemAvailable"), limit > used ? limit - used : limit);
+}
+
+uint64_t hel_os_memory_peak(void) {
+    uint64_t peak = kilobytes_in("/proc/self/status", "VmHWM");
+    if (peak) return peak;
+    struct rusage usage;
+    return getrusage(RUSAGE_SELF, &usage) == 0 ? (uint64_t)usage.ru_maxrss * 1024 : 0;
+}
+
+uint32_t hel_os_process_id(void) { return (uint32_t)getpid(); }
+const char *hel_os_environment(const char *name) { return getenv(name); }
+
+void hel_os_cache_directory(char *path, size_t size) {
+    const char *base = getenv("XDG_CACHE_HOME");
+    const char *home = getenv("HOME");
+    path[0] = 0;
+    if (base && base[0] == '/') snprintf(path, size, "%s", base);
+    else if (home && home[0]) snprintf(path, size, "%s/.cache", home);
+}
+
+void hel_os_error_text(int code, char *text, size_t size) {
+#if defined(__GLIBC__)
+    const char *words = strerror_r(code, text, size);
+    if (words != text) snprintf(text, size, "%s", words);
+#else
+    if (strerror_r(code, text, size) != 0) snprintf(text, size, "error %d", code);
+#endif
+}
+
+// ---------------------------------------------------------------- shared libraries
+
+void *hel_os_library_open(const char *name) { return dlopen(name, RTLD_NOW | RTLD_LOCAL); }
+void *hel_os_library_symbol(void *library, const char *name) { return dlsym(library, name); }
+void hel_os_library_close(void *library) {
+    if (library) dlclose(library);
+}
+
+// ---------------------------------------------------------------- threads
+
+struct hel_os_thread {
+    pthread_t id;
+    void (*run)(void *user);
+    void *user;
+};
+struct hel_os_mutex { pthread_mutex_t mutex; };
+struct hel_os_condition { pthread_cond_t condition; };
+
+static void *thread_main(void *argument) {
+    hel_os_thread *thread = argument;
+    thread->run(thread->user);
+    return NULL;
+}
+
+hel_os_thread *hel_os_thread_create(void (*run)(void *user), void *user) {
+    hel_os_thread *thread = hel_alloc(sizeof *thread);
+    if (!thread) return NULL;
+    thread->run = run;
+    thread->user = user;
+    if (pthread_create(&thread->id, NULL, thread_main, thread) == 0) return thread;
+    hel_free(thread);
+    return NULL;
+}
+
+void hel_os_thread_join(hel_os_thread **thread) {
+    if (!*thread) return;
+    pthread_join((*thread)->id, NULL);
+    hel_free(*thread);
+    *thread = NULL;
+}
+
+hel_os_mutex *hel_os_mutex_create(void) {
+    hel_os_mutex *mutex = hel_alloc(sizeof *mutex);
+    if (mutex && pthread_mutex_init(&mutex->mutex, NULL) != 0) {
+        hel_free(mutex);
+        return NULL;
+    }
+    return mutex;
+}
+
+void hel_os_mutex_destroy(hel_os_mutex **mutex) {
+    if (!*mutex) return;
+    pthread_mutex_destroy(&(*mutex)->mutex);
+    hel_free(*mutex);
+    *mutex = NULL;
+}
+
+void hel_os_mutex_lock(hel_os_mutex *mutex) { pthread_mutex_lock(&mutex->mutex); }
+void hel_os_mutex_unlock(hel_os_mutex *mutex) { pthread_mutex_unlock(&mutex->mutex); }
+
+hel_os_condition *hel_os_condition_create(void) {
+    hel_os_condition *condition = hel_alloc(sizeof *condition);
+    if (condition && pthread_cond_init(&condition->condition, NULL) != 0) {
+        hel_free(condition);
+        return NULL;
+    }
+    return condition;
+}
+
+void hel_os_condition_destroy(hel_os_condition **condition) {
+    if (!*condition) return;
+    pthread_cond_destroy(&(*condition)->condition);
+    hel_free(*condition);
+    *condition = NULL;
+}
+
+void hel_os_condition_wait(hel_os_condition *condition, hel_os_mutex *mutex) {
+    pthread_cond_wait(&condition->condition, &mutex->mutex);
+}
+
+void hel_os_condition_wake_all(hel_os_condition *condition) { pthread_cond_broadcast(&condition->condition); }
+void hel_os_yield(void) { sched_yield(); }
