@@ -36,6 +36,10 @@ bool hel_os_file_truncate(hel_os_file file, uint64_t size);
 const void *hel_os_map(hel_os_file file, size_t size);
 void hel_os_unmap(const void *address, size_t size);
 
+// Zeroed pages that take memory only once they are touched, and give it back when freed.
+void *hel_os_pages_alloc(size_t size);
+void hel_os_pages_free(void *address, size_t size);
+
 bool hel_os_path_info(const char *path, hel_os_info *out); // follows links
 bool hel_os_rename(const char *from, const char *to);      // replaces `to` atomically
 bool hel_os_remove(const char *path);                      // a file or an empty directory
@@ -57,6 +61,7 @@ uint32_t hel_os_cpu_count(void);    // processors this process may use
 uint64_t hel_os_memory_total(void); // physical memory, or the container's limit where lower; 0 unknown
 uint64_t hel_os_memory_free(void);  // could be had without swapping; 0 unknown
 uint64_t hel_os_memory_peak(void);  // peak resident set of this process in bytes; 0 unknown
+void hel_os_cpu_name(char *name, size_t size); // as the processor calls itself
 uint32_t hel_os_process_id(void);
 const char *hel_os_environment(const char *name); // NULL where unset
 // Directory for caches of this user, "" where there is none.

@@ -91,6 +91,13 @@ void hel_os_unmap(const void *address, size_t size) {
     if (address) munmap((void *)(uintptr_t)address, size);
 }
 
+void *hel_os_pages_alloc(size_t size) {
+    void *address = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return address == MAP_FAILED ? NULL : address;
+}
+
+void hel_os_pages_free(void *address, size_t size) { munmap(address, size); }
+
 bool hel_os_rename(const char *from, const char *to) { return rename(from, to) == 0; }
 bool hel_os_remove(const char *path) { return remove(path) == 0; }
 bool hel_os_directory_create(const char *path) { return mkdir(path, 0777) == 0; }
@@ -200,6 +207,20 @@ uint64_t hel_os_memory_peak(void) {
     if (peak) return peak;
     struct rusage usage;
     return getrusage(RUSAGE_SELF, &usage) == 0 ? (uint64_t)usage.ru_maxrss * 1024 : 0;
+}
+
+void hel_os_cpu_name(char *name, size_t size) {
+    snprintf(name, size, "CPU");
+    FILE *file = fopen("/proc/cpuinfo", "re");
+    if (!file) return;
+    char line[256];
+    while (fgets(line, sizeof line, file)) {
+        const char *colon = strchr(line, ':');
+        if (strncmp(line, "model name", 10) != 0 || !colon) continue;
+        snprintf(name, size, "%.*s", (int)strcspn(colon + 2, "\n"), colon + 2);
+        break;
+    }
+    fclose(file);
 }
 
 uint32_t hel_os_process_id(void) { return (uint32_t)getpid(); }

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/error.h"
+#include "base/memory.h"
+#include "cpu.h"
+
+hel_status cpu_kernel_create(const hel_device *device, const hel_kernel_source *source, const uint32_t *constants,
+                             hel_kernel **out) {
+    cpu_kernel *kernel = hel_alloc_zero(1, sizeof *kernel);
+    if (!kernel) return hel_fail_memory(sizeof *kernel);
+    if (!cpu_device_of(device)->scalar) kernel->run = cpu_kernel_best(source, constants);
+    *out = &kernel->base;
+    return HEL_OK;
+}
+
+void cpu_kernel_destroy(const hel_device *device, hel_kernel *kernel) {
+    (void)device;
+    hel_free(kernel);
+}

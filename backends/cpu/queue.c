@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// A dispatch is cut into runs of work-groups; threads take the runs. Groups never share results, so the number of
+// threads changes nothing but time.
+#include <string.h>
+
+#include "base/size.h"
+#include "cpu.h"
+
+// Runs per thread: enough to even out unequal groups, few enough that taking one costs nothing.
+enum { RUNS_PER_THREAD = 8 };
+
+typedef struct dispatch_state {
+    cpu_device *device;
+    const cpu_kernel *kernel;
+    cpu_launch launch;
+    uint32_t run_length;
+} dispatch_state;
+
+static void run_c_form(const dispatch_state *state, uint32_t first, uint32_t count, uint32_t thread) {
+    hel_c_group group = {.buffers = state->launch.buffers,
+                         .params = state->launch.params,
+                         .constants = state->launch.constants,
+                         .size = 1,
+                         .shared = state->device->shared[thread]};
+    for (uint32_t i = 0; i < count; i++) {
+        group.group = first + i;
+        state->kernel->base.source->c_form(&group);
+    }
+}
+
+static void run_item(void *user, uint64_t item, uint32_t thread) {
+    const dispatch_state *state = user;
+    uint32_t first = (uint32_t)item * state->run_length;
+    uint32_t count = HEL_MIN(state->run_length, state->launch.groups - first);
+    if (state->kernel->run) state->kernel->run(&state->launch, first, count);
+    else run_c_form(state, first, count, thread);
+}
+
+hel_status cpu_dispatch(const hel_device *data, hel_kernel *kernel, const hel_binding *bindings, const void *params,
+                        uint32_t groups_x, uint32_t groups_y, uint32_t timer) {
+    (void)groups_x, (void)groups_y;
+    cpu_device *device = cpu_device_of(data);
+    uint64_t start = timer ? hel_os_time_ns() : 0;
+    void *buffers[HEL_MAX_BINDINGS];
+    for (uint32_t i = 0; i < kernel->source->n_bindings; i++)
+        buffers[i] = cpu_bytes(bindings[i].buffer) + bindings[i].offset;
+    dispatch_state state = {device, (const cpu_kernel *)kernel, {buffers, params, kernel->constants, 0}, 1};
+    memcpy(&state.launch.groups, params, sizeof state.launch.groups);
+    uint32_t runs = hel_threads_count(device->threads) * RUNS_PER_THREAD;
+    state.run_length = (uint32_t)hel_ceil_div(state.launch.groups, runs);
+    hel_threads_run(device->threads, hel_ceil_div(state.launch.groups, state.run_length), run_item, &state);
+    if (timer) device->timers[timer - 1] = hel_os_time_ns() - start;
+    return HEL_OK;
+}
+
+hel_status cpu_mark(const hel_device *device, hel_queue queue, uint64_t *out_ticket) {
+    (void)queue;
+    *out_ticket = ++cpu_device_of(device)->ticket;
+    return HEL_OK;
+}
+
+hel_status cpu_wait(const hel_device *device, uint64_t ticket, uint64_t timeout_ns) {
+    (void)device, (void)ticket, (void)timeout_ns; // work is done when dispatch returns
+    return HEL_OK;
+}
+
+hel_status cpu_timer_query(const hel_device *device, uint32_t slot, uint64_t *out_ns) {
+    *out_ns = cpu_device_of(device)->timers[slot];
+    return HEL_OK;
+}

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a backend is. Arguments are checked in device.c before they get here, so backends trust them.
+#ifndef HEL_DEVICE_BACKEND_H
+#define HEL_DEVICE_BACKEND_H
+
+#include <helicoid/device.h>
+
+#include "base/os.h"
+#include "device/kernel_source.h"
+
+struct hel_buffer {
+    uint64_t size;
+};
+
+struct hel_kernel {
+    const hel_kernel_source *source;
+    uint32_t constants[HEL_MAX_CONSTANTS];
+    hel_kernel *next; // in the device's list
+};
+
+// Typed from the public prototypes, so that table and interface cannot drift apart.
+typedef struct hel_device_functions {
+    void (*destroy)(hel_device *device); // waits for all work first
+    __typeof__(hel_buffer_create) *buffer_create;
+    void (*buffer_destroy)(const hel_device *device, hel_buffer *buffer);
+    __typeof__(hel_buffer_map) *buffer_map; // NULL where features.mapped is false
+    __typeof__(hel_buffer_write) *buffer_write;
+    __typeof__(hel_buffer_read) *buffer_read;
+    __typeof__(hel_buffer_copy) *buffer_copy;
+    __typeof__(hel_buffer_fill) *buffer_fill;
+    // Compiles `source`; `constants` has all n_constants values. Sets nothing but its own fields.
+    hel_status (*kernel_create)(const hel_device *device, const hel_kernel_source *source, const uint32_t *constants,
+                                hel_kernel **out);
+    void (*kernel_destroy)(const hel_device *device, hel_kernel *kernel);
+    // `params` has source->params_size bytes; groups are folded: x * y work-groups, of which the first params.groups count.
+    hel_status (*dispatch)(const hel_device *device, hel_kernel *kernel, const hel_binding *bindings, const void *params,
+                           uint32_t groups_x, uint32_t groups_y, uint32_t timer);
+    __typeof__(hel_device_flush) *flush; // NULL where nothing is held back
+    __typeof__(hel_device_mark) *mark;
+    __typeof__(hel_device_wait) *wait;
+    __typeof__(hel_device_wait_on) *wait_on; // NULL without a transfer queue
+    __typeof__(hel_timer_query) *timer_query; // NULL where features.timers is false
+} hel_device_functions;
+
+// Every backend's device begins with this. device.c sets all but `functions` and the data before
+// hel_device_base.data is filled by the backend.
+typedef struct hel_device_base {
+    hel_device data;
+    const hel_device_functions *functions;
+    hel_os_mutex *lock; // held during every call of the table except wait, so backends need no lock of their own
+    hel_kernel *kernels;
+    uint64_t memory_used, memory_peak, memory_limit;
+} hel_device_base;
+
+static inline hel_device_base *hel_device_base_of(const hel_device *device) { return (hel_device_base *)(uintptr_t)device; }
+
+// One line in the table of src/device/registry.c.
+typedef struct hel_backend {
+    const char *name;
+    // How many devices there are. A missing driver is UNAVAILABLE with the reason in hel_error_message().
+    hel_status (*count)(uint32_t *out);
+    // Fills a description without opening the device for work.
+    hel_status (*describe)(uint32_t index, hel_device *out);
+    // Allocates the backend's device (hel_device_base first), fills data and functions.
+    hel_status (*open)(uint32_t index, const hel_device_params *params, hel_device_base **out);
+} hel_backend;
+
+extern const hel_backend hel_backend_null, hel_backend_cpu, hel_backend_vulkan, hel_backend_opencl, hel_backend_cuda;
+
+#endif

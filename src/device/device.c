@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: Apache-2.0
+// The front end: every argument is checked here, once, and memory is counted; the work is the backend's.
+#include <helicoid/device.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "base/os.h"
+#include "base/size.h"
+#include "device/backend.h"
+#include "device/require.h"
+
+// Work-groups along x; more are folded into y. Every driver allows this many.
+enum { MAX_GROUPS_X = 65535 };
+
+static hel_status lost_in(const hel_device *device, const char *what, uint64_t wanted, uint64_t limit) {
+    return hel_fail(HEL_ERROR_DEVICE_MEMORY, "%s:%u: %s: %llu bytes wanted, %llu allowed", device->backend, device->index,
+                    what, (unsigned long long)wanted, (unsigned long long)limit);
+}
+
+static void lock(hel_device_base *base) { hel_os_mutex_lock(base->lock); }
+static void unlock(hel_device_base *base) { hel_os_mutex_unlock(base->lock); }
+
+// Runs one call of the table under the device's lock.
+#define LOCKED(base, call)            \
+    do {                              \
+        lock(base);                   \
+        hel_status locked_ = (call);  \
+        unlock(base);                 \
+        return locked_;               \
+    } while (0)
+
+void hel_device_destroy(const hel_device **handle) {
+    if (!handle || !*handle) return;
+    hel_device_base *base = hel_device_base_of(*handle);
+    while (base->kernels) {
+        hel_kernel *kernel = base->kernels;
+        base->kernels = kernel->next;
+        base->functions->kernel_destroy(&base->data, kernel);
+    }
+    hel_os_mutex_destroy(&base->lock);
+    base->functions->destroy(&base->data);
+    *handle = NULL;
+}
+
+void hel_device_memory(const hel_device *device, uint64_t *out_used, uint64_t *out_peak) {
+    hel_device_base *base = hel_device_base_of(device);
+    lock(base);
+    *out_used = base->memory_used;
+    *out_peak = base->memory_peak;
+    unlock(base);
+}
+
+// ---------------------------------------------------------------- buffers
+
+static hel_status create_counted(hel_device_base *base, uint64_t size, hel_buffer **out) {
+    uint64_t used;
+    if (!hel_size_add(base->memory_used, size, &used)) return lost_in(&base->data, "memory limit", size, UINT64_MAX);
+    if (base->memory_limit && used > base->memory_limit)
+        return lost_in(&base->data, "memory limit", used, base->memory_limit);
+    HEL_TRY(base->functions->buffer_create(&base->data, size, out));
+    (*out)->size = size;
+    base->memory_used = used;
+    base->memory_peak = HEL_MAX(base->memory_peak, used);
+    return HEL_OK;
+}
+
+hel_status hel_buffer_create(const hel_device *device, uint64_t size, hel_buffer **out) {
+    HEL_REQUIRE(device && out && size > 0);
+    if (size > device->limits.max_buffer) return lost_in(device, "largest buffer", size, device->limits.max_buffer);
+    *out = NULL;
+    hel_device_base *base = hel_device_base_of(device);
+    LOCKED(base, create_counted(base, size, out));
+}
+
+void hel_buffer_destroy(const hel_device *device, hel_buffer **buffer) {
+    if (!buffer || !*buffer) return;
+    hel_device_base *base = hel_device_base_of(device);
+    lock(base);
+    base->memory_used -= (*buffer)->size;
+    base->functions->buffer_destroy(device, *buffer);
+    unlock(base);
+    *buffer = NULL;
+}
+
+uint64_t hel_buffer_size(const hel_buffer *buffer) { return buffer->size; }
+
+hel_status hel_buffer_map(const hel_device *device, hel_buffer *buffer, void **out) {
+    HEL_REQUIRE(device && buffer && out);
+    hel_device_base *base = hel_device_base_of(device);
+    if (!base->functions->buffer_map) return hel_fail(HEL_ERROR_UNSUPPORTED, "%s: buffers cannot be mapped", device->backend);
+    LOCKED(base, base->functions->buffer_map(device, buffer, out));
+}
+
+static bool range_fits(const hel_buffer *buffer, uint64_t offset, uint64_t size) {
+    return offset % 4 == 0 && size % 4 == 0 && offset <= buffer->size && size <= buffer->size - offset;
+}
+
+static bool is_queue(hel_queue queue) { return queue == HEL_QUEUE_COMPUTE || queue == HEL_QUEUE_TRANSFER; }
+
+hel_status hel_buffer_write(const hel_device *device, hel_queue queue, hel_buffer *buffer, uint64_t offset,
+                            const void *bytes, uint64_t size) {
+    HEL_REQUIRE(device && buffer && (bytes || !size) && is_queue(queue) && range_fits(buffer, offset, size));
+    if (!size) return HEL_OK;
+    hel_device_base *base = hel_device_base_of(device);
+    LOCKED(base, base->functions->buffer_write(device, queue, buffer, offset, bytes, size));
+}
+
+hel_status hel_buffer_read(const hel_device *device, hel_queue queue, hel_buffer *buffer, uint64_t offset, void *bytes,
+                           uint64_t size) {
+    HEL_REQUIRE(device && buffer && (bytes || !size) && is_queue(queue) && range_fits(buffer, offset, size));
+    if (!size) return HEL_OK;
+    hel_device_base *base = hel_device_base_of(device);
+    LOCKED(base, base->functions->buffer_read(device, queue, buffer, offset, bytes, size));
+}
+
+hel_status hel_buffer_copy(const hel_device *device, hel_queue queue, hel_buffer *to, uint64_t to_offset, hel_buffer *from,
+                           uint64_t from_offset, uint64_t size) {
+    HEL_REQUIRE(device && to && from && is_queue(queue));
+    HEL_REQUIRE(range_fits(to, to_offset, size) && range_fits(from, from_offset, size));
+    HEL_REQUIRE(to != from || to_offset + size <= from_offset || from_offset + size <= to_offset);
+    if (!size) return HEL_OK;
+    hel_device_base *base = hel_device_base_of(device);
+    LOCKED(base, base->functions->buffer_copy(device, queue, to, to_offset, from, from_offset, size));
+}
+
+hel_status hel_buffer_fill(const hel_device *device, hel_buffer *buffer, uint64_t offset, uint64_t size, uint32_t word) {
+    HEL_REQUIRE(device && buffer && range_fits(buffer, offset, size));
+    if (!size) return HEL_OK;
+    hel_device_base *base = hel_device_base_of(device);
+    LOCKED(base, base->functions->buffer_fill(device, buffer, offset, size, word));
+}
+
+// ---------------------------------------------------------------- kernels
+
+static const hel_kernel_source *find_source(const char *name) {
+    for (const hel_kernel_source *const *source = hel_kernel_sources; *source; source++)
+        if (strcmp((*source)->name, name) == 0) return *source;
+    return NULL;
+}
+
+static hel_status get_kernel(hel_device_base *base, const hel_kernel_source *source, const uint32_t *constants, hel_kernel **out) {
+    size_t bytes = source->n_constants * sizeof *constants;
+    for (hel_kernel *kernel = base->kernels; kernel; kernel = kernel->next)
+        if (kernel->source == source && memcmp(kernel->constants, constants, bytes) == 0) {
+            *out = kernel;
+            return HEL_OK;
+        }
+    HEL_TRY(base->functions->kernel_create(&base->data, source, constants, out));
+    (*out)->source = source;
+    memcpy((*out)->constants, constants, bytes);
+    (*out)->next = base->kernels;
+    base->kernels = *out;
+    return HEL_OK;
+}
+
+hel_status hel_kernel_get(const hel_device *device, const char *name, const uint32_t *constants, uint32_t count, hel_kernel **out) {
+    HEL_REQUIRE(device && name && out && (constants || !count));
+    const hel_kernel_source *source = find_source(name);
+    if (!source) return hel_fail(HEL_ERROR_NOT_FOUND, "no kernel is called \"%s\"", name);
+    HEL_REQUIRE(count <= source->n_constants);
+    uint32_t values[HEL_MAX_CONSTANTS];
+    memcpy(values, source->defaults, sizeof values);
+    if (count) memcpy(values, constants, count * sizeof *constants);
+    hel_device_base *base = hel_device_base_of(device);
+    LOCKED(base, get_kernel(base, source, values, out));
+}
+
+static bool overlap(const hel_binding *a, const hel_binding *b) {
+    return a->buffer == b->buffer && a->offset < b->offset + b->size && b->offset < a->offset + a->size;
+}
+
+// Resolves sizes of 0 and checks ranges, alignment and overlap of what is written.
+static hel_status check_bindings(const hel_device *device, const hel_kernel_source *source, const hel_binding *bindings,
+                                 hel_binding *out) {
+    for (uint32_t i = 0; i < source->n_bindings; i++) {
+        hel_binding *binding = &out[i];
+        *binding = bindings[i];
+        HEL_REQUIRE(binding->buffer && binding->offset < binding->buffer->size);
+        if (!binding->size) binding->size = binding->buffer->size - binding->offset;
+        HEL_REQUIRE(range_fits(binding->buffer, binding->offset, binding->size));
+        HEL_REQUIRE(binding->offset % device->limits.offset_alignment == 0);
+        HEL_REQUIRE(binding->size <= device->limits.max_binding);
+        for (uint32_t j = 0; j < i; j++)
+            HEL_REQUIRE(!overlap(binding, &out[j]) || ((source->access[i] | source->access[j]) & HEL_ACCESS_OUT) == 0);
+    }
+    return HEL_OK;
+}
+
+hel_status hel_dispatch(const hel_device *device, hel_kernel *kernel, const hel_binding *bindings, uint32_t count,
+                        const void *params, uint32_t params_size, uint64_t groups, uint32_t timer) {
+    HEL_REQUIRE(device && kernel && bindings && params && count == kernel->source->n_bindings);
+    HEL_REQUIRE(params_size == kernel->source->params_size && timer <= HEL_TIMER_SLOTS);
+    HEL_REQUIRE(groups <= (uint64_t)MAX_GROUPS_X * MAX_GROUPS_X);
+    if (!groups) return HEL_OK;
+    hel_binding checked[HEL_MAX_BINDINGS];
+    HEL_TRY(check_bindings(device, kernel->source, bindings, checked));
+    unsigned char copy[HEL_MAX_PARAMS];
+    memcpy(copy, params, params_size);
+    memcpy(copy, &(uint32_t){(uint32_t)groups}, sizeof(uint32_t));
+    uint32_t y = (uint32_t)hel_ceil_div(groups, MAX_GROUPS_X), x = (uint32_t)hel_ceil_div(groups, y);
+    hel_device_base *base = hel_device_base_of(device);
+    LOCKED(base, base->functions->dispatch(device, kernel, checked, copy, x, y, timer));
+}
+
+// ---------------------------------------------------------------- order and time
+
+hel_status hel_device_flush(const hel_device *device) {
+    HEL_REQUIRE(device);
+    hel_device_base *base = hel_device_base_of(device);
+    if (!base->functions->flush) return HEL_OK;
+    LOCKED(base, base->functions->flush(device));
+}
+
+hel_status hel_device_mark(const hel_device *device, hel_queue queue, uint64_t *out_ticket) {
+    HEL_REQUIRE(device && out_ticket && is_queue(queue));
+    hel_device_base *base = hel_device_base_of(device);
+    LOCKED(base, base->functions->mark(device, queue, out_ticket));
+}
+
+// Without the lock: other threads go on submitting while this one sleeps.
+hel_status hel_device_wait(const hel_device *device, uint64_t ticket, uint64_t timeout_ns) {
+    HEL_REQUIRE(device);
+    return hel_device_base_of(device)->functions->wait(device, ticket, timeout_ns);
+}
+
+hel_status hel_device_wait_on(const hel_device *device, hel_queue queue, uint64_t ticket) {
+    HEL_REQUIRE(device && is_queue(queue));
+    hel_device_base *base = hel_device_base_of(device);
+    if (!base->functions->wait_on) return HEL_OK;
+    LOCKED(base, base->functions->wait_on(device, queue, ticket));
+}
+
+hel_status hel_timer_query(const hel_device *device, uint32_t slot, uint64_t *out_ns) {
+    HEL_REQUIRE(device && out_ns && slot < HEL_TIMER_SLOTS);
+    hel_device_base *base = hel_device_base_of(device);
+    if (!base->functions->timer_query) return hel_fail(HEL_ERROR_UNSUPPORTED, "%s: no timers", device->backend);
+    LOCKED(base, base->functions->timer_query(device, slot, out_ns));
+}

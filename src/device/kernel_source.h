@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// A kernel as the build embeds it: tools/kernels.py makes one of these from each shaders/*.k.
+#ifndef HEL_DEVICE_KERNEL_SOURCE_H
+#define HEL_DEVICE_KERNEL_SOURCE_H
+
+#include <helicoid/device.h>
+
+typedef enum hel_access {
+    HEL_ACCESS_IN = 1,
+    HEL_ACCESS_OUT = 2,
+    HEL_ACCESS_INOUT = 3,
+} hel_access;
+
+// One invocation's view of a work-group, for the C form. With `size` 1 there is one lane and no barrier.
+typedef struct hel_c_group {
+    void *const *buffers;      // one per binding
+    const void *params;
+    const uint32_t *constants; // MODE and TUNE values by id
+    uint32_t group;
+    uint32_t lane, size;
+    unsigned char *shared;     // at least hel_kernel_source.c_shared bytes for size 1
+    void (*barrier)(void *user);
+    void *user;
+} hel_c_group;
+
+typedef void (*hel_c_form)(const hel_c_group *group);
+
+typedef struct hel_kernel_source {
+    const char *name;
+    uint32_t workgroup; // preferred invocations per group, a power of two, at most 128
+    uint32_t n_bindings;
+    uint8_t access[HEL_MAX_BINDINGS]; // hel_access
+    uint32_t params_size;             // the first member is the number of groups
+    uint32_t n_constants;
+    uint32_t defaults[HEL_MAX_CONSTANTS];
+    const uint32_t *spirv; // NULL where the build has no Vulkan; WORKGROUP is constant id HEL_WORKGROUP_ID
+    size_t spirv_size;     // bytes
+    const unsigned char *opencl, *cuda; // prelude and kernel; expect -DWORKGROUP=n and -DCONSTANT_<id>=n
+    size_t opencl_size, cuda_size;
+    hel_c_form c_form; // work-group size 1 only
+} hel_kernel_source;
+
+enum { HEL_WORKGROUP_ID = 31 };
+
+extern const hel_kernel_source *const hel_kernel_sources[]; // NULL-terminated
+
+#endif

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+// The front end on every device of the list: buffers, rules, limits, one kernel. Argument: a device name.
+#include "support/support.h"
+
+#include <helicoid/device.h>
+
+#include "base/error.h"
+#include "kernels.h"
+
+static const char *device_name;
+static const hel_device *device;
+
+static int open_device(void **state) {
+    (void)state;
+    hel_device_params params = hel_device_params_default();
+    params.memory_limit = 1 << 20;
+    params.cache_directory = "";
+    return hel_device_open(device_name, &params, &device) == HEL_OK ? 0 : -1;
+}
+
+static int close_device(void **state) {
+    (void)state;
+    hel_device_destroy(&device);
+    return device == NULL ? 0 : -1;
+}
+
+static void test_buffers(void **state) {
+    (void)state;
+    hel_buffer *a, *b;
+    uint32_t words[64], back[64];
+    for (uint32_t i = 0; i < 64; i++) words[i] = i * 2654435761u;
+    assert_int_equal(hel_buffer_create(device, sizeof words, &a), HEL_OK);
+    assert_int_equal(hel_buffer_create(device, sizeof words, &b), HEL_OK);
+    assert_int_equal(hel_buffer_read(device, HEL_QUEUE_COMPUTE, a, 0, back, sizeof back), HEL_OK);
+    for (uint32_t i = 0; i < 64; i++) assert_int_equal(back[i], 0);
+    assert_int_equal(hel_buffer_write(device, HEL_QUEUE_COMPUTE, a, 0, words, sizeof words), HEL_OK);
+    assert_int_equal(hel_buffer_copy(device, HEL_QUEUE_COMPUTE, b, 16, a, 0, 128), HEL_OK);
+    assert_int_equal(hel_buffer_fill(device, b, 144, 16, 0xabcdef01u), HEL_OK);
+    assert_int_equal(hel_buffer_read(device, HEL_QUEUE_COMPUTE, b, 0, back, sizeof back), HEL_OK);
+    assert_memory_equal(back + 4, words, 128);
+    assert_int_equal(back[3], 0);
+    assert_int_equal(back[36], 0xabcdef01u);
+    assert_int_equal(back[40], 0);
+    hel_buffer_destroy(device, &a);
+    hel_buffer_destroy(device, &b);
+    assert_null(a);
+}
+
+static void test_rules(void **state) {
+    (void)state;
+    hel_buffer *buffer;
+    uint32_t word = 0;
+    assert_int_equal(hel_buffer_create(device, 0, &buffer), HEL_ERROR_ARGUMENT);
+    assert_int_equal(hel_buffer_create(device, 2 << 20, &buffer), HEL_ERROR_DEVICE_MEMORY);
+    assert_int_equal(hel_buffer_create(device, 64, &buffer), HEL_OK);
+    assert_int_equal(hel_buffer_write(device, HEL_QUEUE_COMPUTE, buffer, 64, &word, 4), HEL_ERROR_ARGUMENT);
+    assert_int_equal(hel_buffer_write(device, HEL_QUEUE_COMPUTE, buffer, 2, &word, 4), HEL_ERROR_ARGUMENT);
+    assert_int_equal(hel_buffer_read(device, HEL_QUEUE_COMPUTE, buffer, 0, &word, UINT64_MAX - 3), HEL_ERROR_ARGUMENT);
+    assert_int_equal(hel_buffer_copy(device, HEL_QUEUE_COMPUTE, buffer, 0, buffer, 8, 16), HEL_ERROR_ARGUMENT);
+    hel_kernel *kernel;
+    assert_int_equal(hel_kernel_get(device, "no_such_kernel", NULL, 0, &kernel), HEL_ERROR_NOT_FOUND);
+    assert_int_equal(hel_kernel_get(device, "rmsnorm", NULL, 0, &kernel), HEL_OK);
+    hel_rmsnorm_params params = {.cols = 4};
+    hel_binding overlapping[3] = {{buffer, 0, 16}, {buffer, 32, 16}, {buffer, 32, 16}};
+    assert_int_equal(hel_dispatch(device, kernel, overlapping, 3, &params, sizeof params, 1, 0), HEL_ERROR_ARGUMENT);
+    assert_int_equal(hel_dispatch(device, kernel, overlapping, 2, &params, sizeof params, 1, 0), HEL_ERROR_ARGUMENT);
+    hel_buffer_destroy(device, &buffer);
+    uint64_t used, peak;
+    hel_device_memory(device, &used, &peak);
+    assert_int_equal(used, 0);
+    assert_true(peak >= 64);
+}
+
+// Many dependent dispatches in one queue: each reads what the one before wrote.
+static void test_order(void **state) {
+    (void)state;
+    if (device->type == HEL_DEVICE_TYPE_NONE) return;
+    enum { COLS = 33, ROUNDS = 50 };
+    float ones[COLS], out[COLS];
+    for (int i = 0; i < COLS; i++) ones[i] = 1.0f;
+    uint64_t stride = 256 > device->limits.offset_alignment ? 256 : device->limits.offset_alignment;
+    hel_buffer *buffer;
+    hel_kernel *kernel;
+    assert_int_equal(hel_buffer_create(device, 3 * stride, &buffer), HEL_OK);
+    assert_int_equal(hel_kernel_get(device, "rmsnorm", NULL, 0, &kernel), HEL_OK);
+    float gain[COLS];
+    for (int i = 0; i < COLS; i++) gain[i] = 2.0f;
+    hel_buffer_write(device, HEL_QUEUE_COMPUTE, buffer, 0, ones, sizeof ones);
+    hel_buffer_write(device, HEL_QUEUE_COMPUTE, buffer, 2 * stride, gain, sizeof gain);
+    hel_rmsnorm_params params = {.cols = COLS, .epsilon = 0.0f};
+    for (int round = 0; round < ROUNDS; round++) {
+        hel_binding bindings[3] = {{buffer, round % 2 * stride, sizeof ones},
+                                   {buffer, 2 * stride, sizeof gain},
+                                   {buffer, (round + 1) % 2 * stride, sizeof ones}};
+        assert_int_equal(hel_dispatch(device, kernel, bindings, 3, &params, sizeof params, 1, 0), HEL_OK);
+    }
+    uint64_t ticket;
+    assert_int_equal(hel_device_mark(device, HEL_QUEUE_COMPUTE, &ticket), HEL_OK);
+    assert_int_equal(hel_device_wait(device, ticket, UINT64_MAX), HEL_OK);
+    assert_int_equal(hel_buffer_read(device, HEL_QUEUE_COMPUTE, buffer, ROUNDS % 2 * stride, out, sizeof out), HEL_OK);
+    for (int i = 0; i < COLS; i++) assert_true(fabsf(out[i] - 2.0f) < 1e-5f);
+    hel_buffer_destroy(device, &buffer);
+}
+
+int main(int argc, char **argv) {
+    device_name = argc > 1 ? argv[1] : "cpu";
+    hel_device_params params = hel_device_params_default();
+    hel_status status = hel_device_open(device_name, &params, &device);
+    if (status == HEL_ERROR_UNAVAILABLE) {
+        printf("skipped: %s: %s\n", device_name, hel_error_message());
+        return 77;
+    }
+    hel_device_destroy(&device);
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_buffers), cmocka_unit_test(test_rules), cmocka_unit_test(test_order)};
+    return cmocka_run_group_tests_name(device_name, tests, open_device, close_device);
+}

@@ -1,0 +1,132 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Turns shaders/*.k into what the library embeds.
+
+    kernels.py --out DIR [--glslc PATH] --shaders DIR NAME...
+
+writes kernels.h (parameter structs for the host), kernels.c (the table with SPIR-V, OpenCL and CUDA text) and
+kernels_c.inc (all C forms in one text, to be included after choosing HEL_C_LANES or not).
+"""
+import argparse
+import pathlib
+import re
+import subprocess
+import sys
+
+ACCESS = {"IN": "HEL_ACCESS_IN", "OUT": "HEL_ACCESS_OUT", "INOUT": "HEL_ACCESS_INOUT"}
+HOST_TYPES = {"u32": "uint32_t", "i32": "int32_t", "f32": "float"}
+
+
+def fail(message):
+    sys.exit(f"kernels.py: {message}")
+
+
+def expand(shaders, text, seen):
+    """Puts the text of each #include "x.kh" in its place, once."""
+    def include(match):
+        name = match.group(1)
+        if name in seen:
+            return ""
+        seen.add(name)
+        return expand(shaders, (shaders / name).read_text(), seen)
+    return re.sub(r'^#include "([\w.]+)"\n', include, text, flags=re.M)
+
+
+class Kernel:
+    def __init__(self, shaders, name):
+        self.name = name
+        self.text = expand(shaders, '#include "common.kh"\n' + (shaders / f"{name}.k").read_text(), set())
+        header = re.search(r"^KERNEL\((\w+), (\d+)\)$", self.text, re.M)
+        if not header or header.group(1) != name:
+            fail(f"{name}.k: needs KERNEL({name}, work-group size)")
+        self.workgroup = int(header.group(2))
+        bindings = re.findall(r"^(IN|OUT|INOUT)\((\d+), (\w+), \w+\)$", self.text, re.M)
+        if [int(b[1]) for b in bindings] != list(range(len(bindings))) or not 1 <= len(bindings) <= 8:
+            fail(f"{name}.k: bindings must be numbered 0.. and be at most 8")
+        self.access = [ACCESS[b[0]] for b in bindings]
+        constants = re.findall(r"^(?:MODE|TUNE)\((\d+), \w+, (\d+)u?\)$", self.text, re.M)
+        if [int(c[0]) for c in constants] != list(range(len(constants))) or len(constants) > 12:
+            fail(f"{name}.k: MODE and TUNE must be numbered 0.. and be at most 12")
+        self.defaults = [c[1] for c in constants]
+        struct = re.search(r"^PARAMS\((\w+)\)$", self.text, re.M)
+        if not struct:
+            fail(f"{name}.k: needs PARAMS")
+        self.struct = struct.group(1)
+        body = re.search(r"struct " + self.struct + r" \{(.*?)\};", self.text, re.S)
+        if not body or not re.match(r"\s*u32 groups;", body.group(1)):
+            fail(f"{name}.k: struct {self.struct} must begin with u32 groups")
+        self.fields = re.sub(r"\b(u32|i32|f32)\b", lambda m: HOST_TYPES[m.group(1)], body.group(1))
+
+    def spirv(self, glslc, prelude):
+        command = [glslc, "-fshader-stage=compute", "--target-env=vulkan1.1", "-O", "-Werror", "-o", "-", "-"]
+        done = subprocess.run(command, input=(prelude + self.text).encode(), capture_output=True)
+        if done.returncode:
+            fail(f"{self.name}.k as GLSL:\n{done.stderr.decode()}")
+        return done.stdout
+
+
+def c_bytes(data):
+    return ",".join(map(str, data))
+
+
+def write_header(kernels):
+    lines = ["// Made by tools/kernels.py from shaders/*.k: the kernels' parameters, as the host fills them in.",
+             "#ifndef HEL_KERNELS_H", "#define HEL_KERNELS_H", "#include <stdint.h>"]
+    structs = {}
+    for kernel in kernels:
+        if structs.setdefault(kernel.struct, kernel.fields) != kernel.fields:
+            fail(f"struct {kernel.struct} differs between kernels")
+    lines += [f"typedef struct hel_{name} {{{fields}}} hel_{name};" for name, fields in structs.items()]
+    return "\n".join(lines + ["#endif", ""])
+
+
+def write_table(kernels, shaders, glslc):
+    lines = ['#include "device/kernel_source.h"', '#include "kernels.h"']
+    glsl, cl, cu = ((shaders / f"prelude.{x}").read_text() for x in ("glsl", "cl", "cu"))
+    for k in kernels:
+        lines.append(f"void hel_c_{k.name}(const hel_c_group *group);")
+        if glslc:
+            lines.append(f"static const uint32_t {k.name}_spirv[] = {{" + c_bytes(memoryview(k.spirv(glslc, glsl)).cast("I")) + "};")
+        for language, prelude in (("opencl", cl), ("cuda", cu)):
+            lines.append(f"static const unsigned char {k.name}_{language}[] = {{" + c_bytes((prelude + k.text).encode()) + "};")
+        lines.append(f"static const hel_kernel_source {k.name} = {{")
+        lines.append(f'    .name = "{k.name}", .workgroup = {k.workgroup}, .n_bindings = {len(k.access)},')
+        lines.append(f"    .access = {{{', '.join(k.access)}}}, .params_size = sizeof(hel_{k.struct}),")
+        lines.append(f"    .n_constants = {len(k.defaults)}, .defaults = {{{', '.join(k.defaults or ['0'])}}},")
+        if glslc:
+            lines.append(f"    .spirv = {k.name}_spirv, .spirv_size = sizeof {k.name}_spirv,")
+        lines.append(f"    .opencl = {k.name}_opencl, .opencl_size = sizeof {k.name}_opencl,")
+        lines.append(f"    .cuda = {k.name}_cuda, .cuda_size = sizeof {k.name}_cuda, .c_form = hel_c_{k.name},")
+        lines.append("};")
+    lines.append("const hel_kernel_source *const hel_kernel_sources[] = {")
+    lines += [f"    &{k.name}," for k in kernels] + ["    0", "};", ""]
+    return "\n".join(lines)
+
+
+def write_c_forms(kernels, shaders):
+    """One text for one translation unit: shared pieces once, structs once."""
+    parts, seen, structs = [(shaders / "prelude.c.h").read_text()], set(), set()
+    for k in kernels:
+        text = expand(shaders, '#include "common.kh"\n' + (shaders / f"{k.name}.k").read_text(), seen)
+        if k.struct in structs:
+            text = re.sub(r"struct " + k.struct + r" \{.*?\};", "", text, flags=re.S)
+        structs.add(k.struct)
+        parts.append(f"void hel_c_{k.name}(const hel_c_group *hel_group);\n" + text)
+    return "\n".join(parts)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=pathlib.Path, required=True)
+    parser.add_argument("--shaders", type=pathlib.Path, required=True)
+    parser.add_argument("--glslc", default="")
+    parser.add_argument("names", nargs="+")
+    arguments = parser.parse_args()
+    kernels = [Kernel(arguments.shaders, name) for name in arguments.names]
+    (arguments.out / "kernels.h").write_text(write_header(kernels))
+    (arguments.out / "kernels.c").write_text(write_table(kernels, arguments.shaders, arguments.glslc))
+    (arguments.out / "kernels_c.inc").write_text(write_c_forms(kernels, arguments.shaders))
+
+
+if __name__ == "__main__":
+    main()
