@@ -1,5 +1,6 @@
 // OpenCL C 1.2: built with -DWORKGROUP=n and -DCONSTANT_<id>=n for every MODE and TUNE.
 #define LANGUAGE_OPENCL 1
+#pragma OPENCL FP_CONTRACT OFF
 typedef uint u32;
 typedef int i32;
 typedef float f32;
