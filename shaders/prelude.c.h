@@ -42,6 +42,8 @@ typedef struct { f32 x, y, z, w; } f32x4;
 #define SHARED(T, name, count) T *name = (T *)(void *)(hel_group->shared + hel_shared); hel_shared += sizeof(T) * (count);
 #define BEGIN
 #define END }
+// Items of `total` that fall to one lane, as an array size: here one lane may have them all.
+#define LANE_ITEMS(total) (total)
 #define GROUP (hel_group->group)
 #ifdef HEL_C_LANES
 #define LANE (hel_group->lane)

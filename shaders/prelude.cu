@@ -44,4 +44,6 @@ FUNCTION float half_low(u32 word) {
 #define END }
 #define LANE ((u32)threadIdx.x)
 #define GROUP ((u32)(blockIdx.y * gridDim.x + blockIdx.x))
+// Items of `total` that fall to one lane, as an array size.
+#define LANE_ITEMS(total) (((total) + WORKGROUP - 1) / WORKGROUP)
 #define BARRIER __syncthreads()

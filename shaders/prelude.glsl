@@ -41,4 +41,6 @@
 #define LANE gl_LocalInvocationID.x
 #define WORKGROUP gl_WorkGroupSize.x
 #define GROUP (gl_WorkGroupID.y * gl_NumWorkGroups.x + gl_WorkGroupID.x)
+// Items of `total` that fall to one lane, as an array size.
+#define LANE_ITEMS(total) (((total) + WORKGROUP - 1) / WORKGROUP)
 #define BARRIER barrier()

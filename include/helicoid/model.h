@@ -72,6 +72,7 @@ HEL_API hel_context_params hel_context_params_default(void);
 // Plans and allocates all memory evaluation will need. Statuses: ARGUMENT, DEVICE_MEMORY, MEMORY, DEVICE.
 HEL_API hel_status hel_context_create(const hel_model *model, const hel_context_params *params, hel_context **out);
 HEL_API void hel_context_destroy(hel_context **context);
+HEL_API const hel_model *hel_context_model(const hel_context *context);
 HEL_API uint32_t hel_context_capacity(const hel_context *context);
 HEL_API uint32_t hel_context_position(const hel_context *context); // tokens evaluated so far
 // Forgets the positions from `position` on (0: all). ARGUMENT where there are not that many.

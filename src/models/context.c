@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "models/context.h"
+
+#include <string.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "base/size.h"
+
+enum { DEFAULT_CAPACITY = 2048, DEFAULT_BATCH = 128 };
+// Logits of one slice take at most this many bytes on host and device, but always room for one token's.
+enum { LOGITS_SLICE_BYTES = 4 << 20 };
+
+hel_context_params hel_context_params_default(void) {
+    return (hel_context_params){.struct_size = sizeof(hel_context_params)};
+}
+
+static const hel_hyper *hyper_of(const hel_context *context) { return &context->model->llama.hyper; }
+
+static uint32_t slice_tokens(const hel_context *context) {
+    uint64_t fitting = LOGITS_SLICE_BYTES / ((uint64_t)hyper_of(context)->vocabulary * sizeof(float));
+    return (uint32_t)HEL_MIN(HEL_MAX(fitting, 1), context->batch);
+}
+
+hel_tensor hel_pass_move(hel_pass *pass, hel_tensor x, uint32_t from, uint32_t to) {
+    if (from == to) return x;
+    hel_exec *source = &pass->stages[from].exec, *target = &pass->stages[to].exec;
+    hel_tensor moved = hel_exec_tensor(target, x.rows, x.cols);
+    hel_exec_download(source, x, pass->carry);
+    hel_exec_fail(target, source->status);
+    hel_exec_upload(target, moved, pass->carry);
+    return moved;
+}
+
+// ---------------------------------------------------------------- creating
+
+static hel_status make_rope(hel_context *context, hel_stage *stage) {
+    const hel_hyper *hyper = hyper_of(context);
+    size_t size = (size_t)context->capacity * hyper->head_dim * sizeof(float);
+    float *table = hel_alloc(size);
+    if (!table) return hel_fail_memory(size);
+    hel_hyper_rope_table(hyper, context->capacity, table);
+    hel_status status = hel_buffer_create(stage->exec.device, size, &stage->rope_table);
+    if (status == HEL_OK) status = hel_buffer_write(stage->exec.device, HEL_QUEUE_COMPUTE, stage->rope_table, 0, table, size);
+    hel_free(table);
+    stage->rope = (hel_rope){.table = {.buffer = stage->rope_table}, .head_dim = hyper->head_dim, .rotary = hyper->head_dim};
+    return status;
+}
+
+static hel_status make_stage(hel_context *context, uint32_t place) {
+    const hel_hyper *hyper = hyper_of(context);
+    const hel_device *device = context->model->placement.devices[place];
+    hel_stage *stage = &context->pass.stages[place];
+    uint32_t layers = 0;
+    for (uint32_t l = 0; l < hyper->layers; l++) layers += context->model->placement.places[l] == place;
+    HEL_TRY(hel_exec_init(&stage->exec, device));
+    HEL_TRY(hel_buffer_create(device, 16, &stage->step));
+    HEL_TRY(hel_buffer_create(device, context->batch * sizeof(uint32_t), &stage->tokens));
+    HEL_TRY(make_rope(context, stage));
+    return hel_kvcache_init(device, layers, hyper->kv_heads, hyper->head_dim, context->capacity, &stage->cache);
+}
+
+// The model's own code, dispatching nothing, finds out how much scratch the largest batch takes.
+static hel_status plan(hel_context *context) {
+    hel_pass *pass = &context->pass;
+    for (uint32_t i = 0; i < pass->n_stages; i++) hel_exec_plan_begin(&pass->stages[i].exec);
+    pass->count = context->batch;
+    hel_tensor hidden = hel_llama_forward(&context->model->llama, pass);
+    hel_llama_logits(&context->model->llama, pass, hidden, 0, slice_tokens(context));
+    hel_status status = HEL_OK;
+    for (uint32_t i = 0; i < pass->n_stages; i++) {
+        hel_status ended = hel_exec_plan_end(&pass->stages[i].exec);
+        if (status == HEL_OK) status = ended;
+    }
+    return status;
+}
+
+static hel_status make(hel_context *context) {
+    const hel_hyper *hyper = hyper_of(context);
+    hel_pass *pass = &context->pass;
+    uint32_t stages = context->model->placement.n_devices;
+    pass->stages = hel_alloc_zero(stages, sizeof *pass->stages);
+    pass->carry = hel_alloc_array((size_t)context->batch * hyper->hidden, sizeof *pass->carry);
+    context->logits = hel_alloc_array((size_t)slice_tokens(context) * hyper->vocabulary, sizeof *context->logits);
+    if (!pass->stages || !pass->carry || !context->logits) return hel_fail_memory(LOGITS_SLICE_BYTES);
+    pass->n_stages = stages;
+    for (uint32_t i = 0; i < stages; i++) HEL_TRY(make_stage(context, i));
+    return plan(context);
+}
+
+hel_status hel_context_create(const hel_model *model, const hel_context_params *params, hel_context **out) {
+    if (!model || !out) return hel_fail(HEL_ERROR_ARGUMENT, "hel_context_create: model and out must not be NULL");
+    hel_context_params values = params ? *params : hel_context_params_default();
+    hel_context *context = hel_alloc_zero(1, sizeof *context);
+    if (!context) return hel_fail_memory(sizeof *context);
+    context->model = model;
+    context->capacity = values.capacity ? values.capacity : HEL_MIN(model->info.context_length, DEFAULT_CAPACITY);
+    context->batch = HEL_MIN(values.batch ? values.batch : DEFAULT_BATCH, context->capacity);
+    hel_status status = make(context);
+    if (status == HEL_OK) *out = context;
+    else hel_context_destroy(&context);
+    return status;
+}
+
+static void finish_stage(hel_stage *stage) {
+    if (!stage->exec.device) return;
+    hel_kvcache_finish(&stage->cache);
+    hel_buffer_destroy(stage->exec.device, &stage->step);
+    hel_buffer_destroy(stage->exec.device, &stage->tokens);
+    hel_buffer_destroy(stage->exec.device, &stage->rope_table);
+    hel_exec_finish(&stage->exec);
+}
+
+void hel_context_destroy(hel_context **handle) {
+    if (!handle || !*handle) return;
+    hel_context *context = *handle;
+    for (uint32_t i = 0; i < context->pass.n_stages; i++) finish_stage(&context->pass.stages[i]);
+    hel_free(context->pass.stages);
+    hel_free(context->pass.carry);
+    hel_free(context->logits);
+    hel_free(context);
+    *handle = NULL;
+}
+
+// ---------------------------------------------------------------- evaluating
+
+static hel_status begin_pass(hel_context *context, const uint32_t *tokens, uint32_t count) {
+    hel_pass *pass = &context->pass;
+    pass->count = count;
+    for (uint32_t i = 0; i < pass->n_stages; i++) {
+        hel_stage *stage = &pass->stages[i];
+        hel_exec_reset(&stage->exec);
+        HEL_TRY(hel_kvcache_resize(&stage->cache, context->position + count));
+        HEL_TRY(hel_buffer_write(stage->exec.device, HEL_QUEUE_COMPUTE, stage->step, 0, &context->position, sizeof(uint32_t)));
+        HEL_TRY(hel_buffer_write(stage->exec.device, HEL_QUEUE_COMPUTE, stage->tokens, 0, tokens, count * sizeof *tokens));
+    }
+    return HEL_OK;
+}
+
+typedef struct logits_request {
+    uint32_t first; // token of the call from which on logits are made
+    hel_logits_callback callback;
+    void *user;
+} logits_request;
+
+// `done` tokens of the call came before this pass.
+static hel_status hand_out_logits(hel_context *context, hel_tensor hidden, uint32_t done, const logits_request *wanted) {
+    hel_pass *pass = &context->pass;
+    const hel_llama *llama = &context->model->llama;
+    hel_exec *exec = &pass->stages[llama->layers[llama->hyper.layers - 1].place].exec;
+    uint32_t first = wanted->first > done ? wanted->first - done : 0;
+    for (uint32_t at = first; at < pass->count; at += slice_tokens(context)) {
+        uint32_t count = HEL_MIN(slice_tokens(context), pass->count - at);
+        uint64_t mark = hel_exec_mark(exec);
+        hel_tensor logits = hel_llama_logits(llama, pass, hidden, at, count);
+        hel_exec_download(exec, logits, context->logits);
+        hel_exec_release(exec, mark);
+        HEL_TRY(exec->status);
+        if (!wanted->callback(wanted->user, done + at, count, context->logits))
+            return hel_fail(HEL_ERROR_CANCELLED, "evaluation was cancelled");
+    }
+    return HEL_OK;
+}
+
+static hel_status evaluate_batch(hel_context *context, const uint32_t *tokens, uint32_t count, uint32_t done, const logits_request *wanted) {
+    HEL_TRY(begin_pass(context, tokens, count));
+    hel_tensor hidden = hel_llama_forward(&context->model->llama, &context->pass);
+    for (uint32_t i = 0; i < context->pass.n_stages; i++) HEL_TRY(context->pass.stages[i].exec.status);
+    HEL_TRY(hand_out_logits(context, hidden, done, wanted));
+    for (uint32_t i = 0; i < context->pass.n_stages; i++) HEL_TRY(hel_device_flush(context->pass.stages[i].exec.device));
+    context->position += count;
+    return HEL_OK;
+}
+
+static hel_status check_tokens(const hel_context *context, const uint32_t *tokens, uint32_t count) {
+    if (count > context->capacity - context->position)
+        return hel_fail(HEL_ERROR_ARGUMENT, "%u tokens after %u do not fit a context of %u", count, context->position,
+                        context->capacity);
+    for (uint32_t i = 0; i < count; i++)
+        if (tokens[i] >= hyper_of(context)->vocabulary)
+            return hel_fail(HEL_ERROR_ARGUMENT, "token %u is not below the vocabulary of %u", tokens[i], hyper_of(context)->vocabulary);
+    return HEL_OK;
+}
+
+hel_status hel_context_evaluate(hel_context *context, const uint32_t *tokens, uint32_t count, uint32_t first_logits,
+                                hel_logits_callback callback, void *user) {
+    if (!context || (!tokens && count) || (first_logits < count && !callback))
+        return hel_fail(HEL_ERROR_ARGUMENT, "hel_context_evaluate: tokens or callback missing");
+    HEL_TRY(check_tokens(context, tokens, count));
+    logits_request wanted = {first_logits, callback, user};
+    uint32_t start = context->position;
+    for (uint32_t done = 0; done < count;) {
+        uint32_t batch = HEL_MIN(context->batch, count - done);
+        hel_status status = evaluate_batch(context, tokens + done, batch, done, &wanted);
+        if (status != HEL_OK) {
+            hel_context_rewind(context, start);
+            return status;
+        }
+        done += batch;
+    }
+    return HEL_OK;
+}
+
+typedef struct last_logits {
+    float *out;
+    size_t size;
+} last_logits;
+
+static bool take_last(void *user, uint32_t first, uint32_t count, const float *logits) {
+    const last_logits *last = user;
+    (void)first, (void)count;
+    memcpy(last->out, logits, last->size);
+    return true;
+}
+
+hel_status hel_context_logits(hel_context *context, const uint32_t *tokens, uint32_t count, float *logits) {
+    if (!count || !logits) return hel_fail(HEL_ERROR_ARGUMENT, "hel_context_logits: needs a token and a place for logits");
+    last_logits last = {logits, hyper_of(context)->vocabulary * sizeof(float)};
+    return hel_context_evaluate(context, tokens, count, count - 1, take_last, &last);
+}
+
+// ---------------------------------------------------------------- state
+
+hel_status hel_context_rewind(hel_context *context, uint32_t position) {
+    if (position > context->position) return hel_fail(HEL_ERROR_ARGUMENT, "cannot rewind from %u to %u", context->position, position);
+    context->position = position;
+    for (uint32_t i = 0; i < context->pass.n_stages; i++) HEL_TRY(hel_kvcache_resize(&context->pass.stages[i].cache, position));
+    return HEL_OK;
+}
+
+const hel_model *hel_context_model(const hel_context *context) { return context->model; }
+uint32_t hel_context_capacity(const hel_context *context) { return context->capacity; }
+uint32_t hel_context_position(const hel_context *context) { return context->position; }
+
+uint64_t hel_context_cache_bytes(const hel_context *context) {
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < context->pass.n_stages; i++) bytes += hel_kvcache_bytes(&context->pass.stages[i].cache);
+    return bytes;
+}

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef HEL_MODELS_MODEL_INTERNAL_H
+#define HEL_MODELS_MODEL_INTERNAL_H
+
+#include <helicoid/model.h>
+
+#include "models/llama.h"
+#include "models/placement.h"
+
+struct hel_model {
+    hel_model_info info;
+    hel_placement placement;
+    hel_llama llama;
+    hel_tokenizer *tokenizer; // NULL without
+};
+
+#endif

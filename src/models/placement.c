@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "models/placement.h"
+
+#include <string.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "base/os.h"
+#include "base/size.h"
+
+enum { NAME_SIZE = 64 };
+
+static hel_status open_named(const char *names, const hel_device_params *params, hel_placement *placement) {
+    while (*names) {
+        size_t length = strcspn(names, ",");
+        char name[NAME_SIZE];
+        if (length >= NAME_SIZE || placement->n_devices == HEL_MAX_PLACES)
+            return hel_fail(HEL_ERROR_ARGUMENT, "too many devices, or too long a name: \"%.80s\"", names);
+        memcpy(name, names, length);
+        name[length] = 0;
+        HEL_TRY(hel_device_open(name, params, &placement->devices[placement->n_devices]));
+        if (placement->devices[placement->n_devices++]->type == HEL_DEVICE_TYPE_NONE)
+            return hel_fail(HEL_ERROR_ARGUMENT, "the null device computes nothing");
+        names += length + (names[length] == ',');
+    }
+    return placement->n_devices ? HEL_OK : hel_fail(HEL_ERROR_ARGUMENT, "no device is named");
+}
+
+static bool in_host_memory(const hel_device *device) {
+    return device->type == HEL_DEVICE_TYPE_CPU || device->type == HEL_DEVICE_TYPE_SOFTWARE;
+}
+
+// What may be used of a device; 0 where nobody knows.
+static uint64_t budget_of(const hel_device *device, uint64_t limit) {
+    uint64_t memory = in_host_memory(device) ? hel_os_memory_free() : device->limits.memory;
+    return limit && (!memory || limit < memory) ? limit : memory;
+}
+
+// The first device gets `gpu_layers` where that is given, the others equal parts.
+static void spread(const hel_model_params *params, uint32_t layers, hel_placement *placement) {
+    uint32_t devices = placement->n_devices, first = layers;
+    if (devices > 1) first = params->gpu_layers == UINT32_MAX ? (uint32_t)hel_ceil_div(layers, devices) : HEL_MIN(params->gpu_layers, layers);
+    uint32_t others = devices > 1 ? (uint32_t)hel_ceil_div(layers - first, devices - 1) : 0;
+    for (uint32_t l = 0; l < layers; l++) placement->places[l] = l < first ? 0 : 1 + (l - first) / others;
+}
+
+static uint64_t needed_on(const hel_needs *needs, const hel_placement *placement, uint32_t place) {
+    uint64_t bytes = 0;
+    for (uint32_t l = 0; l < needs->layers; l++)
+        if (placement->places[l] == place) bytes += needs->layer_bytes;
+    if (placement->places[0] == place) bytes += needs->first_bytes;
+    if (placement->places[needs->layers - 1] == place) bytes += needs->last_bytes;
+    return bytes;
+}
+
+// A single GPU that cannot hold everything keeps the layers that fit; the CPU takes the rest.
+static hel_status spill_to_cpu(const hel_model_params *params, const hel_device_params *device_params, const hel_needs *needs,
+                               hel_placement *placement) {
+    const hel_device *gpu = placement->devices[0];
+    uint64_t budget = budget_of(gpu, params->memory_limit);
+    if (placement->n_devices != 1 || in_host_memory(gpu) || !budget || needed_on(needs, placement, 0) <= budget) return HEL_OK;
+    HEL_TRY(hel_device_open("cpu", device_params, &placement->devices[1]));
+    placement->n_devices = 2;
+    uint32_t fitting = 0;
+    if (budget > needs->first_bytes) fitting = (uint32_t)((budget - needs->first_bytes) / needs->layer_bytes);
+    fitting = HEL_MIN(fitting, needs->layers - 1);
+    for (uint32_t l = fitting; l < needs->layers; l++) placement->places[l] = 1;
+    hel_log(HEL_LOG_WARNING, "%s has room for %u of %u layers; the CPU runs the rest", gpu->name, fitting, needs->layers);
+    return HEL_OK;
+}
+
+static hel_status check_room(const hel_model_params *params, const hel_needs *needs, const hel_placement *placement) {
+    for (uint32_t i = 0; i < placement->n_devices; i++) {
+        const hel_device *device = placement->devices[i];
+        uint64_t needed = needed_on(needs, placement, i), budget = budget_of(device, params->memory_limit);
+        if (!budget || needed <= budget) continue;
+        return hel_fail(in_host_memory(device) ? HEL_ERROR_MEMORY : HEL_ERROR_DEVICE_MEMORY,
+                        "%s:%u: the weights need %llu MiB and %llu MiB are free", device->backend, device->index,
+                        (unsigned long long)(needed >> 20), (unsigned long long)(budget >> 20));
+    }
+    return HEL_OK;
+}
+
+static hel_status make(const hel_model_params *params, const hel_needs *needs, hel_placement *placement) {
+    hel_device_params device_params = hel_device_params_default();
+    device_params.threads = params->threads;
+    device_params.memory_limit = params->memory_limit;
+    device_params.cache_directory = params->cache_directory;
+    placement->places = hel_alloc_zero(needs->layers, sizeof *placement->places);
+    if (!placement->places) return hel_fail_memory(needs->layers * sizeof *placement->places);
+    if (params->devices) HEL_TRY(open_named(params->devices, &device_params, placement));
+    else {
+        HEL_TRY(hel_device_open_best(&device_params, &placement->devices[0]));
+        placement->n_devices = 1;
+    }
+    spread(params, needs->layers, placement);
+    HEL_TRY(spill_to_cpu(params, &device_params, needs, placement));
+    return check_room(params, needs, placement);
+}
+
+hel_status hel_placement_make(const hel_model_params *params, const hel_needs *needs, hel_placement *out) {
+    *out = (hel_placement){0};
+    hel_status status = make(params, needs, out);
+    if (status != HEL_OK) hel_placement_finish(out);
+    return status;
+}
+
+void hel_placement_finish(hel_placement *placement) {
+    for (uint32_t i = 0; i < placement->n_devices; i++) hel_device_destroy(&placement->devices[i]);
+    hel_free(placement->places);
+    *placement = (hel_placement){0};
+}

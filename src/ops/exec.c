@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ops/exec.h"
+
+#include "base/error.h"
+#include "base/size.h"
+
+// Tensors begin on lines that suit every device's vector loads, even where its binding rule is laxer.
+enum { TENSOR_ALIGNMENT = 256, NOTHING_SIZE = 256 };
+
+hel_status hel_exec_init(hel_exec *exec, const hel_device *device) {
+    *exec = (hel_exec){.device = device};
+    return hel_buffer_create(device, NOTHING_SIZE, &exec->nothing);
+}
+
+void hel_exec_finish(hel_exec *exec) {
+    if (!exec->device) return;
+    hel_buffer_destroy(exec->device, &exec->nothing);
+    hel_buffer_destroy(exec->device, &exec->arena);
+    *exec = (hel_exec){0};
+}
+
+void hel_exec_plan_begin(hel_exec *exec) {
+    hel_exec_reset(exec);
+    exec->planning = true;
+    exec->peak = 0;
+}
+
+hel_status hel_exec_plan_end(hel_exec *exec) {
+    exec->planning = false;
+    HEL_TRY(exec->status);
+    return exec->peak ? hel_buffer_create(exec->device, exec->peak, &exec->arena) : HEL_OK;
+}
+
+void hel_exec_reset(hel_exec *exec) {
+    exec->status = HEL_OK;
+    exec->used = 0;
+}
+
+hel_tensor hel_exec_tensor(hel_exec *exec, uint32_t rows, uint32_t cols) {
+    uint64_t alignment = HEL_MAX(TENSOR_ALIGNMENT, exec->device->limits.offset_alignment);
+    uint64_t size = hel_round_up((uint64_t)rows * cols * sizeof(float), alignment);
+    hel_tensor tensor = {{exec->arena, exec->used, (uint64_t)rows * cols * sizeof(float)}, rows, cols};
+    exec->used += size;
+    if (exec->planning) exec->peak = HEL_MAX(exec->peak, exec->used);
+    else if (exec->used > exec->peak)
+        hel_exec_fail(exec, hel_fail(HEL_ERROR_INTERNAL, "an operator needs more scratch than was planned"));
+    return tensor;
+}
+
+uint64_t hel_exec_mark(const hel_exec *exec) { return exec->used; }
+void hel_exec_release(hel_exec *exec, uint64_t mark) { exec->used = mark; }
+
+void hel_exec_upload(hel_exec *exec, hel_tensor to, const float *values) {
+    if (hel_exec_idle(exec)) return;
+    hel_exec_fail(exec, hel_buffer_write(exec->device, HEL_QUEUE_COMPUTE, to.where.buffer, to.where.offset, values,
+                                         to.where.size));
+}
+
+void hel_exec_download(hel_exec *exec, hel_tensor from, float *values) {
+    if (hel_exec_idle(exec)) return;
+    hel_exec_fail(exec, hel_buffer_read(exec->device, HEL_QUEUE_COMPUTE, from.where.buffer, from.where.offset, values,
+                                        from.where.size));
+}
+
+void hel_exec_dispatch(hel_exec *exec, const hel_call *call) {
+    if (hel_exec_idle(exec)) return;
+    hel_kernel *kernel;
+    hel_status status = hel_kernel_get(exec->device, call->kernel, call->constants, call->n_constants, &kernel);
+    if (status == HEL_OK)
+        status = hel_dispatch(exec->device, kernel, call->bindings, call->n_bindings, call->params, call->params_size,
+                              call->groups, 0);
+    hel_exec_fail(exec, status);
+}
+
+void hel_exec_fail(hel_exec *exec, hel_status status) {
+    if (exec->status == HEL_OK) exec->status = status;
+}

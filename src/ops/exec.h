@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where operators run: one device, one arena for activations, one sticky status. Model code calls operators as plain
+// functions and asks for the status once; after a failure the remaining calls do nothing.
+//
+// The arena is sized by a planning pass: the same model code runs with `planning` set, dispatches nothing and leaves
+// the high-water mark behind. Operators never allocate device memory.
+#ifndef HEL_OPS_EXEC_H
+#define HEL_OPS_EXEC_H
+
+#include <helicoid/device.h>
+
+// Activations, f32 [rows, cols], row-major, in the arena.
+typedef struct hel_tensor {
+    hel_binding where;
+    uint32_t rows, cols;
+} hel_tensor;
+
+typedef struct hel_exec {
+    const hel_device *device;
+    hel_status status; // the first failure
+    bool planning;
+    hel_buffer *arena;
+    uint64_t used, peak; // bytes of the arena
+    hel_buffer *nothing; // bound where a kernel has an input it will not read
+} hel_exec;
+
+hel_status hel_exec_init(hel_exec *exec, const hel_device *device);
+void hel_exec_finish(hel_exec *exec); // accepts a zeroed exec
+
+// Before and after the planning pass; the second makes the arena.
+void hel_exec_plan_begin(hel_exec *exec);
+hel_status hel_exec_plan_end(hel_exec *exec);
+
+// Begins a pass: clears the status, empties the arena.
+void hel_exec_reset(hel_exec *exec);
+
+// A tensor with undefined contents, valid until hel_exec_release with a mark taken before it.
+hel_tensor hel_exec_tensor(hel_exec *exec, uint32_t rows, uint32_t cols);
+uint64_t hel_exec_mark(const hel_exec *exec);
+void hel_exec_release(hel_exec *exec, uint64_t mark);
+
+// Host to tensor and back; the second waits.
+void hel_exec_upload(hel_exec *exec, hel_tensor to, const float *values);
+void hel_exec_download(hel_exec *exec, hel_tensor from, float *values);
+
+// The binding itself, or the buffer of nothing where it has no bytes.
+static inline hel_binding hel_exec_optional(const hel_exec *exec, hel_binding binding) {
+    return binding.size ? binding : (hel_binding){.buffer = exec->nothing};
+}
+
+typedef struct hel_call {
+    const char *kernel;
+    const uint32_t *constants;
+    uint32_t n_constants;
+    const hel_binding *bindings;
+    uint32_t n_bindings;
+    const void *params;
+    uint32_t params_size;
+    uint64_t groups;
+} hel_call;
+void hel_exec_dispatch(hel_exec *exec, const hel_call *call);
+
+// Records a failure found outside a dispatch.
+void hel_exec_fail(hel_exec *exec, hel_status status);
+static inline bool hel_exec_idle(const hel_exec *exec) { return exec->planning || exec->status != HEL_OK; }
+
+#endif

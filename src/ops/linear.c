@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+// y = W (x / channel_scales) + bias, for every form of weight: up to eight tokens go through the matrix-vector kernel,
+// more through the tiled product; a weight in several slices is as many dispatches.
+#include "base/size.h"
+#include "kernels.h"
+#include "ops/operators.h"
+
+// As shaders/linear_matvec.k and linear_matmul.k cut their work.
+enum { MATVEC_TOKENS = 8, MATVEC_ROWS = 8, TILE_ROWS = 32, TILE_TOKENS = 32 };
+
+typedef struct rows_of {
+    hel_tensor x;
+    uint32_t first, count; // rows of x that take part
+} rows_of;
+
+static uint64_t group_count(uint32_t rows, uint32_t tokens) {
+    if (tokens <= MATVEC_TOKENS) return hel_ceil_div(rows, MATVEC_ROWS);
+    return hel_ceil_div(rows, TILE_ROWS) * hel_ceil_div(tokens, TILE_TOKENS);
+}
+
+// The matrix-vector kernel is specialised for 1, 2, 4 or 8 tokens.
+static uint32_t token_lanes(uint32_t tokens) { return tokens <= 1 ? 1 : tokens <= 2 ? 2 : tokens <= 4 ? 4 : 8; }
+
+static void multiply(hel_exec *exec, rows_of x, const hel_weight *weight, bool accumulate, hel_tensor y) {
+    uint32_t flags = hel_weight_flags(weight) | (accumulate ? HEL_WEIGHT_ACCUMULATE : 0);
+    bool matvec = x.count <= MATVEC_TOKENS;
+    uint32_t constants[] = {weight->format, weight->bits, weight->d, flags, token_lanes(x.count)};
+    for (uint32_t i = 0; i < weight->n_slices; i++) {
+        const hel_weight_slice *slice = &weight->slices[i];
+        hel_linear_params params = {.rows = slice->rows,
+                                    .cols = weight->cols,
+                                    .tokens = x.count,
+                                    .row_words = weight->row_words,
+                                    .group = weight->group,
+                                    .first_row = slice->first,
+                                    .x_first = x.first * weight->cols,
+                                    .x_stride = weight->cols,
+                                    .y_stride = weight->rows};
+        hel_binding bindings[] = {{.buffer = slice->words},
+                                  hel_exec_optional(exec, weight->codebook),
+                                  hel_exec_optional(exec, weight->sidecar_rows),
+                                  hel_exec_optional(exec, weight->sidecar_entries),
+                                  hel_exec_optional(exec, weight->group_scales),
+                                  hel_exec_optional(exec, weight->bias),
+                                  x.x.where,
+                                  y.where};
+        hel_exec_dispatch(exec, &(hel_call){.kernel = matvec ? "linear_matvec" : "linear_matmul",
+                                            .constants = constants,
+                                            .n_constants = matvec ? 5 : 4,
+                                            .bindings = bindings,
+                                            .n_bindings = HEL_COUNT(bindings),
+                                            .params = &params,
+                                            .params_size = sizeof params,
+                                            .groups = group_count(slice->rows, x.count)});
+    }
+}
+
+// W x, then (U s) (Vt x) on top of it where the weight has factors.
+static void linear_into(hel_exec *exec, rows_of x, const hel_weight *weight, bool accumulate, hel_tensor y) {
+    uint64_t mark = hel_exec_mark(exec);
+    if (weight->channel_scales.size) {
+        x.x = hel_divide_columns(exec, x.x, weight->channel_scales);
+    }
+    multiply(exec, x, weight, accumulate, y);
+    if (weight->svd_us) {
+        hel_tensor inner = hel_exec_tensor(exec, x.count, weight->svd_vt->rows);
+        multiply(exec, x, weight->svd_vt, false, inner);
+        multiply(exec, (rows_of){inner, 0, x.count}, weight->svd_us, true, y);
+    }
+    hel_exec_release(exec, mark);
+}
+
+hel_tensor hel_linear_rows(hel_exec *exec, hel_tensor x, uint32_t first, uint32_t count, const hel_weight *weight) {
+    hel_tensor y = hel_exec_tensor(exec, count, weight->rows);
+    linear_into(exec, (rows_of){x, first, count}, weight, false, y);
+    return y;
+}
+
+hel_tensor hel_linear(hel_exec *exec, hel_tensor x, const hel_weight *weight) {
+    return hel_linear_rows(exec, x, 0, x.rows, weight);
+}
+
+void hel_linear_add(hel_exec *exec, hel_tensor x, const hel_weight *weight, hel_tensor sum) {
+    linear_into(exec, (rows_of){x, 0, x.rows}, weight, true, sum);
+}

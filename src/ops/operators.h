@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// The operators, as model code calls them. Each is one file; shapes are [tokens, features] unless said otherwise.
+#ifndef HEL_OPS_OPERATORS_H
+#define HEL_OPS_OPERATORS_H
+
+#include "ops/exec.h"
+#include "ops/weight.h"
+
+// y = x W^T + bias for any form of weight; x [tokens, weight->cols] gives [tokens, weight->rows].
+hel_tensor hel_linear(hel_exec *exec, hel_tensor x, const hel_weight *weight);
+// sum += x W^T + bias: how a residual stream takes a block's output.
+void hel_linear_add(hel_exec *exec, hel_tensor x, const hel_weight *weight, hel_tensor sum);
+// The same for rows first .. first + count of x alone, as logits are made in slices.
+hel_tensor hel_linear_rows(hel_exec *exec, hel_tensor x, uint32_t first, uint32_t count, const hel_weight *weight);
+
+// Row tokens[t] of the weight for each token; `tokens` is a u32 buffer [count].
+hel_tensor hel_embedding(hel_exec *exec, hel_binding tokens, uint32_t count, const hel_weight *weight);
+
+// Zhang and Sennrich 2019; gain [cols].
+hel_tensor hel_rmsnorm(hel_exec *exec, hel_tensor x, hel_binding gain, float epsilon);
+
+// Rotary position embedding in place (Su et al. 2021). `table` f32 [positions, rotary / 2, 2] holds cos and sin,
+// step[0] the position of the first token.
+typedef enum hel_rope_layout {
+    HEL_ROPE_HALF_SPLIT = 0,  // pairs (i, i + rotary / 2), as Hugging Face weights want it
+    HEL_ROPE_INTERLEAVED = 1, // pairs (2 i, 2 i + 1), as the original LLaMA weights want it
+} hel_rope_layout;
+typedef struct hel_rope {
+    hel_binding table;
+    uint32_t head_dim, rotary;
+    hel_rope_layout layout;
+} hel_rope;
+void hel_rope_apply(hel_exec *exec, hel_tensor x, const hel_rope *rope, hel_binding step);
+
+// One layer's part of the paged KV cache: pages [page][kv_head][slot][head_dim] f32, block_table u32 [pages].
+typedef struct hel_kv_view {
+    hel_binding keys, values, block_table;
+    uint32_t kv_heads, head_dim, page_size;
+} hel_kv_view;
+// Stores k and v [tokens, kv_heads * head_dim] at positions step[0]...
+void hel_kv_append(hel_exec *exec, hel_tensor k, hel_tensor v, const hel_kv_view *cache, hel_binding step);
+// Causal grouped-query attention (Ainslie et al. 2023) of q [tokens, heads * head_dim] over the cache.
+hel_tensor hel_attention(hel_exec *exec, hel_tensor q, const hel_kv_view *cache, hel_binding step);
+
+// silu(gate) * up (Shazeer 2020).
+hel_tensor hel_swiglu(hel_exec *exec, hel_tensor gate, hel_tensor up);
+hel_tensor hel_add(hel_exec *exec, hel_tensor a, hel_tensor b);
+hel_tensor hel_softmax(hel_exec *exec, hel_tensor x, float scale);
+// Column of the largest value of each row, the first where several are; u32 [rows] in the place of one f32 column.
+hel_tensor hel_argmax(hel_exec *exec, hel_tensor x);
+// x / scales, column by column.
+hel_tensor hel_divide_columns(hel_exec *exec, hel_tensor x, hel_binding scales);
+
+#endif

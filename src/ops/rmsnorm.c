@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/size.h"
+#include "kernels.h"
+#include "ops/operators.h"
+
+hel_tensor hel_rmsnorm(hel_exec *exec, hel_tensor x, hel_binding gain, float epsilon) {
+    hel_tensor y = hel_exec_tensor(exec, x.rows, x.cols);
+    hel_rmsnorm_params params = {.cols = x.cols, .epsilon = epsilon};
+    hel_binding bindings[] = {x.where, gain, y.where};
+    hel_exec_dispatch(exec, &(hel_call){"rmsnorm", NULL, 0, bindings, HEL_COUNT(bindings), &params, sizeof params, x.rows});
+    return y;
+}

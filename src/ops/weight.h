@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// A weight as it lies on a device: the descriptor's data once, in the layout the kernels read.
+#ifndef HEL_OPS_WEIGHT_H
+#define HEL_OPS_WEIGHT_H
+
+#include "formats/weight_desc.h"
+#include "ops/exec.h"
+
+// As the kernels number them (shaders/weight.kh).
+typedef enum hel_weight_format {
+    HEL_WEIGHT_F32 = 0,
+    HEL_WEIGHT_F16 = 1,
+    HEL_WEIGHT_BF16 = 2,
+    HEL_WEIGHT_CODEBOOK = 3,
+} hel_weight_format;
+
+// The kernels' FLAGS: what a weight has besides its rows, and whether the product is added to what is there.
+enum { HEL_WEIGHT_SIDECAR = 1, HEL_WEIGHT_BIAS = 2, HEL_WEIGHT_GROUPS = 4, HEL_WEIGHT_ACCUMULATE = 8 };
+
+// Rows first .. first + rows in a buffer of their own, none above the device's binding limit.
+typedef struct hel_weight_slice {
+    hel_buffer *words;
+    uint32_t first, rows;
+} hel_weight_slice;
+
+typedef struct hel_weight {
+    const hel_device *device;
+    uint32_t rows, cols;
+    hel_weight_format format;
+    uint32_t bits, d; // of an index; entry width
+    uint32_t group;   // columns per group scale, 0 without
+    uint32_t row_words; // u32 words from one row to the next
+    uint32_t n_slices;
+    hel_weight_slice *slices;
+    hel_buffer *extras;  // holds the parts below; size 0 where absent
+    hel_binding codebook, sidecar_rows, sidecar_entries, group_scales, bias, channel_scales;
+    struct hel_weight *svd_us, *svd_vt; // dense [rows, rank] and [rank, cols], NULL without
+} hel_weight;
+
+static inline uint32_t hel_weight_flags(const hel_weight *weight) {
+    return (weight->sidecar_rows.size ? HEL_WEIGHT_SIDECAR : 0u) | (weight->bias.size ? HEL_WEIGHT_BIAS : 0u) |
+           (weight->group_scales.size ? HEL_WEIGHT_GROUPS : 0u);
+}
+
+// Reads the weight in pieces of at most 8 MiB straight into the device's layout. *out owns everything it holds.
+hel_status hel_weight_prepare(const hel_device *device, hel_archive *archive, const hel_weight_desc *desc, hel_weight *out);
+void hel_weight_finish(hel_weight *weight); // accepts a zeroed weight
+uint64_t hel_weight_bytes(const hel_weight *weight);
+
+// A vector of `count` floats (norm gains) from any float tensor.
+hel_status hel_vector_prepare(const hel_device *device, hel_archive *archive, const char *name, uint32_t count, hel_buffer **out);
+
+#endif
