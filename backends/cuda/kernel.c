@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+// A kernel comes from the disk or from NVRTC: machine code where NVRTC knows the device's architecture, else PTX of
+// the newest one it knows, which the driver translates. Without fused multiply-add, so that results are those of the
+// other backends.
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "base/size.h"
+#include "cuda.h"
+
+enum { MAX_ARCHITECTURES = 64, MAX_OPTIONS = 4 + HEL_MAX_CONSTANTS, MAX_OPTION = 40 };
+
+typedef struct cuda_build {
+    const hel_kernel_source *source;
+    char text[MAX_OPTIONS][MAX_OPTION];
+    const char *options[MAX_OPTIONS];
+    int n_options;
+    bool binary; // machine code rather than PTX
+} cuda_build;
+
+typedef struct cuda_image {
+    unsigned char *bytes; // PTX ends in a zero
+    size_t size;
+} cuda_image;
+
+// ---------------------------------------------------------------- options
+
+// The device's own architecture, or the nearest older one that NVRTC knows.
+static hel_status choose_architecture(int capability, int *out) {
+    int count = 0, known[MAX_ARCHITECTURES];
+    HEL_TRY(nvrtc_check(nvrtc.nvrtcGetNumSupportedArchs(&count), "nvrtcGetNumSupportedArchs"));
+    if (count > MAX_ARCHITECTURES) return hel_fail(HEL_ERROR_UNSUPPORTED, "cuda: NVRTC lists %d architectures", count);
+    HEL_TRY(nvrtc_check(nvrtc.nvrtcGetSupportedArchs(known), "nvrtcGetSupportedArchs"));
+    *out = 0;
+    for (int i = 0; i < count; i++)
+        if (known[i] <= capability && known[i] > *out) *out = known[i];
+    if (*out) return HEL_OK;
+    return hel_fail(HEL_ERROR_UNSUPPORTED, "cuda: NVRTC is too new for compute capability %d.%d", capability / 10, capability % 10);
+}
+
+#define ADD_OPTION(build, ...) snprintf((build)->text[(build)->n_options++], MAX_OPTION, __VA_ARGS__)
+
+static hel_status choose_options(int capability, const hel_kernel_source *source, const uint32_t *constants, cuda_build *out) {
+    int architecture;
+    HEL_TRY(choose_architecture(capability, &architecture));
+    *out = (cuda_build){.source = source, .binary = architecture == capability};
+    ADD_OPTION(out, "--gpu-architecture=%s_%d", out->binary ? "sm" : "compute", architecture);
+    ADD_OPTION(out, "--std=c++17");
+    ADD_OPTION(out, "--fmad=false");
+    ADD_OPTION(out, "-DWORKGROUP=%u", source->workgroup);
+    for (uint32_t i = 0; i < source->n_constants; i++) ADD_OPTION(out, "-DCONSTANT_%u=%u", i, constants[i]);
+    for (int i = 0; i < out->n_options; i++) out->options[i] = out->text[i];
+    return HEL_OK;
+}
+
+static hel_status make_key(const hel_device *device, const cuda_build *build, hel_binary_key *out) {
+    const hel_binary_part parts[] = {
+        {"cuda", 4},
+        {build->source->cuda, build->source->cuda_size},
+        {build->text, sizeof build->text},
+        {device->name, strlen(device->name)},
+        {device->driver, strlen(device->driver)},
+    };
+    return hel_binary_cache_key(parts, HEL_COUNT(parts), out);
+}
+
+// ---------------------------------------------------------------- compiling
+
+static hel_status fail_compile(nvrtcProgram program, const char *name) {
+    size_t size = 0;
+    nvrtc.nvrtcGetProgramLogSize(program, &size);
+    char *log = hel_alloc_zero(size + 1, 1);
+    if (log && size) nvrtc.nvrtcGetProgramLog(program, log);
+    hel_status status = hel_fail(HEL_ERROR_DEVICE, "cuda: %s does not compile: %s", name,
+                                 log && log[0] ? log : "NVRTC gives no reason");
+    hel_free(log);
+    return status;
+}
+
+static hel_status take_image(nvrtcProgram program, bool binary, cuda_image *out) {
+    size_t size = 0;
+    HEL_TRY(nvrtc_check(binary ? nvrtc.nvrtcGetCUBINSize(program, &size) : nvrtc.nvrtcGetPTXSize(program, &size), "image size"));
+    char *bytes = hel_alloc_zero(size + 1, 1);
+    if (!bytes) return hel_fail_memory(size + 1);
+    *out = (cuda_image){(unsigned char *)bytes, size};
+    return nvrtc_check(binary ? nvrtc.nvrtcGetCUBIN(program, bytes) : nvrtc.nvrtcGetPTX(program, bytes), "image");
+}
+
+static hel_status compile_program(nvrtcProgram program, const cuda_build *build, cuda_image *out) {
+    enum { COMPILATION = 6 };
+    nvrtcResult code = nvrtc.nvrtcCompileProgram(program, build->n_options, build->options);
+    if (code == COMPILATION) return fail_compile(program, build->source->name);
+    HEL_TRY(nvrtc_check(code, build->source->name));
+    return take_image(program, build->binary, out);
+}
+
+static hel_status compile(const cuda_build *build, cuda_image *out) {
+    const hel_kernel_source *source = build->source;
+    char *text = hel_string_copy_n((const char *)source->cuda, source->cuda_size);
+    if (!text) return hel_fail_memory(source->cuda_size + 1);
+    nvrtcProgram program;
+    hel_status status =
+        nvrtc_check(nvrtc.nvrtcCreateProgram(&program, text, source->name, 0, NULL, NULL), "nvrtcCreateProgram");
+    if (status == HEL_OK) {
+        status = compile_program(program, build, out);
+        nvrtc.nvrtcDestroyProgram(&program);
+    }
+    hel_free(text);
+    return status;
+}
+
+// ---------------------------------------------------------------- kernels
+
+static hel_status load_image(const cuda_image *image, cuda_kernel *kernel, const char *name) {
+    HEL_TRY(cuda_check(cuda.cuModuleLoadData(&kernel->module, image->bytes), "cuModuleLoadData"));
+    return cuda_check(cuda.cuModuleGetFunction(&kernel->function, kernel->module, name), name);
+}
+
+static hel_status compile_and_keep(cuda_device *device, const cuda_build *build, const hel_binary_key *key, cuda_kernel *kernel) {
+    cuda_image image = {0};
+    hel_status status = compile(build, &image);
+    if (status == HEL_OK) status = load_image(&image, kernel, build->source->name);
+    if (status == HEL_OK) hel_binary_cache_store(&device->cache, key, image.bytes, image.size);
+    hel_free(image.bytes);
+    return status;
+}
+
+// A file that the driver refuses is as good as none.
+static bool load_kept(cuda_device *device, const cuda_build *build, const hel_binary_key *key, cuda_kernel *kernel) {
+    cuda_image image;
+    if (!hel_binary_cache_load(&device->cache, key, &image.bytes, &image.size)) return false;
+    bool loaded = load_image(&image, kernel, build->source->name) == HEL_OK;
+    hel_free(image.bytes);
+    if (loaded) return true;
+    if (kernel->module) cuda.cuModuleUnload(kernel->module);
+    kernel->module = NULL;
+    return false;
+}
+
+static hel_status fill_kernel(cuda_device *device, const hel_kernel_source *source, const uint32_t *constants, cuda_kernel *kernel) {
+    cuda_build build;
+    hel_binary_key key;
+    HEL_TRY(choose_options(device->capability, source, constants, &build));
+    HEL_TRY(make_key(&device->base.data, &build, &key));
+    return load_kept(device, &build, &key, kernel) ? HEL_OK : compile_and_keep(device, &build, &key, kernel);
+}
+
+static void release(cuda_kernel *kernel) {
+    if (kernel->module) cuda.cuModuleUnload(kernel->module);
+    hel_free(kernel);
+}
+
+static hel_status create(cuda_device *device, const hel_kernel_source *source, const uint32_t *constants, hel_kernel **out) {
+    cuda_kernel *kernel = hel_alloc_zero(1, sizeof *kernel);
+    if (!kernel) return hel_fail_memory(sizeof *kernel);
+    hel_status status = fill_kernel(device, source, constants, kernel);
+    if (status == HEL_OK) *out = &kernel->base;
+    else release(kernel);
+    return status;
+}
+
+hel_status cuda_kernel_create(const hel_device *device, const hel_kernel_source *source, const uint32_t *constants,
+                              hel_kernel **out) {
+    CUDA_WITHIN(device, create(cuda_device_of(device), source, constants, out));
+}
+
+void cuda_kernel_destroy(const hel_device *device, hel_kernel *kernel) {
+    bool entered = cuda_enter(device) == HEL_OK;
+    release((cuda_kernel *)kernel);
+    if (entered) cuda_leave();
+}
