@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vq/histogram.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "base/size.h"
+
+enum { LOW_VALUES = 1 << HEL_HISTOGRAM_SHIFT };
+
+static hel_status count_values(void *user, uint64_t first, const float *values, uint64_t count) {
+    (void)first;
+    hel_histogram *histogram = user;
+    uint32_t bits = 0;
+    for (uint64_t i = 0; i < count; i++) {
+        histogram->cells[hel_float_key(values[i]) >> HEL_HISTOGRAM_SHIFT]++;
+        bits |= hel_float_bits(values[i]);
+    }
+    if (bits & (LOW_VALUES - 1)) histogram->exact = false;
+    return HEL_OK;
+}
+
+hel_status hel_histogram_create(const hel_values *values, hel_histogram *out) {
+    *out = (hel_histogram){0};
+    if (values->count > UINT32_MAX)
+        return hel_fail(HEL_ERROR_UNSUPPORTED, "%llu values are more than one codebook is fitted to",
+                        (unsigned long long)values->count);
+    uint32_t *cells = hel_alloc_zero(HEL_HISTOGRAM_CELLS, sizeof *cells);
+    if (!cells) return hel_fail_memory(HEL_HISTOGRAM_CELLS * sizeof *cells);
+    hel_histogram histogram = {.cells = cells, .exact = true};
+    hel_status status = hel_values_scan(values, count_values, &histogram);
+    uint32_t first = 0, last = HEL_HISTOGRAM_CELLS - 1;
+    while (first < last && !cells[first]) first++;
+    while (last > first && !cells[last]) last--;
+    if (status == HEL_OK && (first <= HEL_KEY_MINUS_INFINITY >> HEL_HISTOGRAM_SHIFT ||
+                             last >= HEL_KEY_PLUS_INFINITY >> HEL_HISTOGRAM_SHIFT))
+        status = hel_fail(HEL_ERROR_UNSUPPORTED, "the tensor holds NaN or infinity");
+    if (status != HEL_OK) {
+        hel_free(cells);
+        return status;
+    }
+    histogram.first = first;
+    histogram.last = last;
+    *out = histogram;
+    return HEL_OK;
+}
+
+void hel_histogram_finish(hel_histogram *histogram) {
+    hel_free(histogram->cells);
+    *histogram = (hel_histogram){0};
+}
+
+// ---------------------------------------------------------------- order statistics
+
+// Where each rank falls: its cell, the rank within it, and the table that counts the cell's low key bits.
+typedef struct selection {
+    uint32_t count;
+    uint32_t cell[HEL_HISTOGRAM_RANKS];
+    uint64_t rank[HEL_HISTOGRAM_RANKS];
+    uint32_t low[HEL_HISTOGRAM_RANKS][LOW_VALUES];
+} selection;
+
+static hel_status count_low_bits(void *user, uint64_t first, const float *values, uint64_t count) {
+    (void)first;
+    selection *wanted = user;
+    for (uint64_t i = 0; i < count; i++) {
+        uint32_t key = hel_float_key(values[i]), cell = key >> HEL_HISTOGRAM_SHIFT;
+        for (uint32_t r = 0; r < wanted->count; r++)
+            if (cell == wanted->cell[r]) wanted->low[r][key & (LOW_VALUES - 1)]++;
+    }
+    return HEL_OK;
+}
+
+hel_status hel_histogram_select(const hel_histogram *histogram, const hel_values *values, const uint64_t *ranks,
+                                uint32_t count, float *out) {
+    selection *wanted = hel_alloc_zero(1, sizeof *wanted);
+    if (!wanted) return hel_fail_memory(sizeof *wanted);
+    wanted->count = count;
+    for (uint32_t r = 0; r < count; r++) {
+        uint64_t rank = ranks[r];
+        uint32_t cell = histogram->first;
+        for (; rank >= histogram->cells[cell]; cell++) rank -= histogram->cells[cell];
+        wanted->cell[r] = cell;
+        wanted->rank[r] = rank;
+    }
+    hel_status status = hel_values_scan(values, count_low_bits, wanted);
+    for (uint32_t r = 0; status == HEL_OK && r < count; r++) {
+        uint32_t low = 0;
+        for (uint64_t rank = wanted->rank[r]; rank >= wanted->low[r][low]; low++) rank -= wanted->low[r][low];
+        out[r] = hel_key_float(wanted->cell[r] << HEL_HISTOGRAM_SHIFT | low);
+    }
+    hel_free(wanted);
+    return status;
+}
+
+// ---------------------------------------------------------------- bins
+
+static double cell_edge(uint32_t cell) { return hel_key_float(cell << HEL_HISTOGRAM_SHIFT); }
+
+// Walks the occupied cells and starts a new bin where count * width^2 would pass `limit`.
+// With `number` the cells are given the number of their bin. Returns the number of bins.
+static uint32_t group(hel_histogram *histogram, double limit, bool number) {
+    uint32_t bins = 0;
+    double count = 0, start = 0;
+    for (uint32_t cell = histogram->first; cell <= histogram->last; cell++) {
+        uint32_t here = histogram->cells[cell];
+        if (here) {
+            double width = cell_edge(cell + 1) - start;
+            if (!bins || (count + here) * width * width > limit) {
+                bins++;
+                count = 0;
+                start = cell_edge(cell);
+            }
+            count += here;
+        }
+        if (number) histogram->cells[cell] = bins ? bins - 1 : 0;
+    }
+    return bins;
+}
+
+hel_status hel_histogram_group(hel_histogram *histogram, uint32_t most, hel_bins *out) {
+    double total = 0, limit = 0;
+    uint32_t bins = group(histogram, 0, false);
+    if (bins > most && !histogram->exact) {
+        // Cube roots add up to the same over any grouping of a smooth density, so their mean is the first guess.
+        for (uint32_t cell = histogram->first; cell <= histogram->last; cell++) {
+            double width = cell_edge(cell + 1) - cell_edge(cell);
+            if (histogram->cells[cell]) total += cbrt(histogram->cells[cell] * width * width);
+        }
+        limit = pow(total / most, 3);
+        while ((bins = group(histogram, limit, false)) > most) limit *= 2;
+    }
+    hel_bin *table = hel_alloc_zero(bins, sizeof *table);
+    if (!table) return hel_fail_memory(bins * sizeof *table);
+    group(histogram, limit, true);
+    *out = (hel_bins){.bins = table, .n = bins};
+    return HEL_OK;
+}

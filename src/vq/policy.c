@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vq/policy.h"
+
+#include <ctype.h>
+#include <math.h>
+#include <string.h>
+
+#include "base/size.h"
+
+const char *hel_tensor_class_name(hel_tensor_class class) {
+    static const char *const names[] = {
+        [HEL_CLASS_EMBEDDING] = "embedding", [HEL_CLASS_ATTENTION_QK] = "attention_qk",
+        [HEL_CLASS_ATTENTION_VO] = "attention_vo", [HEL_CLASS_FFN] = "ffn", [HEL_CLASS_NORM] = "norm",
+        [HEL_CLASS_LM_HEAD] = "lm_head", [HEL_CLASS_UNKNOWN] = "unknown",
+    };
+    return names[class];
+}
+
+// ---------------------------------------------------------------- classes
+
+// Names of a layer's matrices: `stem`, the layer's number, `rest`.
+static const struct {
+    const char *stem, *rest;
+    hel_tensor_class class;
+} layer_names[] = {
+    {"blk.", ".attn_q.weight", HEL_CLASS_ATTENTION_QK},
+    {"blk.", ".attn_k.weight", HEL_CLASS_ATTENTION_QK},
+    {"blk.", ".attn_v.weight", HEL_CLASS_ATTENTION_VO},
+    {"blk.", ".attn_output.weight", HEL_CLASS_ATTENTION_VO},
+    {"blk.", ".ffn_gate.weight", HEL_CLASS_FFN},
+    {"blk.", ".ffn_up.weight", HEL_CLASS_FFN},
+    {"blk.", ".ffn_down.weight", HEL_CLASS_FFN},
+    {"layers.", ".self_attn.q_proj.weight", HEL_CLASS_ATTENTION_QK},
+    {"layers.", ".self_attn.k_proj.weight", HEL_CLASS_ATTENTION_QK},
+    {"layers.", ".self_attn.v_proj.weight", HEL_CLASS_ATTENTION_VO},
+    {"layers.", ".self_attn.o_proj.weight", HEL_CLASS_ATTENTION_VO},
+    {"layers.", ".mlp.gate_proj.weight", HEL_CLASS_FFN},
+    {"layers.", ".mlp.up_proj.weight", HEL_CLASS_FFN},
+    {"layers.", ".mlp.down_proj.weight", HEL_CLASS_FFN},
+    {"layers.", ".mixer.in_proj.weight", HEL_CLASS_FFN},
+    {"layers.", ".mixer.out_proj.weight", HEL_CLASS_FFN},
+    {"layers.", ".mixer.B_proj.weight", HEL_CLASS_FFN},
+    {"layers.", ".mixer.C_proj.weight", HEL_CLASS_FFN},
+};
+
+// Parts of names that tell the class of what the table above does not know; the first that fits.
+static const struct {
+    const char *part;
+    hel_tensor_class class;
+} name_parts[] = {
+    {"norm", HEL_CLASS_NORM},           {"embd", HEL_CLASS_EMBEDDING},  {"embed", HEL_CLASS_EMBEDDING},
+    {"wte", HEL_CLASS_EMBEDDING},       {"wpe", HEL_CLASS_EMBEDDING},   {"lm_head", HEL_CLASS_LM_HEAD},
+};
+
+static bool is_layer_name(const char *name, const char *stem, const char *rest) {
+    for (const char *at = name; (at = strstr(at, stem)); at++) {
+        const char *digits = at + strlen(stem), *end = digits;
+        while (isdigit((unsigned char)*end)) end++;
+        if (end > digits && strncmp(end, rest, strlen(rest)) == 0) return true;
+    }
+    return false;
+}
+
+static bool contains(const char *name, const char *part) {
+    size_t length = strlen(part);
+    for (; *name; name++) {
+        size_t i = 0;
+        while (i < length && tolower((unsigned char)name[i]) == part[i]) i++;
+        if (i == length) return true;
+    }
+    return false;
+}
+
+hel_tensor_class hel_tensor_classify(const char *name, uint32_t rank) {
+    if (rank == 1) return HEL_CLASS_NORM;
+    for (size_t i = 0; i < HEL_COUNT(layer_names); i++)
+        if (is_layer_name(name, layer_names[i].stem, layer_names[i].rest)) return layer_names[i].class;
+    if (strcmp(name, "output.weight") == 0) return HEL_CLASS_LM_HEAD;
+    for (size_t i = 0; i < HEL_COUNT(name_parts); i++)
+        if (contains(name, name_parts[i].part)) return name_parts[i].class;
+    return HEL_CLASS_UNKNOWN;
+}
+
+// ---------------------------------------------------------------- policy
+
+static const char *reason_to_keep(const char *name, uint32_t rank, const uint64_t *shape, bool is_float,
+                                  hel_tensor_class class, bool asked) {
+    size_t length = strlen(name);
+    if (!is_float) return "not a float tensor";
+    if (rank != 2) return "not a matrix";
+    if (shape[0] == 0 || shape[1] == 0) return "empty";
+    if (length < 8 || strcmp(name + length - 7, ".weight") != 0) return "not the weight of a module";
+    if (asked) return NULL;
+    if (class == HEL_CLASS_EMBEDDING) return "embedding";
+    if (class == HEL_CLASS_LM_HEAD) return "output head";
+    if (class == HEL_CLASS_NORM) return "normalisation";
+    return contains(name, "conv1d") ? "convolution" : NULL;
+}
+
+hel_policy hel_policy_for(const char *name, uint32_t rank, const uint64_t *shape, bool is_float, bool asked) {
+    hel_policy policy = {.class = hel_tensor_classify(name, rank), .sidecar = true, .percentile = 99.9, .cap = 512};
+    policy.exact = reason_to_keep(name, rank, shape, is_float, policy.class, asked);
+    if (policy.class == HEL_CLASS_ATTENTION_QK) policy.percentile = 99.95;
+    if (policy.class == HEL_CLASS_UNKNOWN || policy.class == HEL_CLASS_NORM) policy.cap = 256;
+    if (policy.class == HEL_CLASS_EMBEDDING) policy.sidecar = false; // the reference loads none for embeddings
+    return policy;
+}
+
+uint64_t hel_policy_sidecar_limit(const hel_policy *policy, uint64_t count) {
+    if (!policy->sidecar || !count) return 0;
+    double one_side = ceil((100 - policy->percentile) / 100 * (double)(count - 1));
+    return HEL_MIN(2 * (uint64_t)one_side, policy->cap);
+}
+
+bool hel_glob_match(const char *pattern, const char *name) {
+    const char *star = NULL, *retry = NULL;
+    while (*name) {
+        if (*pattern == '*') {
+            star = ++pattern;
+            retry = name;
+        } else if (*pattern == '?' || *pattern == *name) {
+            pattern++;
+            name++;
+        } else if (star) {
+            pattern = star;
+            name = ++retry;
+        } else {
+            return false;
+        }
+    }
+    while (*pattern == '*') pattern++;
+    return !*pattern;
+}

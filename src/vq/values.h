@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// The values of one tensor, in memory or read piece by piece, and the order-preserving integer keys of floats that
+// all counting and searching in this room is done with.
+#ifndef HEL_VQ_VALUES_H
+#define HEL_VQ_VALUES_H
+
+#include <helicoid/common.h>
+
+#include "base/half.h"
+
+typedef struct hel_values {
+    uint64_t count;
+    const float *data; // all of them, or NULL:
+    hel_status (*read)(void *user, uint64_t first, uint64_t count, float *out);
+    void *user;
+    float *piece; // room for `piece_count` values while they are read
+    uint64_t piece_count;
+} hel_values;
+
+// Gets values first .. first + count - 1; -0 may still be among them.
+typedef hel_status (*hel_values_visit)(void *user, uint64_t first, const float *values, uint64_t count);
+
+// Visits all values in order; stops at the first failure of reading or visiting.
+hel_status hel_values_scan(const hel_values *values, hel_values_visit visit, void *user);
+
+// Keys order as the floats do; -0 and +0 have one key. NaN lies beyond the infinities.
+static inline uint32_t hel_float_key(float value) {
+    uint32_t bits = hel_float_bits(value + 0.0f);
+    return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
+}
+
+static inline float hel_key_float(uint32_t key) {
+    return hel_bits_float(key & 0x80000000u ? key & 0x7fffffffu : ~key);
+}
+
+enum { HEL_KEY_MINUS_INFINITY = 0x007fffff };
+#define HEL_KEY_PLUS_INFINITY 0xff800000u
+
+#endif
