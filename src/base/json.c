@@ -8,9 +8,9 @@
 #include "base/file.h"
 #include "base/memory.h"
 
-hel_status hel_json_parse(const char *text, size_t size, const char *name, uint64_t offset, json_t **out) {
+static hel_status parse(const char *text, size_t size, const char *name, uint64_t offset, size_t flags, json_t **out) {
     json_error_t error;
-    json_t *value = json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
+    json_t *value = json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | flags, &error);
     if (!value) {
         if (json_error_code(&error) == json_error_out_of_memory) return hel_fail_memory(size);
         uint64_t at = offset + (error.position > 0 ? (uint64_t)error.position : 0);
@@ -18,6 +18,14 @@ hel_status hel_json_parse(const char *text, size_t size, const char *name, uint6
     }
     *out = value;
     return HEL_OK;
+}
+
+hel_status hel_json_parse(const char *text, size_t size, const char *name, uint64_t offset, json_t **out) {
+    return parse(text, size, name, offset, 0, out);
+}
+
+hel_status hel_json_parse_reals(const char *text, size_t size, const char *name, uint64_t offset, json_t **out) {
+    return parse(text, size, name, offset, JSON_DECODE_INT_AS_REAL, out);
 }
 
 hel_status hel_json_read_file(const char *path, size_t limit, json_t **out) {

@@ -9,6 +9,8 @@
 // `name` and `offset` say in errors where the text stands (file path; byte where the text begins in it).
 // Free with json_decref.
 hel_status hel_json_parse(const char *text, size_t size, const char *name, uint64_t offset, json_t **out);
+// The same with every number a real: for files with integers beyond 64 bits (transformers writes a model_max_length of 10^30).
+hel_status hel_json_parse_reals(const char *text, size_t size, const char *name, uint64_t offset, json_t **out);
 hel_status hel_json_read_file(const char *path, size_t limit, json_t **out);
 // Compact (indent 0) or indented text, keys in insertion order, with a terminating zero; free with hel_free.
 hel_status hel_json_print(const json_t *value, int indent, char **out, size_t *out_size);
