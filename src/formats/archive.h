@@ -57,6 +57,8 @@ struct hel_archive {
     size_t tokenizer_size;
     char *tokenizer_config_text; // tokenizer_config.json, likewise
     uint64_t file_bytes;        // size of all files that hold tensors
+    uint32_t *index;            // hash table over tensor names: 1 + position, 0 empty
+    size_t index_mask;
     void *state;                // the format's own
 };
 
