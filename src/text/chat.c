@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "base/memory.h"
 #include "base/text.h"
 #include "text/tokenizer_internal.h"
 
@@ -41,10 +40,10 @@ static void markup_all(prompt *p, const char *first, ...) {
 
 static void content(prompt *p, const char *bytes) { hel_text_append(&p->text, bytes, strlen(bytes)); }
 
-// Without ASCII white space at both ends, as the templates' trim filter has it.
-static void trimmed_content(prompt *p, const char *bytes) {
+// Without ASCII white space at its end and, if `at_begin`, at its begin, as the templates' trim filter has it.
+static void trimmed_content(prompt *p, const char *bytes, bool at_begin) {
     static const char spaces[] = " \t\n\v\f\r";
-    bytes += strspn(bytes, spaces);
+    if (at_begin) bytes += strspn(bytes, spaces);
     size_t size = strlen(bytes);
     while (size && strchr(spaces, bytes[size - 1])) size--;
     hel_text_append(&p->text, bytes, size);
@@ -62,7 +61,7 @@ static void format_chatml(prompt *p, const hel_chat_message *messages, size_t co
 static void format_llama3(prompt *p, const hel_chat_message *messages, size_t count, bool answer) {
     for (size_t i = 0; i < count; i++) {
         markup_all(p, "<|start_header_id|>", messages[i].role, "<|end_header_id|>\n\n", NULL);
-        trimmed_content(p, messages[i].content);
+        trimmed_content(p, messages[i].content, true);
         markup_all(p, "<|eot_id|>", NULL);
     }
     if (answer) markup_all(p, "<|start_header_id|>assistant<|end_header_id|>\n\n", NULL);
@@ -85,16 +84,17 @@ static void format_llama2(prompt *p, const hel_chat_message *messages, size_t co
         if (!strcmp(messages[i].role, "user")) {
             if (i > first) markup(p, p->bos, p->bos_size);
             markup_all(p, "[INST] ", NULL);
-            if (first && i == first) {
+            bool with_system = first && i == first; // the template trims the two as one
+            if (with_system) {
                 markup_all(p, "<<SYS>>\n", NULL);
                 content(p, messages[0].content);
                 markup_all(p, "\n<</SYS>>\n\n", NULL);
             }
-            trimmed_content(p, messages[i].content);
+            trimmed_content(p, messages[i].content, !with_system);
             markup_all(p, " [/INST]", NULL);
         } else {
             markup_all(p, " ", NULL);
-            trimmed_content(p, messages[i].content);
+            trimmed_content(p, messages[i].content, true);
             markup_all(p, " ", NULL);
             markup(p, p->eos, p->eos_size);
         }
