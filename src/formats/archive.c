@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "base/size.h"
 #include "formats/archive_build.h"
+#include "formats/gguf.h"
 #include "formats/llama2c.h"
 #include "formats/npy.h"
 #include "formats/safetensors.h"
@@ -201,7 +202,7 @@ static hel_status open_file(const char *path, hel_archive **out) {
     hel_status status = hel_file_read(&file, 0, head, have);
     hel_file_close(&file);
     HEL_TRY(status);
-    if (memcmp(head, "GGUF", 4) == 0) return hel_fail_file(HEL_ERROR_UNSUPPORTED, path, 0, "GGUF is not read yet");
+    if (memcmp(head, "GGUF", 4) == 0) return hel_gguf_open(path, out);
     if (memcmp(head, "\x93NUMPY", 6) == 0) return hel_npy_open(path, out);
     if (have > 8 && head[8] == '{') return hel_safetensors_open(path, out);
     if (hel_path_has_suffix(path, ".safetensors")) return hel_safetensors_open(path, out); // for its own error

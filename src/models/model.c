@@ -75,7 +75,7 @@ static void describe(hel_model *model, const hel_archive *archive) {
 }
 
 static hel_status load_tokenizer(const hel_archive *archive, const char *path, hel_model *model) {
-    hel_status status = hel_tokenizer_from_archive(archive, path, &model->tokenizer);
+    hel_status status = hel_tokenizer_from_archive(hel_source_origin(archive), path, &model->tokenizer);
     return status == HEL_ERROR_NOT_FOUND && !path ? HEL_OK : status;
 }
 

@@ -147,7 +147,7 @@ static void summarise(const scorer *s, const window_plan *plan, hel_perplexity_r
 hel_status hel_perplexity(const hel_model *model, const uint32_t *tokens, size_t count, const hel_perplexity_params *params,
                           hel_perplexity_result *out) {
     hel_perplexity_params values = params ? *params : hel_perplexity_params_default();
-    window_plan plan;
+    window_plan plan = {0};
     HEL_TRY(make_plan(&values, count, &plan));
     hel_model_info info, other_info;
     hel_model_describe(model, &info);

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "models/source.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "base/size.h"
+#include "formats/archive_build.h"
+#include "formats/llama2c.h"
+#include "models/roles.h"
+
+enum { NAME_SIZE = 96 };
+
+// A view owns the archive it stands before; its tensor i is the origin's tensor i.
+typedef struct view_state {
+    hel_archive *origin;
+    char *names;               // NAME_SIZE bytes each
+    const hel_role **roles;    // of each tensor, NULL where there is none
+    uint32_t heads, kv_heads;  // for the row order; 0 where rows are in order already
+} view_state;
+
+static void close_view(hel_archive *archive) {
+    view_state *view = archive->state;
+    hel_archive_close(&view->origin);
+    hel_free(view->names);
+    hel_free(view->roles);
+}
+
+// ---------------------------------------------------------------- rows back in half-split order
+
+static uint32_t heads_of(const view_state *view, size_t tensor) {
+    const hel_role *role = view->roles[tensor];
+    if (!role || role->rows == HEL_ROWS_PLAIN) return 0;
+    return role->rows == HEL_ROWS_QUERY ? view->heads : view->kv_heads;
+}
+
+// Half-split row i of a head is the interleaved row 2 i (first half) or 2 (i - half) + 1.
+static uint64_t interleaved_row(uint64_t row, uint64_t head_rows) {
+    uint64_t i = row % head_rows, half = head_rows / 2;
+    return row - i + (i < half ? 2 * i : 2 * (i - half) + 1);
+}
+
+static hel_status read_view(hel_archive *archive, const hel_tensor_info *tensor, uint64_t offset, void *bytes, size_t size) {
+    view_state *view = archive->state;
+    size_t index = (size_t)(tensor - archive->tensors);
+    const hel_tensor_info *stored = &view->origin->tensors[index];
+    uint32_t heads = heads_of(view, index);
+    if (!heads) return hel_archive_read(view->origin, stored, offset, bytes, size);
+    uint64_t row_bytes = tensor->bytes / tensor->shape[0], head_rows = tensor->shape[0] / heads;
+    for (size_t done = 0; done < size;) {
+        uint64_t row = (offset + done) / row_bytes, within = (offset + done) % row_bytes;
+        size_t now = (size_t)HEL_MIN(row_bytes - within, size - done);
+        HEL_TRY(hel_archive_read(view->origin, stored, interleaved_row(row, head_rows) * row_bytes + within, (char *)bytes + done, now));
+        done += now;
+    }
+    return HEL_OK;
+}
+
+static const hel_archive_format view_format = {"view", close_view, read_view};
+
+const hel_archive *hel_source_origin(const hel_archive *archive) {
+    return archive->format->read == read_view ? ((const view_state *)archive->state)->origin : archive;
+}
+
+// ---------------------------------------------------------------- making a view
+
+static hel_status name_tensors(hel_archive *archive, const hel_role *(*role_of)(const char *name, unsigned *out_layer)) {
+    view_state *view = archive->state;
+    size_t count = view->origin->n_tensors;
+    view->names = hel_alloc_zero(count + 1, NAME_SIZE);
+    view->roles = hel_alloc_zero(count + 1, sizeof *view->roles);
+    archive->tensors = hel_alloc_zero(count + 1, sizeof *archive->tensors);
+    if (!view->names || !view->roles || !archive->tensors) return hel_fail_memory(count * NAME_SIZE);
+    for (size_t i = 0; i < count; i++) {
+        hel_tensor_info *tensor = &archive->tensors[i];
+        *tensor = view->origin->tensors[i];
+        unsigned layer;
+        const hel_role *role = view->roles[i] = role_of(tensor->name, &layer);
+        if (!role) continue; // keeps its own name
+        char *name = view->names + i * NAME_SIZE;
+        if (role->per_layer) snprintf(name, NAME_SIZE, "model.layers.%u.%s", layer, role->hugging_face);
+        else snprintf(name, NAME_SIZE, "%s", role->hugging_face);
+        tensor->name = name;
+        uint32_t heads = heads_of(view, i);
+        if (heads && (!tensor->rank || tensor->shape[0] % (2 * (uint64_t)heads)))
+            return hel_fail_file(HEL_ERROR_FORMAT, tensor->file, tensor->offset, "tensor \"%s\": %u heads do not divide its rows", name, heads);
+    }
+    archive->n_tensors = count;
+    archive->file_bytes = view->origin->file_bytes;
+    return hel_archive_index(archive);
+}
+
+// Takes the origin over, also on failure.
+static hel_status make_view(hel_archive *origin, json_t *config, uint32_t heads, uint32_t kv_heads,
+                            const hel_role *(*role_of)(const char *name, unsigned *out_layer), hel_archive **out) {
+    hel_archive *archive = NULL;
+    hel_status status = config ? hel_archive_create(&view_format, origin->path, sizeof(view_state), &archive) : hel_fail_memory(1024);
+    if (status != HEL_OK) {
+        json_decref(config);
+        hel_archive_close(&origin);
+        return status;
+    }
+    view_state *view = archive->state;
+    view->origin = origin;
+    view->heads = heads;
+    view->kv_heads = kv_heads;
+    archive->config = config;
+    json_decref(archive->metadata);
+    archive->metadata = json_incref(origin->metadata);
+    status = name_tensors(archive, role_of);
+    if (status == HEL_OK) *out = archive;
+    else hel_archive_close(&archive);
+    return status;
+}
+
+// ---------------------------------------------------------------- llama2.c
+
+static json_t *llama2c_config(const hel_llama2c_header *h) {
+    return json_pack("{s:[s], s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:f, s:f, s:s, s:b, s:i, s:i, s:s}",
+                     "architectures", "LlamaForCausalLM", "model_type", "llama", "hidden_size", (int)h->dim,
+                     "intermediate_size", (int)h->hidden_dim, "num_hidden_layers", (int)h->n_layers,
+                     "num_attention_heads", (int)h->n_heads, "num_key_value_heads", (int)h->n_kv_heads,
+                     "head_dim", (int)(h->dim / h->n_heads), "vocab_size", (int)h->vocab_size,
+                     "max_position_embeddings", (int)h->seq_len, "rms_norm_eps", 1e-5, "rope_theta", 10000.0,
+                     "hidden_act", "silu", "tie_word_embeddings", h->tied, "bos_token_id", 1, "eos_token_id", 2,
+                     "torch_dtype", "float32");
+}
+
+static hel_status view_llama2c(hel_archive *origin, hel_archive **out) {
+    const hel_llama2c_header *header = hel_archive_llama2c(origin);
+    return make_view(origin, llama2c_config(header), header->n_heads, header->n_kv_heads, hel_role_of_hugging_face, out);
+}
+
+hel_status hel_source_open(const char *path, hel_archive **out) {
+    hel_archive *archive;
+    *out = NULL;
+    HEL_TRY(hel_archive_open(path, &archive));
+    if (hel_archive_llama2c(archive)) return view_llama2c(archive, out);
+    *out = archive;
+    return HEL_OK;
+}

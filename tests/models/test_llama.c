@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+// The LLaMA runtime on the devices named by the first argument ("cpu", "opencl", "vulkan", "cpu,vulkan"): recorded
+// greedy ids, prefill against single steps, golden logits of compressed checkpoints, failures that leave no trace.
+#include "support/support.h"
+
+#include <helicoid/generate.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "formats/npy.h"
+
+static const char *devices;
+
+static hel_model *load(const char *path) {
+    hel_model_params params = hel_model_params_default();
+    params.devices = devices;
+    hel_model *model = NULL;
+    hel_status status = hel_model_load(path, &params, &model);
+    if (status != HEL_OK) print_error("%s: %s\n", path, hel_error_message());
+    assert_int_equal(status, HEL_OK);
+    return model;
+}
+
+static hel_context *new_context(const hel_model *model, uint32_t capacity) {
+    hel_context_params params = hel_context_params_default();
+    params.capacity = capacity;
+    hel_context *context = NULL;
+    assert_int_equal(hel_context_create(model, &params, &context), HEL_OK);
+    return context;
+}
+
+enum { RECORDED = 256 };
+
+static void read_recorded(uint32_t ids[RECORDED]) {
+    char path[TESTS_PATH];
+    support_data(path, "stories260K/greedy_ids.txt");
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    for (int i = 0; i < RECORDED; i++) assert_int_equal(fscanf(file, "%u", &ids[i]), 1);
+    fclose(file);
+}
+
+// The ids were made by tests/models/llama_reference.py, in double precision.
+static void test_recorded_ids(void **state) {
+    (void)state;
+    char path[TESTS_PATH];
+    support_data(path, "stories260K/stories260K.bin");
+    uint32_t recorded[RECORDED], bos = 1;
+    read_recorded(recorded);
+    hel_model *model = load(path);
+    hel_context *context = new_context(model, 512);
+    hel_generate_params params = hel_generate_params_default();
+    params.max_tokens = RECORDED;
+    params.ignore_eos = true;
+    for (int round = 0; round < 2; round++) {
+        hel_generation generation;
+        assert_int_equal(hel_context_rewind(context, 0), HEL_OK);
+        assert_int_equal(hel_generate(context, &bos, 1, &params, &generation), HEL_OK);
+        assert_int_equal(generation.count, RECORDED);
+        assert_memory_equal(generation.tokens, recorded, sizeof recorded);
+        assert_int_equal(generation.finish, HEL_FINISH_LENGTH);
+        hel_generation_finish(&generation);
+    }
+    hel_context_destroy(&context);
+    hel_model_destroy(&model);
+}
+
+// Evaluating n tokens at once gives the logits of n single steps, whatever pages and batches they cross.
+static void test_prefill(void **state) {
+    (void)state;
+    enum { LONGEST = 300 };
+    char path[TESTS_PATH];
+    support_data(path, "stories260K/stories260K.bin");
+    hel_model *model = load(path);
+    hel_model_info info;
+    hel_model_describe(model, &info);
+    uint32_t tokens[LONGEST];
+    for (uint32_t i = 0; i < LONGEST; i++) tokens[i] = i ? (i * 7919u + 13u) % info.vocabulary : 1;
+    float *steps = malloc((size_t)LONGEST * info.vocabulary * sizeof(float)), *logits = malloc(info.vocabulary * sizeof(float));
+    hel_context *context = new_context(model, LONGEST);
+    for (uint32_t i = 0; i < LONGEST; i++)
+        assert_int_equal(hel_context_logits(context, &tokens[i], 1, steps + (size_t)i * info.vocabulary), HEL_OK);
+    double worst = 0;
+    for (uint32_t n = 1; n <= LONGEST; n++) {
+        assert_int_equal(hel_context_rewind(context, 0), HEL_OK);
+        assert_int_equal(hel_context_logits(context, tokens, n, logits), HEL_OK);
+        for (uint32_t i = 0; i < info.vocabulary; i++)
+            worst = fmax(worst, fabs((double)logits[i] - steps[(size_t)(n - 1) * info.vocabulary + i]));
+    }
+    print_message("%s: largest difference %.2e\n", devices, worst);
+    assert_true(worst <= 1e-4);
+    free(steps);
+    free(logits);
+    hel_context_destroy(&context);
+    hel_model_destroy(&model);
+}
+
+// ---------------------------------------------------------------- golden checkpoints
+
+static float *read_npy(const char *path, uint64_t *out_elements) {
+    hel_archive *archive;
+    assert_int_equal(hel_npy_open(path, &archive), HEL_OK);
+    *out_elements = archive->tensors[0].elements;
+    float *values = malloc(*out_elements * sizeof *values);
+    assert_int_equal(hel_archive_read_f32(archive, &archive->tensors[0], 0, *out_elements, values), HEL_OK);
+    hel_archive_close(&archive);
+    return values;
+}
+
+typedef struct comparison {
+    const float *expected;
+    uint32_t vocabulary;
+    double worst;
+} comparison;
+
+static bool compare(void *user, uint32_t first, uint32_t count, const float *logits) {
+    comparison *c = user;
+    for (size_t i = 0; i < (size_t)count * c->vocabulary; i++)
+        c->worst = fmax(c->worst, fabs((double)logits[i] - c->expected[(size_t)first * c->vocabulary + i]));
+    return true;
+}
+
+static void check_golden(const char *folder) {
+    char path[TESTS_PATH], name[256];
+    uint64_t n_ids, n_logits;
+    support_data(path, "golden/hxq_tiny_llama_k256/x.npy");
+    float *ids = read_npy(path, &n_ids);
+    snprintf(name, sizeof name, "golden/%s/logits_decoded.npy", folder);
+    support_data(path, name);
+    float *expected = read_npy(path, &n_logits);
+    snprintf(name, sizeof name, "golden/%s", folder);
+    support_data(path, name);
+    hel_model *model = load(path);
+    hel_model_info info;
+    hel_model_describe(model, &info);
+    assert_int_equal(n_logits, n_ids * info.vocabulary);
+    assert_true(info.compressed > 0);
+    uint32_t tokens[256];
+    assert_true(n_ids <= 256);
+    for (uint64_t i = 0; i < n_ids; i++) tokens[i] = (uint32_t)ids[i];
+    hel_context *context = new_context(model, 128);
+    comparison c = {expected, info.vocabulary, 0};
+    assert_int_equal(hel_context_evaluate(context, tokens, (uint32_t)n_ids, 0, compare, &c), HEL_OK);
+    print_message("%s on %s: largest difference %.2e\n", folder, devices, c.worst);
+    assert_true(c.worst <= 1e-4);
+    hel_context_destroy(&context);
+    hel_model_destroy(&model);
+    free(ids);
+    free(expected);
+}
+
+static void test_golden_k256(void **state) { (void)state, check_golden("hxq_tiny_llama_k256"); }
+static void test_golden_k320(void **state) { (void)state, check_golden("hxq_tiny_llama_k320_12bit"); }
+
+// ---------------------------------------------------------------- rules and cancelling
+
+static bool refuse(void *user, uint32_t first, uint32_t count, const float *logits) {
+    (void)user, (void)first, (void)count, (void)logits;
+    return false;
+}
+
+static void test_rules(void **state) {
+    (void)state;
+    char path[TESTS_PATH];
+    support_data(path, "stories260K/stories260K.bin");
+    hel_model *model = load(path);
+    hel_context *context = new_context(model, 16);
+    uint32_t tokens[20] = {1, 2, 3}, high = 512;
+    assert_int_equal(hel_context_evaluate(context, &high, 1, 1, NULL, NULL), HEL_ERROR_ARGUMENT);
+    assert_int_equal(hel_context_evaluate(context, tokens, 17, 17, NULL, NULL), HEL_ERROR_ARGUMENT);
+    assert_int_equal(hel_context_evaluate(context, tokens, 3, 3, NULL, NULL), HEL_OK);
+    assert_int_equal(hel_context_position(context), 3);
+    assert_int_equal(hel_context_evaluate(context, tokens, 2, 0, refuse, NULL), HEL_ERROR_CANCELLED);
+    assert_int_equal(hel_context_position(context), 3);
+    assert_int_equal(hel_context_rewind(context, 4), HEL_ERROR_ARGUMENT);
+    assert_int_equal(hel_context_evaluate(context, tokens, 13, 13, NULL, NULL), HEL_OK);
+    assert_int_equal(hel_context_evaluate(context, tokens, 1, 1, NULL, NULL), HEL_ERROR_ARGUMENT);
+    hel_context_destroy(&context);
+    hel_model_destroy(&model);
+    assert_int_equal(hel_model_load("/nonexistent", NULL, &model), HEL_ERROR_NOT_FOUND);
+}
+
+int main(int argc, char **argv) {
+    devices = argc > 1 ? argv[1] : "cpu";
+    char name[64];
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(devices, ","), devices);
+    const hel_device *device;
+    if (hel_device_open(name, NULL, &device) == HEL_ERROR_UNAVAILABLE) {
+        printf("skipped: %s: %s\n", name, hel_error_message());
+        return 77;
+    }
+    hel_device_destroy(&device);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_recorded_ids), cmocka_unit_test(test_prefill), cmocka_unit_test(test_golden_k256),
+        cmocka_unit_test(test_golden_k320),  cmocka_unit_test(test_rules),
+    };
+    return cmocka_run_group_tests_name(devices, tests, NULL, NULL);
+}
