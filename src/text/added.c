@@ -14,7 +14,8 @@ void hel_added_finish(hel_added *added) {
     *added = (hel_added){0};
 }
 
-hel_status hel_added_add(hel_added *added, uint32_t id, const void *bytes, size_t size, bool strip_left, bool strip_right) {
+hel_status hel_added_add(hel_added *added, uint32_t id, const void *bytes, size_t size, bool strip_left,
+                         bool strip_right) {
     if (!size) return HEL_OK;
     if (added->count == added->capacity) {
         uint32_t capacity = added->capacity ? added->capacity * 2 : 16;
@@ -54,7 +55,8 @@ hel_status hel_added_sort(hel_added *added) {
     for (uint32_t i = 0; i < added->count && !status; i++) {
         added->tokens[i] = entries[i].token;
         if (i && !by_bytes(&entries[i - 1], &entries[i]))
-            status = hel_fail(HEL_ERROR_FORMAT, "added tokens %u and %u are the same text", entries[i - 1].token.id, entries[i].token.id);
+            status = hel_fail(HEL_ERROR_FORMAT, "added tokens %u and %u are the same text", entries[i - 1].token.id,
+                              entries[i].token.id);
     }
     hel_free(entries);
     return status;

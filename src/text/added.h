@@ -20,7 +20,8 @@ typedef struct hel_added {
 
 void hel_added_finish(hel_added *added);
 // Copies the bytes. Empty ones are ignored.
-hel_status hel_added_add(hel_added *added, uint32_t id, const void *bytes, size_t size, bool strip_left, bool strip_right);
+hel_status hel_added_add(hel_added *added, uint32_t id, const void *bytes, size_t size, bool strip_left,
+                         bool strip_right);
 // Call once after the last add. Two tokens of the same bytes are HEL_ERROR_FORMAT.
 hel_status hel_added_sort(hel_added *added);
 

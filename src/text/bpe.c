@@ -83,7 +83,8 @@ static candidate heap_pop(hel_bpe_scratch *scratch) {
 }
 
 // Offers the pair of `left` and its right neighbour, if it can be merged.
-static void offer(const hel_bpe *bpe, const hel_vocab *vocab, hel_bpe_scratch *scratch, const char *word, uint32_t left) {
+static void offer(const hel_bpe *bpe, const hel_vocab *vocab, hel_bpe_scratch *scratch, const char *word,
+                  uint32_t left) {
     if (left == NOBODY || scratch->symbols[left].next == NOBODY) return;
     const symbol *a = &scratch->symbols[left], *b = &scratch->symbols[a->next];
     candidate entry = {.left = left, .size = a->size + b->size};
@@ -144,7 +145,8 @@ static void merge_all(const hel_bpe *bpe, const hel_vocab *vocab, hel_bpe_scratc
 
 // What has no token: its bytes' tokens if all of them exist, otherwise the unknown token, otherwise nothing.
 // Returns true where it put out the unknown token.
-static bool spell(const hel_bpe *bpe, const hel_vocab *vocab, const char *bytes, size_t size, bool after_unknown, hel_ids *out) {
+static bool spell(const hel_bpe *bpe, const hel_vocab *vocab, const char *bytes, size_t size, bool after_unknown,
+                  hel_ids *out) {
     bool all = bpe->byte_fallback;
     for (size_t i = 0; i < size && all; i++) all = vocab->byte_ids[(unsigned char)bytes[i]] != HEL_TOKEN_NONE;
     for (size_t i = 0; i < size && all; i++) hel_ids_append(out, vocab->byte_ids[(unsigned char)bytes[i]]);

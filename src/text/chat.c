@@ -77,7 +77,7 @@ static void format_zephyr(prompt *p, const hel_chat_message *messages, size_t co
     if (answer) markup_all(p, "<|assistant|>\n", NULL);
 }
 
-// The begin token of the first turn is the encoder's; every later turn brings its own. The answer follows [/INST] as it is.
+// The begin token of the first turn is the encoder's, every later turn brings its own. The answer begins at [/INST].
 static void format_llama2(prompt *p, const hel_chat_message *messages, size_t count) {
     size_t first = count && !strcmp(messages[0].role, "system");
     for (size_t i = first; i < count; i++) {

@@ -81,16 +81,20 @@ static hel_status encode_text(encoder *e, const char *text, size_t size, const h
 }
 
 hel_status hel_tokenizer_encode_spans(const hel_tokenizer *tokenizer, const char *text, size_t size, hel_bos add_bos,
-                                      const hel_span *control, size_t n_control, uint32_t **out_ids, size_t *out_count) {
-    if (!tokenizer || (size && !text) || !out_ids || !out_count) return hel_fail(HEL_ERROR_ARGUMENT, "a pointer is NULL");
+                                      const hel_span *control, size_t n_control, uint32_t **out_ids,
+                                      size_t *out_count) {
+    if (!tokenizer || (size && !text) || !out_ids || !out_count)
+        return hel_fail(HEL_ERROR_ARGUMENT, "a pointer is NULL");
     if (size > INT32_MAX) return hel_fail(HEL_ERROR_ARGUMENT, "a text of %zu bytes is too long", size);
     bool bos = add_bos == HEL_BOS_YES || (add_bos == HEL_BOS_DEFAULT && tokenizer->add_bos);
-    if (bos && tokenizer->bos == HEL_TOKEN_NONE) return hel_fail(HEL_ERROR_ARGUMENT, "the tokenizer has no begin token");
+    if (bos && tokenizer->bos == HEL_TOKEN_NONE)
+        return hel_fail(HEL_ERROR_ARGUMENT, "the tokenizer has no begin token");
     encoder e = {.tokenizer = tokenizer};
     if (bos) hel_ids_append(&e.ids, tokenizer->bos);
     hel_status status = encode_text(&e, text, size, control, n_control);
     if (status == HEL_OK) status = hel_ids_ok(&e.ids);
-    if (status == HEL_OK && !e.ids.ids && !(e.ids.ids = hel_alloc(sizeof *e.ids.ids))) status = hel_fail_memory(sizeof *e.ids.ids);
+    if (status == HEL_OK && !e.ids.ids && !(e.ids.ids = hel_alloc(sizeof *e.ids.ids)))
+        status = hel_fail_memory(sizeof *e.ids.ids);
     hel_text_finish(&e.part);
     hel_bpe_scratch_finish(&e.scratch);
     if (status) {
@@ -112,5 +116,6 @@ hel_status hel_tokenizer_encode(const hel_tokenizer *tokenizer, const char *text
     if (chosen.struct_size != sizeof chosen || (unsigned)chosen.add_bos > HEL_BOS_NO)
         return hel_fail(HEL_ERROR_ARGUMENT, "encode options are not filled in");
     hel_span whole = {0, size};
-    return hel_tokenizer_encode_spans(tokenizer, text, size, chosen.add_bos, &whole, chosen.parse_special, out_ids, out_count);
+    return hel_tokenizer_encode_spans(tokenizer, text, size, chosen.add_bos, &whole, chosen.parse_special, out_ids,
+                                      out_count);
 }

@@ -8,7 +8,8 @@
 
 hel_status hel_merges_init(hel_merges *merges, uint64_t capacity) {
     *merges = (hel_merges){0};
-    if (capacity > UINT32_MAX / 8) return hel_fail(HEL_ERROR_FORMAT, "%llu merges are too many", (unsigned long long)capacity);
+    if (capacity > UINT32_MAX / 8)
+        return hel_fail(HEL_ERROR_FORMAT, "%llu merges are too many", (unsigned long long)capacity);
     uint32_t slots = 16;
     while (slots < capacity * 2) slots *= 2;
     merges->rules = hel_alloc_array(capacity, sizeof *merges->rules);

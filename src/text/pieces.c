@@ -12,7 +12,8 @@
 enum { MAX_VOCAB = 1 << 22 };
 
 hel_status hel_tokenizer_create(uint32_t vocab_size, hel_tokenizer **out) {
-    if (vocab_size > MAX_VOCAB) return hel_fail(HEL_ERROR_FORMAT, "a vocabulary of %u tokens exceeds %d", vocab_size, MAX_VOCAB);
+    if (vocab_size > MAX_VOCAB)
+        return hel_fail(HEL_ERROR_FORMAT, "a vocabulary of %u tokens exceeds %d", vocab_size, MAX_VOCAB);
     hel_tokenizer *tokenizer = hel_alloc_zero(1, sizeof *tokenizer);
     if (!tokenizer) return hel_fail_memory(sizeof *tokenizer);
     tokenizer->bos = tokenizer->bpe.unknown = HEL_TOKEN_NONE;
@@ -31,7 +32,8 @@ static bool append_text(const hel_tokenizer *tokenizer, const char *piece, size_
 
 static hel_status set_byte(hel_tokenizer *tokenizer, uint32_t id, const char *piece, size_t size) {
     uint8_t byte;
-    if (!hel_spm_byte_piece(piece, size, &byte)) return hel_fail(HEL_ERROR_FORMAT, "token %u is no byte like <0x0A>", id);
+    if (!hel_spm_byte_piece(piece, size, &byte))
+        return hel_fail(HEL_ERROR_FORMAT, "token %u is no byte like <0x0A>", id);
     if (tokenizer->vocab.byte_ids[byte] != HEL_TOKEN_NONE)
         return hel_fail(HEL_ERROR_FORMAT, "tokens %u and %u are the same byte", tokenizer->vocab.byte_ids[byte], id);
     HEL_TRY(hel_vocab_set(&tokenizer->vocab, id, &byte, 1, HEL_TOKEN_BYTE, false));
@@ -106,7 +108,8 @@ hel_status hel_tokenizer_add_merge(hel_tokenizer *tokenizer, const char *left, s
     if (status == HEL_OK && !spelled)
         status = hel_fail(HEL_ERROR_FORMAT, "merge %u is not in the byte-level alphabet", tokenizer->bpe.merges.count);
     if (status == HEL_OK)
-        status = hel_merges_add(&tokenizer->bpe.merges, &tokenizer->vocab, text.bytes, middle, text.bytes + middle, text.size - middle);
+        status = hel_merges_add(&tokenizer->bpe.merges, &tokenizer->vocab, text.bytes, middle, text.bytes + middle,
+                                text.size - middle);
     hel_text_finish(&text);
     return status;
 }
@@ -115,6 +118,7 @@ hel_status hel_tokenizer_add_merge_line(hel_tokenizer *tokenizer, const char *li
     const char *space = size ? memchr(line, ' ', size) : NULL;
     size_t left = space ? (size_t)(space - line) : 0, right = space ? size - left - 1 : 0;
     if (!left || !right || memchr(space + 1, ' ', right))
-        return hel_fail(HEL_ERROR_FORMAT, "merge %u is not two pieces with a space between", tokenizer->bpe.merges.count);
+        return hel_fail(HEL_ERROR_FORMAT, "merge %u is not two pieces with a space between",
+                        tokenizer->bpe.merges.count);
     return hel_tokenizer_add_merge(tokenizer, line, left, space + 1, right);
 }

@@ -14,11 +14,12 @@
 #define SPACE "[^\\S\\x{180e}]"
 #define NOT_SPACE "[\\S\\x{180e}]"
 #define TRAILING_SPACE SPACE "+(?!" NOT_SPACE ")|" SPACE "+"
-// What is neither space, letter nor number. (A class cannot hold a negated class with an exception, hence the lookahead.)
+// What is neither space, letter nor number; a lookahead, because a class cannot hold another one that has an exception.
 #define OTHER "(?:(?!" SPACE ")[^\\p{L}\\p{N}])"
 #define CONTRACTIONS "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
 #define QWEN2_LIKE(numbers) \
-    CONTRACTIONS "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}++|" numbers "| ?" OTHER "++[\\r\\n]*+|" SPACE "*[\\r\\n]++|" TRAILING_SPACE
+    CONTRACTIONS "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}++|" numbers "| ?" OTHER "++[\\r\\n]*+|" \
+    SPACE "*[\\r\\n]++|" TRAILING_SPACE
 
 // `regex` is the spelling in tokenizer.json, `pcre` what we run for it.
 static const struct {
@@ -28,10 +29,12 @@ static const struct {
     {HEL_PATTERN_GPT2, "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+",
      "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}++| ?\\p{N}++| ?" OTHER "++|" TRAILING_SPACE},
     {HEL_PATTERN_QWEN2,
-     "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
+     "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}|"
+     " ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
      QWEN2_LIKE("\\p{N}")},
     {HEL_PATTERN_LLAMA3,
-     "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
+     "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}|"
+     " ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
      QWEN2_LIKE("\\p{N}{1,3}")},
     {HEL_PATTERN_DIGIT, NULL, "\\p{N}"},
     {HEL_PATTERN_DIGITS, NULL, "\\p{N}++"},
@@ -92,13 +95,15 @@ static hel_status compile(const hel_pretokenizer *pretokenizer, const char *text
     PCRE2_SIZE offset;
     pcre2_compile_context *context = pcre2_compile_context_create(pretokenizer->memory);
     if (!context) return hel_fail_memory(sizeof(void *));
-    pcre2_code *code = pcre2_compile((PCRE2_SPTR)text, PCRE2_ZERO_TERMINATED, PCRE2_UTF | PCRE2_UCP, &error, &offset, context);
+    pcre2_code *code =
+        pcre2_compile((PCRE2_SPTR)text, PCRE2_ZERO_TERMINATED, PCRE2_UTF | PCRE2_UCP, &error, &offset, context);
     pcre2_compile_context_free(context);
     if (!code) {
         if (error == PCRE2_ERROR_HEAP_FAILED) return hel_fail_memory(strlen(text));
         PCRE2_UCHAR words[128];
         pcre2_get_error_message(error, words, sizeof words);
-        return hel_fail(HEL_ERROR_UNSUPPORTED, "this PCRE2 refuses the pattern %s at %zu: %s", text, offset, (char *)words);
+        return hel_fail(HEL_ERROR_UNSUPPORTED, "this PCRE2 refuses the pattern %s at %zu: %s", text, offset,
+                        (char *)words);
     }
     (void)pcre2_jit_compile(code, PCRE2_JIT_COMPLETE); // where it cannot, matching is slower and the same
     *out = code;
@@ -135,7 +140,8 @@ const char *hel_pattern_regex(hel_pattern pattern) {
 hel_status hel_pretokenizer_add_gguf(hel_pretokenizer *pretokenizer, const char *name) {
     for (size_t i = 0; i < HEL_COUNT(gguf_names); i++) {
         if (strcmp(gguf_names[i].name, name)) continue;
-        for (uint32_t p = 0; p < gguf_names[i].count; p++) HEL_TRY(hel_pretokenizer_add(pretokenizer, gguf_names[i].patterns[p]));
+        for (uint32_t p = 0; p < gguf_names[i].count; p++)
+            HEL_TRY(hel_pretokenizer_add(pretokenizer, gguf_names[i].patterns[p]));
         return HEL_OK;
     }
     return hel_fail(HEL_ERROR_UNSUPPORTED, "tokenizer.ggml.pre \"%s\" is not supported", name);
@@ -156,7 +162,8 @@ static hel_status split(const splitting *s, uint32_t stage, const char *text, si
                                 s->match, s->pretokenizer->limits);
         if (found == PCRE2_ERROR_NOMATCH) return split(s, stage + 1, text + at, size - at);
         if (found == PCRE2_ERROR_NOMEMORY) return hel_fail_memory(size);
-        if (found < 0) return hel_fail(HEL_ERROR_UNSUPPORTED, "splitting into words: PCRE2 error %d at byte %zu", found, at);
+        if (found < 0)
+            return hel_fail(HEL_ERROR_UNSUPPORTED, "splitting into words: PCRE2 error %d at byte %zu", found, at);
         const PCRE2_SIZE *ends = pcre2_get_ovector_pointer(s->match);
         size_t first = ends[0], last = ends[1];
         if (first > at) HEL_TRY(split(s, stage + 1, text + at, first - at));

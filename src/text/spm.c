@@ -58,7 +58,8 @@ static bool wants_prefix(const hel_tokenizer *tokenizer, const char *text, size_
     return false;
 }
 
-hel_status hel_tokenizer_normalize(const hel_tokenizer *tokenizer, const char *text, size_t size, bool first_part, hel_text *out) {
+hel_status hel_tokenizer_normalize(const hel_tokenizer *tokenizer, const char *text, size_t size, bool first_part,
+                                   hel_text *out) {
     hel_text composed = {0};
     if (!size) return HEL_OK;
     if (tokenizer->bpe.byte_level) {

@@ -28,7 +28,9 @@ uint32_t hel_tokenizer_find_special(const hel_tokenizer *tokenizer, const char *
 
 uint32_t hel_tokenizer_vocab_size(const hel_tokenizer *tokenizer) { return tokenizer->vocab.count; }
 uint32_t hel_tokenizer_bos(const hel_tokenizer *tokenizer) { return tokenizer->bos; }
-uint32_t hel_tokenizer_eos(const hel_tokenizer *tokenizer) { return tokenizer->n_eos ? tokenizer->eos[0] : HEL_TOKEN_NONE; }
+uint32_t hel_tokenizer_eos(const hel_tokenizer *tokenizer) {
+    return tokenizer->n_eos ? tokenizer->eos[0] : HEL_TOKEN_NONE;
+}
 uint32_t hel_tokenizer_unk(const hel_tokenizer *tokenizer) { return tokenizer->bpe.unknown; }
 bool hel_tokenizer_adds_bos(const hel_tokenizer *tokenizer) { return tokenizer->add_bos; }
 hel_chat_family hel_tokenizer_chat_family(const hel_tokenizer *tokenizer) { return tokenizer->family; }
@@ -60,7 +62,8 @@ hel_status hel_tokenizer_decode(const hel_tokenizer *tokenizer, const uint32_t *
     for (size_t i = 0; i < count; i++) {
         if (ids[i] >= tokenizer->vocab.count) {
             hel_text_finish(&text);
-            return hel_fail(HEL_ERROR_ARGUMENT, "id %u at %zu is not below the vocabulary's %u", ids[i], i, tokenizer->vocab.count);
+            return hel_fail(HEL_ERROR_ARGUMENT, "id %u at %zu is not below the vocabulary's %u", ids[i], i,
+                            tokenizer->vocab.count);
         }
         if (!with_special && hel_tokenizer_is_special(tokenizer, ids[i])) continue;
         size_t size;

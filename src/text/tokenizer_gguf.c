@@ -52,7 +52,8 @@ static hel_status same_size(const hel_archive *archive, const char *key, uint64_
     *out_present = status == HEL_OK;
     if (status) return optional(status);
     if (size == count) return HEL_OK;
-    return hel_fail(HEL_ERROR_FORMAT, "%s has %llu entries for %llu tokens", key, (unsigned long long)size, (unsigned long long)count);
+    return hel_fail(HEL_ERROR_FORMAT, "%s has %llu entries for %llu tokens", key, (unsigned long long)size,
+                    (unsigned long long)count);
 }
 
 static hel_status read_tokens(const hel_archive *archive, hel_tokenizer *tokenizer) {
@@ -66,7 +67,8 @@ static hel_status read_tokens(const hel_archive *archive, hel_tokenizer *tokeniz
         double score = 0;
         HEL_TRY(hel_gguf_array_string(archive, KEY("tokens"), id, &piece));
         HEL_TRY(token_kind(archive, id, typed, &kind));
-        if (tokenizer->bpe.byte_level && kind == HEL_TOKEN_BYTE) return hel_fail(HEL_ERROR_FORMAT, "token %u: byte type in a byte-level vocabulary", id);
+        if (tokenizer->bpe.byte_level && kind == HEL_TOKEN_BYTE)
+            return hel_fail(HEL_ERROR_FORMAT, "token %u: byte type in a byte-level vocabulary", id);
         HEL_TRY(hel_tokenizer_set_piece(tokenizer, id, piece.bytes, piece.size, kind, true));
         if (scored) HEL_TRY(hel_gguf_array_f64(archive, KEY("scores"), id, &score));
         if (isnan(score)) return hel_fail(HEL_ERROR_FORMAT, "the score of token %u is not a number", id);
@@ -109,7 +111,8 @@ static hel_status begin_byte_level(const hel_archive *archive, hel_tokenizer *to
     char *name;
     tokenizer->bpe.byte_level = true;
     HEL_TRY(get_text(archive, KEY("pre"), &name));
-    if (!name) return hel_fail(HEL_ERROR_UNSUPPORTED, "%s is missing: how text is split into words is not known", KEY("pre"));
+    if (!name)
+        return hel_fail(HEL_ERROR_UNSUPPORTED, "%s is missing: how text is split into words is not known", KEY("pre"));
     bool llama3 = !strcmp(name, "llama-bpe") || !strcmp(name, "llama3") || !strcmp(name, "llama-v3");
     tokenizer->bpe.whole_words = tokenizer->add_bos = llama3;
     hel_status status = hel_pretokenizer_add_gguf(&tokenizer->pretokenizer, name);
@@ -133,7 +136,8 @@ static hel_status build(const hel_archive *archive, hel_tokenizer **out) {
     HEL_TRY(get_text(archive, KEY("model"), &model));
     bool byte_level = model && !strcmp(model, "gpt2"), spm = model && !strcmp(model, "llama");
     hel_status status = HEL_OK;
-    if (!byte_level && !spm) status = hel_fail(HEL_ERROR_UNSUPPORTED, "%s \"%.100s\" is not supported", KEY("model"), model ? model : "");
+    if (!byte_level && !spm)
+        status = hel_fail(HEL_ERROR_UNSUPPORTED, "%s \"%.100s\" is not supported", KEY("model"), model ? model : "");
     hel_free(model);
     HEL_TRY(status);
     HEL_TRY(hel_tokenizer_create(count > UINT32_MAX ? UINT32_MAX : (uint32_t)count, out));

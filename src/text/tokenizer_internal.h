@@ -36,7 +36,8 @@ struct hel_tokenizer {
 };
 
 // --- making one (pieces.c); readers call these in this order ---
-hel_status hel_tokenizer_create(uint32_t vocab_size, hel_tokenizer **out); // `bpe`, `prefix` ... are the reader's to set
+// A shell of holes; `bpe`, `prefix` and so on are the reader's to set.
+hel_status hel_tokenizer_create(uint32_t vocab_size, hel_tokenizer **out);
 // Sets a token from its spelling in the file, which is in the byte-level alphabet, with U+2581 for spaces, or, for
 // control and user-defined tokens, verbatim (to be matched they must go into `raw` or `normalized` too). `in_model`:
 // it is part of the model's vocabulary. Spellings that are no UTF-8 are HEL_ERROR_FORMAT.
@@ -56,7 +57,8 @@ uint32_t hel_tokenizer_find_special(const hel_tokenizer *tokenizer, const char *
 
 // --- normalization (spm.c) ---
 // Appends what merging sees of a part of a text: NFC, U+2581 as a space, the prefix space.
-hel_status hel_tokenizer_normalize(const hel_tokenizer *tokenizer, const char *text, size_t size, bool first_part, hel_text *out);
+hel_status hel_tokenizer_normalize(const hel_tokenizer *tokenizer, const char *text, size_t size, bool first_part,
+                                   hel_text *out);
 // Appends SentencePiece's spelling (U+2581) as text (spaces), and the other way round.
 void hel_spm_append_text(const char *piece, size_t size, hel_text *out);
 void hel_spm_append_piece(const char *text, size_t size, hel_text *out);
@@ -89,7 +91,8 @@ typedef struct hel_tokenizer_json_source {
 hel_status hel_tokenizer_read_json(const hel_tokenizer_json_source *source, hel_tokenizer **out);
 hel_status hel_tokenizer_read_gguf(const hel_archive *archive, hel_tokenizer **out);
 // `vocab_size` 0: as many as the file has; otherwise it must have that many.
-hel_status hel_tokenizer_read_llama2c(const char *name, const char *bytes, size_t size, uint32_t vocab_size, hel_tokenizer **out);
+hel_status hel_tokenizer_read_llama2c(const char *name, const char *bytes, size_t size, uint32_t vocab_size,
+                                      hel_tokenizer **out);
 
 // The tokenizer of an opened model, or of `tokenizer_path` where that is not NULL (tokenizer_open.c).
 // HEL_ERROR_NOT_FOUND where the model has none.

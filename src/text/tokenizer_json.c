@@ -59,7 +59,8 @@ static hel_status read_normalizer(const json_t *json, pipeline *out) {
 }
 
 static hel_status add_pattern(pipeline *out, hel_pattern pattern) {
-    if (out->n_patterns == HEL_MAX_PATTERNS) return hel_fail(HEL_ERROR_UNSUPPORTED, "more than %d pre-tokenizers", HEL_MAX_PATTERNS);
+    if (out->n_patterns == HEL_MAX_PATTERNS)
+        return hel_fail(HEL_ERROR_UNSUPPORTED, "more than %d pre-tokenizers", HEL_MAX_PATTERNS);
     out->patterns[out->n_patterns++] = pattern;
     return HEL_OK;
 }
@@ -82,9 +83,11 @@ static hel_status read_digits(const json_t *json, pipeline *out) {
 static hel_status read_split(const json_t *json, pipeline *out) {
     const json_t *regex = json_object_get(json_object_get(json, "pattern"), "Regex");
     hel_pattern pattern;
-    if (!equals(json_object_get(json, "behavior"), "Isolated")) return unsupported("pre_tokenizer", "Split that is not Isolated");
+    if (!equals(json_object_get(json, "behavior"), "Isolated"))
+        return unsupported("pre_tokenizer", "Split that is not Isolated");
     if (!json_is_string(regex)) return unsupported("pre_tokenizer", "Split without a Regex");
-    if (!hel_pattern_from_regex(json_string_value(regex), &pattern)) return unsupported("Split pattern", json_string_value(regex));
+    if (!hel_pattern_from_regex(json_string_value(regex), &pattern))
+        return unsupported("Split pattern", json_string_value(regex));
     return add_pattern(out, pattern);
 }
 
@@ -94,8 +97,10 @@ static hel_status read_metaspace(const json_t *json, pipeline *out) {
     HEL_TRY(hel_json_get_bool(json, "add_prefix_space", true, &prefix));
     HEL_TRY(hel_json_get_string(json, "prepend_scheme", prefix ? "always" : "never", &scheme));
     HEL_TRY(hel_json_get_bool(json, "split", true, &split));
-    if (!equals(json_object_get(json, "replacement"), LOWER_BLOCK)) return unsupported("pre_tokenizer", "Metaspace with another replacement");
-    if (out->prefix != HEL_PREFIX_NONE || out->n_patterns) return unsupported("pre_tokenizer", "Metaspace beside others");
+    if (!equals(json_object_get(json, "replacement"), LOWER_BLOCK))
+        return unsupported("pre_tokenizer", "Metaspace with another replacement");
+    if (out->prefix != HEL_PREFIX_NONE || out->n_patterns)
+        return unsupported("pre_tokenizer", "Metaspace beside others");
     if (!strcmp(scheme, "always")) out->prefix = HEL_PREFIX_UNLESS_SPACE;
     else if (!strcmp(scheme, "first")) out->prefix = HEL_PREFIX_FIRST_PART_ONLY;
     else if (strcmp(scheme, "never")) return unsupported("prepend_scheme", scheme);
@@ -127,7 +132,8 @@ static hel_status read_pipeline(const json_t *root, pipeline *out) {
     if (out->byte_level && (out->spaces_replaced || out->prefix != HEL_PREFIX_NONE))
         return hel_fail(HEL_ERROR_UNSUPPORTED, "both byte-level and SentencePiece-style");
     if (!out->byte_level && !out->spaces_replaced)
-        return hel_fail(HEL_ERROR_UNSUPPORTED, "neither byte-level nor SentencePiece-style (no ByteLevel, Replace or Metaspace)");
+        return hel_fail(HEL_ERROR_UNSUPPORTED,
+                        "neither byte-level nor SentencePiece-style (no ByteLevel, Replace or Metaspace)");
     return HEL_OK;
 }
 
@@ -178,7 +184,8 @@ static hel_status count_tokens(const hel_tokenizer_json *json, uint32_t *out) {
     }
     if (!entries) return hel_fail(HEL_ERROR_FORMAT, "the vocabulary is empty");
     if (highest > entries + 65536)
-        return hel_fail(HEL_ERROR_FORMAT, "%llu tokens, but an id of %llu", (unsigned long long)entries, (unsigned long long)highest);
+        return hel_fail(HEL_ERROR_FORMAT, "%llu tokens, but an id of %llu", (unsigned long long)entries,
+                        (unsigned long long)highest);
     *out = (uint32_t)highest + 1;
     return HEL_OK;
 }
@@ -209,8 +216,10 @@ static hel_status read_added(const hel_tokenizer_json *json, const pipeline *pip
         HEL_TRY_DONE(token_id(json_object_get(entry, "id"), bytes, &id));
         if (in_model) HEL_TRY_DONE(token_id(in_model, bytes, &own));
         if (in_model && own != id)
-            HEL_TRY_DONE(hel_fail(HEL_ERROR_FORMAT, "added token \"%.100s\" has id %u, in the vocabulary %u", bytes, id, own));
-        HEL_TRY_DONE(hel_tokenizer_set_piece(tokenizer, id, bytes, size, special ? HEL_TOKEN_CONTROL : HEL_TOKEN_USER, in_model != NULL));
+            HEL_TRY_DONE(
+                hel_fail(HEL_ERROR_FORMAT, "added token \"%.100s\" has id %u, in the vocabulary %u", bytes, id, own));
+        HEL_TRY_DONE(hel_tokenizer_set_piece(tokenizer, id, bytes, size, special ? HEL_TOKEN_CONTROL : HEL_TOKEN_USER,
+                                             in_model != NULL));
         if (!normalized || special || !pipe->normalizes) {
             HEL_TRY_DONE(hel_added_add(&tokenizer->raw, id, bytes, size, left, right));
             continue;
@@ -238,7 +247,8 @@ static hel_status read_vocab(const hel_tokenizer_json *json, hel_tokenizer *toke
                      && !memcmp(hel_vocab_bytes(&tokenizer->vocab, id), spelling, size);
         if (added) continue;
         bool is_byte = tokenizer->bpe.byte_fallback && hel_spm_byte_piece(spelling, size, &byte);
-        HEL_TRY(hel_tokenizer_set_piece(tokenizer, id, spelling, size, is_byte ? HEL_TOKEN_BYTE : HEL_TOKEN_NORMAL, true));
+        hel_token_kind kind = is_byte ? HEL_TOKEN_BYTE : HEL_TOKEN_NORMAL;
+        HEL_TRY(hel_tokenizer_set_piece(tokenizer, id, spelling, size, kind, true));
     }
     return HEL_OK;
 }
@@ -266,8 +276,10 @@ hel_status hel_tokenizer_json_find(const hel_tokenizer_json *json, const char *s
     size_t i;
     const json_t *entry, *own = json_object_get(json->vocab, spelling);
     if (own) return token_id(own, spelling, out);
-    json_array_foreach(json->added, i, entry)
-        if (equals(json_object_get(entry, "content"), spelling)) return token_id(json_object_get(entry, "id"), spelling, out);
+    json_array_foreach(json->added, i, entry) {
+        if (!equals(json_object_get(entry, "content"), spelling)) continue;
+        return token_id(json_object_get(entry, "id"), spelling, out);
+    }
     return hel_fail(HEL_ERROR_FORMAT, "token \"%.100s\" is not in the vocabulary", spelling);
 }
 
@@ -283,7 +295,8 @@ static hel_status build(const hel_tokenizer_json *json, const hel_tokenizer_json
     tokenizer->prefix = pipe.prefix;
     tokenizer->nfc = pipe.nfc;
     HEL_TRY(read_model_options(json->model, &tokenizer->bpe));
-    for (uint32_t i = 0; i < pipe.n_patterns; i++) HEL_TRY(hel_pretokenizer_add(&tokenizer->pretokenizer, pipe.patterns[i]));
+    for (uint32_t i = 0; i < pipe.n_patterns; i++)
+        HEL_TRY(hel_pretokenizer_add(&tokenizer->pretokenizer, pipe.patterns[i]));
     HEL_TRY(read_added(json, &pipe, tokenizer));
     HEL_TRY(read_vocab(json, tokenizer));
     HEL_TRY(hel_json_get_string(json->model, "unk_token", NULL, &unknown));
@@ -302,7 +315,9 @@ hel_status hel_tokenizer_read_json(const hel_tokenizer_json_source *source, hel_
     json.added = json_object_get(json.root, "added_tokens");
     hel_status status = HEL_OK;
     if (!json_is_object(json.model)) status = hel_fail(HEL_ERROR_FORMAT, "there is no \"model\"");
-    if (status == HEL_OK) status = json_is_object(json.vocab) ? build(&json, source, &tokenizer) : unsupported("model with", "no vocab object");
+    if (status == HEL_OK)
+        status = json_is_object(json.vocab) ? build(&json, source, &tokenizer)
+                                            : unsupported("model with", "no vocab object");
     json_decref(json.root);
     if (status) {
         hel_error_prefix("%s: ", source->name);

@@ -15,6 +15,7 @@ typedef struct hel_tokenizer_json {
 hel_status hel_tokenizer_json_find(const hel_tokenizer_json *json, const char *spelling, uint32_t *out);
 
 // Fills in bos, add_bos, eos and the chat template.
-hel_status hel_tokenizer_json_ends(const hel_tokenizer_json *json, const hel_tokenizer_json_source *source, hel_tokenizer *tokenizer);
+hel_status hel_tokenizer_json_ends(const hel_tokenizer_json *json, const hel_tokenizer_json_source *source,
+                                   hel_tokenizer *tokenizer);
 
 #endif

@@ -19,7 +19,8 @@ static hel_status read_template(const json_t *processor, hel_tokenizer *tokenize
         }
         const char *name;
         HEL_TRY(hel_json_get_string(json_object_get(part, "SpecialToken"), "id", NULL, &name));
-        const json_t *ids = json_object_get(json_object_get(json_object_get(processor, "special_tokens"), name ? name : ""), "ids");
+        const json_t *ids =
+            json_object_get(json_object_get(json_object_get(processor, "special_tokens"), name ? name : ""), "ids");
         if (!json_is_integer(json_array_get(ids, 0)) || json_array_size(ids) != 1)
             return hel_fail(HEL_ERROR_UNSUPPORTED, "post_processor: special token without exactly one id");
         if (text_seen || tokenizer->add_bos)
@@ -39,7 +40,8 @@ static hel_status read_post_processor(const json_t *processor, hel_tokenizer *to
     HEL_TRY(hel_json_get_string(processor, "type", "(none)", &type));
     if (!strcmp(type, "ByteLevel")) return HEL_OK; // offsets only
     if (!strcmp(type, "TemplateProcessing")) return read_template(processor, tokenizer);
-    if (strcmp(type, "Sequence")) return hel_fail(HEL_ERROR_UNSUPPORTED, "post_processor \"%.100s\" is not supported", type);
+    if (strcmp(type, "Sequence"))
+        return hel_fail(HEL_ERROR_UNSUPPORTED, "post_processor \"%.100s\" is not supported", type);
     size_t i;
     const json_t *part;
     json_array_foreach(json_object_get(processor, "processors"), i, part) HEL_TRY(read_post_processor(part, tokenizer));
@@ -84,7 +86,8 @@ static hel_status read_tokenizer_config(const hel_tokenizer_json *json, const ch
 
 static hel_status config_id(const json_t *value, const char *key, uint32_t *out) {
     json_int_t id = json_integer_value(value);
-    if (!json_is_integer(value) || id < 0 || id >= UINT32_MAX) return hel_fail(HEL_ERROR_FORMAT, "config.json: %s is no token id", key);
+    if (!json_is_integer(value) || id < 0 || id >= UINT32_MAX)
+        return hel_fail(HEL_ERROR_FORMAT, "config.json: %s is no token id", key);
     *out = (uint32_t)id;
     return HEL_OK;
 }
@@ -94,7 +97,8 @@ static hel_status read_config(const json_t *config, hel_tokenizer *tokenizer) {
     const json_t *bos = json_object_get(config, "bos_token_id"), *eos = json_object_get(config, "eos_token_id"), *entry;
     uint32_t id = 0;
     size_t i;
-    if (tokenizer->bos == HEL_TOKEN_NONE && bos && !json_is_null(bos)) HEL_TRY(config_id(bos, "bos_token_id", &tokenizer->bos));
+    if (tokenizer->bos == HEL_TOKEN_NONE && bos && !json_is_null(bos))
+        HEL_TRY(config_id(bos, "bos_token_id", &tokenizer->bos));
     if (json_is_integer(eos)) {
         HEL_TRY(config_id(eos, "eos_token_id", &id));
         hel_tokenizer_add_eos(tokenizer, id);
@@ -106,7 +110,8 @@ static hel_status read_config(const json_t *config, hel_tokenizer *tokenizer) {
     return HEL_OK;
 }
 
-hel_status hel_tokenizer_json_ends(const hel_tokenizer_json *json, const hel_tokenizer_json_source *source, hel_tokenizer *tokenizer) {
+hel_status hel_tokenizer_json_ends(const hel_tokenizer_json *json, const hel_tokenizer_json_source *source,
+                                   hel_tokenizer *tokenizer) {
     HEL_TRY(read_post_processor(json_object_get(json->root, "post_processor"), tokenizer));
     if (source->tokenizer_config) HEL_TRY(read_tokenizer_config(json, source->tokenizer_config, tokenizer));
     return source->config ? read_config(source->config, tokenizer) : HEL_OK;

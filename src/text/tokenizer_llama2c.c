@@ -17,12 +17,15 @@ static uint32_t u32_at(const char *bytes) {
 }
 
 // Walks the file once; with `tokenizer` NULL it checks and counts.
-static hel_status walk(const char *name, const char *bytes, size_t size, hel_tokenizer *tokenizer, uint32_t *out_count) {
+static hel_status walk(const char *name, const char *bytes, size_t size, hel_tokenizer *tokenizer,
+                       uint32_t *out_count) {
     uint32_t id = 0;
     for (size_t at = FIRST_PIECE, length; at < size; at += 8 + length, id++) {
-        if (size - at < 8) return hel_fail_file(HEL_ERROR_FORMAT, name, at, "token %u: file ends inside its score or length", id);
+        if (size - at < 8)
+            return hel_fail_file(HEL_ERROR_FORMAT, name, at, "token %u: file ends inside its score or length", id);
         length = u32_at(bytes + at + 4);
-        if (length > size - at - 8) return hel_fail_file(HEL_ERROR_FORMAT, name, at + 4, "token %u of %zu bytes runs past the end", id, length);
+        if (length > size - at - 8)
+            return hel_fail_file(HEL_ERROR_FORMAT, name, at + 4, "token %u of %zu bytes runs past the end", id, length);
         float score = hel_bits_float(u32_at(bytes + at));
         if (isnan(score)) return hel_fail_file(HEL_ERROR_FORMAT, name, at, "token %u: score is not a number", id);
         if (!tokenizer) continue;
@@ -32,8 +35,8 @@ static hel_status walk(const char *name, const char *bytes, size_t size, hel_tok
             HEL_TRY(hel_tokenizer_set_piece(tokenizer, id, control[id], strlen(control[id]), HEL_TOKEN_CONTROL, true));
             HEL_TRY(hel_added_add(&tokenizer->raw, id, control[id], strlen(control[id]), false, false));
         } else {
-            bool byte = id < FIRST_BYTE + N_BYTES;
-            HEL_TRY(hel_tokenizer_set_piece(tokenizer, id, piece, length, byte ? HEL_TOKEN_BYTE : HEL_TOKEN_NORMAL, true));
+            hel_token_kind kind = id < FIRST_BYTE + N_BYTES ? HEL_TOKEN_BYTE : HEL_TOKEN_NORMAL;
+            HEL_TRY(hel_tokenizer_set_piece(tokenizer, id, piece, length, kind, true));
         }
         tokenizer->vocab.tokens[id].score = score;
     }
@@ -41,13 +44,15 @@ static hel_status walk(const char *name, const char *bytes, size_t size, hel_tok
     return HEL_OK;
 }
 
-hel_status hel_tokenizer_read_llama2c(const char *name, const char *bytes, size_t size, uint32_t vocab_size, hel_tokenizer **out) {
+hel_status hel_tokenizer_read_llama2c(const char *name, const char *bytes, size_t size, uint32_t vocab_size,
+                                      hel_tokenizer **out) {
     hel_tokenizer *tokenizer = NULL;
     uint32_t count = 0;
     if (size < FIRST_PIECE) return hel_fail_file(HEL_ERROR_FORMAT, name, 0, "too short for a llama2.c tokenizer");
     HEL_TRY(walk(name, bytes, size, NULL, &count));
     if (count < FIRST_BYTE + N_BYTES)
-        return hel_fail_file(HEL_ERROR_FORMAT, name, size, "%u tokens; a llama2.c tokenizer begins with %d", count, FIRST_BYTE + N_BYTES);
+        return hel_fail_file(HEL_ERROR_FORMAT, name, size, "%u tokens; a llama2.c tokenizer begins with %d", count,
+                             FIRST_BYTE + N_BYTES);
     if (vocab_size && vocab_size != count)
         return hel_fail_file(HEL_ERROR_FORMAT, name, size, "%u tokens, but the model has %u", count, vocab_size);
     HEL_TRY(hel_tokenizer_create(count, &tokenizer));

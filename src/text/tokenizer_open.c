@@ -36,7 +36,8 @@ static hel_status open_json(const char *path, const json_t *config, hel_tokenize
     hel_status status;
     HEL_TRY_DONE(hel_file_read_all(path, MAX_JSON, &text, &source.size));
     HEL_TRY_DONE(beside(path, "tokenizer_config.json", &config_path));
-    if (hel_path_exists(config_path)) HEL_TRY_DONE(hel_file_read_all(config_path, MAX_CONFIG, &config_text, &config_size));
+    if (hel_path_exists(config_path))
+        HEL_TRY_DONE(hel_file_read_all(config_path, MAX_CONFIG, &config_text, &config_size));
     source.text = text;
     source.tokenizer_config = config_text;
     status = hel_tokenizer_read_json(&source, out);

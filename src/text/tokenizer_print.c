@@ -51,7 +51,8 @@ static void print_added(const hel_tokenizer *tokenizer, hel_text *scratch, hel_t
     for (size_t list = 0; flags && list < 2; list++)
         for (uint32_t i = 0; i < lists[list]->count; i++) {
             const hel_added_token *token = &lists[list]->tokens[i];
-            flags[token->id] = (uint8_t)(1 | list << 1 | (size_t)token->strip_left << 2 | (size_t)token->strip_right << 3);
+            flags[token->id] =
+                (uint8_t)(1 | list << 1 | (size_t)token->strip_left << 2 | (size_t)token->strip_right << 3);
         }
     hel_text_print(out, "\"added_tokens\":[");
     for (uint32_t id = 0; flags && id < tokenizer->vocab.count; id++) {
@@ -95,13 +96,17 @@ static void print_normalizer(const hel_tokenizer *tokenizer, hel_text *out) {
         separator = ",";
     }
     if (replaces)
-        hel_text_print(out, "%s{\"type\":\"Replace\",\"pattern\":{\"String\":\" \"},\"content\":\"%s\"}", separator, LOWER_BLOCK);
+        hel_text_print(out, "%s{\"type\":\"Replace\",\"pattern\":{\"String\":\" \"},\"content\":\"%s\"}", separator,
+                       LOWER_BLOCK);
     hel_text_print(out, "]},\n");
 }
 
 static void print_metaspace(const hel_tokenizer *tokenizer, hel_text *out) {
-    const char *scheme = tokenizer->prefix == HEL_PREFIX_UNLESS_SPACE ? "always" : tokenizer->prefix == HEL_PREFIX_NONE ? "never" : "first";
-    hel_text_print(out, "{\"type\":\"Metaspace\",\"replacement\":\"%s\",\"prepend_scheme\":\"%s\",", LOWER_BLOCK, scheme);
+    const char *scheme = tokenizer->prefix == HEL_PREFIX_UNLESS_SPACE ? "always"
+                         : tokenizer->prefix == HEL_PREFIX_NONE       ? "never"
+                                                                      : "first";
+    hel_text_print(out, "{\"type\":\"Metaspace\",\"replacement\":\"%s\",\"prepend_scheme\":\"%s\",", LOWER_BLOCK,
+                   scheme);
     print_flag(out, "split", tokenizer->pretokenizer.count != 0);
     hel_text_print(out, "}");
 }
@@ -149,23 +154,32 @@ static void print_post_processor(const hel_tokenizer *tokenizer, hel_text *scrat
     hel_text bos = {0};
     print_spelling(tokenizer, tokenizer->bos, scratch, &bos);
     if (bos.failed) out->failed = true;
-    else hel_text_print(out, "\"post_processor\":{\"type\":\"TemplateProcessing\","
-                        "\"single\":[{\"SpecialToken\":{\"id\":%s,\"type_id\":0}},{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}],"
-                        "\"pair\":[{\"SpecialToken\":{\"id\":%s,\"type_id\":0}},{\"Sequence\":{\"id\":\"A\",\"type_id\":0}},"
-                        "{\"SpecialToken\":{\"id\":%s,\"type_id\":1}},{\"Sequence\":{\"id\":\"B\",\"type_id\":1}}],"
-                        "\"special_tokens\":{%s:{\"id\":%s,\"ids\":[%u],\"tokens\":[%s]}}},\n",
-                        bos.bytes, bos.bytes, bos.bytes, bos.bytes, bos.bytes, tokenizer->bos, bos.bytes);
+    else
+        hel_text_print(
+            out,
+            "\"post_processor\":{\"type\":\"TemplateProcessing\","
+            "\"single\":[{\"SpecialToken\":{\"id\":%s,\"type_id\":0}},{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}],"
+            "\"pair\":[{\"SpecialToken\":{\"id\":%s,\"type_id\":0}},{\"Sequence\":{\"id\":\"A\",\"type_id\":0}},"
+            "{\"SpecialToken\":{\"id\":%s,\"type_id\":1}},{\"Sequence\":{\"id\":\"B\",\"type_id\":1}}],"
+            "\"special_tokens\":{%s:{\"id\":%s,\"ids\":[%u],\"tokens\":[%s]}}},\n",
+            bos.bytes, bos.bytes, bos.bytes, bos.bytes, bos.bytes, tokenizer->bos, bos.bytes);
     hel_text_finish(&bos);
 }
 
 static void print_decoder(const hel_tokenizer *tokenizer, hel_text *out) {
     if (tokenizer->bpe.byte_level) {
-        hel_text_print(out, "\"decoder\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":true,\"use_regex\":true},\n");
+        hel_text_print(
+            out,
+            "\"decoder\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":true,\"use_regex\":true},\n");
         return;
     }
-    hel_text_print(out, "\"decoder\":{\"type\":\"Sequence\",\"decoders\":["
-                   "{\"type\":\"Replace\",\"pattern\":{\"String\":\"%s\"},\"content\":\" \"},{\"type\":\"ByteFallback\"},{\"type\":\"Fuse\"}", LOWER_BLOCK);
-    if (tokenizer->prefix != HEL_PREFIX_NONE) hel_text_print(out, ",{\"type\":\"Strip\",\"content\":\" \",\"start\":1,\"stop\":0}");
+    hel_text_print(
+        out,
+        "\"decoder\":{\"type\":\"Sequence\",\"decoders\":["
+        "{\"type\":\"Replace\",\"pattern\":{\"String\":\"%s\"},\"content\":\" \"},{\"type\":\"ByteFallback\"},{\"type\":\"Fuse\"}",
+        LOWER_BLOCK);
+    if (tokenizer->prefix != HEL_PREFIX_NONE)
+        hel_text_print(out, ",{\"type\":\"Strip\",\"content\":\" \",\"start\":1,\"stop\":0}");
     hel_text_print(out, "]},\n");
 }
 
@@ -182,7 +196,8 @@ static void print_vocab(const hel_tokenizer *tokenizer, hel_text *scratch, hel_t
     hel_text_print(out, "},\n");
 }
 
-static void print_merge_list(const hel_tokenizer *tokenizer, const hel_merge *merges, size_t count, hel_text *scratch, hel_text *out) {
+static void print_merge_list(const hel_tokenizer *tokenizer, const hel_merge *merges, size_t count, hel_text *scratch,
+                             hel_text *out) {
     hel_text_print(out, "\"merges\":[");
     for (size_t i = 0; i < count; i++) {
         hel_text_clear(scratch);
@@ -196,7 +211,8 @@ static void print_merge_list(const hel_tokenizer *tokenizer, const hel_merge *me
     hel_text_print(out, "]");
 }
 
-static void print_model(const hel_tokenizer *tokenizer, const hel_merge *merges, size_t count, hel_text *scratch, hel_text *out) {
+static void print_model(const hel_tokenizer *tokenizer, const hel_merge *merges, size_t count, hel_text *scratch,
+                        hel_text *out) {
     const hel_bpe *bpe = &tokenizer->bpe;
     hel_text_print(out, "\"model\":{\"type\":\"BPE\",\"dropout\":null,\"unk_token\":");
     if (bpe->unknown == HEL_TOKEN_NONE) hel_text_print(out, "null");
@@ -242,7 +258,8 @@ hel_status hel_tokenizer_print_json(const hel_tokenizer *tokenizer, char **out_t
     return hand_out(&out, &scratch, out_text, out_size);
 }
 
-static void print_named_token(const hel_tokenizer *tokenizer, const char *name, uint32_t id, hel_text *scratch, hel_text *out) {
+static void print_named_token(const hel_tokenizer *tokenizer, const char *name, uint32_t id, hel_text *scratch,
+                              hel_text *out) {
     if (id == HEL_TOKEN_NONE) return;
     hel_text_print(out, "\"%s\":", name);
     print_spelling(tokenizer, id, scratch, out);
@@ -262,6 +279,7 @@ hel_status hel_tokenizer_print_config_json(const hel_tokenizer *tokenizer, char 
         hel_text_print(&out, ",\n");
     }
     print_flag(&out, "add_bos_token", tokenizer->add_bos);
-    hel_text_print(&out, ",\n\"clean_up_tokenization_spaces\":false,\n\"tokenizer_class\":\"PreTrainedTokenizerFast\"\n}\n");
+    hel_text_print(&out,
+                   ",\n\"clean_up_tokenization_spaces\":false,\n\"tokenizer_class\":\"PreTrainedTokenizerFast\"\n}\n");
     return hand_out(&out, &scratch, out_text, out_size);
 }

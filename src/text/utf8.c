@@ -8,7 +8,8 @@
 
 int32_t hel_utf8_next(const char *text, size_t size, size_t *out_length) {
     utf8proc_int32_t codepoint;
-    utf8proc_ssize_t length = utf8proc_iterate((const utf8proc_uint8_t *)text, size > 4 ? 4 : (utf8proc_ssize_t)size, &codepoint);
+    utf8proc_ssize_t length =
+        utf8proc_iterate((const utf8proc_uint8_t *)text, size > 4 ? 4 : (utf8proc_ssize_t)size, &codepoint);
     *out_length = length > 0 ? (size_t)length : 1;
     return length > 0 ? codepoint : -1;
 }
@@ -63,7 +64,8 @@ static hel_status append_nfc_valid(const char *text, size_t size, hel_text *out)
         if (n > 0) count += (size_t)n;
     }
     order_all_marks(points, points + capacity, count);
-    utf8proc_ssize_t composed = utf8proc_normalize_utf32(points, (utf8proc_ssize_t)count, UTF8PROC_COMPOSE | UTF8PROC_STABLE);
+    utf8proc_ssize_t composed =
+        utf8proc_normalize_utf32(points, (utf8proc_ssize_t)count, UTF8PROC_COMPOSE | UTF8PROC_STABLE);
     for (utf8proc_ssize_t i = 0; i < composed; i++) {
         utf8proc_uint8_t bytes[4];
         hel_text_append(out, bytes, (size_t)utf8proc_encode_char(points[i], bytes));

@@ -65,7 +65,8 @@ static hel_status hand_on(hel_utf8_stream *stream, bool at_end, const char **out
     return HEL_OK;
 }
 
-hel_status hel_utf8_stream_push(hel_utf8_stream *stream, const void *bytes, size_t size, const char **out_text, size_t *out_size) {
+hel_status hel_utf8_stream_push(hel_utf8_stream *stream, const void *bytes, size_t size, const char **out_text,
+                                size_t *out_size) {
     if (!stream || (size && !bytes) || !out_text) return hel_fail(HEL_ERROR_ARGUMENT, "a pointer is NULL");
     stream->input.failed = stream->output.failed = false; // an earlier lack of memory does not stop the stream for good
     hel_text_append(&stream->input, bytes, size);

@@ -47,7 +47,8 @@ void hel_vocab_finish(hel_vocab *vocab) {
     *vocab = (hel_vocab){0};
 }
 
-hel_status hel_vocab_set(hel_vocab *vocab, uint32_t id, const void *bytes, size_t size, hel_token_kind kind, bool in_model) {
+hel_status hel_vocab_set(hel_vocab *vocab, uint32_t id, const void *bytes, size_t size, hel_token_kind kind,
+                         bool in_model) {
     hel_token *token = &vocab->tokens[id];
     if (token->kind != HEL_TOKEN_HOLE) return hel_fail(HEL_ERROR_FORMAT, "token id %u is given twice", id);
     if (size > HEL_LONGEST_PIECE)

@@ -45,7 +45,8 @@ hel_status hel_vocab_init(hel_vocab *vocab, uint32_t count);
 void hel_vocab_finish(hel_vocab *vocab);
 
 // Sets token `id` < count, which must be a hole still. HEL_ERROR_FORMAT where it is not, or where bytes are too many.
-hel_status hel_vocab_set(hel_vocab *vocab, uint32_t id, const void *bytes, size_t size, hel_token_kind kind, bool in_model);
+hel_status hel_vocab_set(hel_vocab *vocab, uint32_t id, const void *bytes, size_t size, hel_token_kind kind,
+                         bool in_model);
 
 // Call once after the last set: makes the hash table, which refuses two model tokens of the same bytes.
 hel_status hel_vocab_index(hel_vocab *vocab);
