@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <string.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "base/size.h"
+#include "vulkan.h"
+
+// ---------------------------------------------------------------- pipelines
+
+static hel_status create_layouts(vulkan_device *device, const hel_kernel_source *source, vulkan_kernel *kernel) {
+    VkDescriptorSetLayoutBinding bindings[HEL_MAX_BINDINGS];
+    for (uint32_t i = 0; i < source->n_bindings; i++)
+        bindings[i] =
+            (VkDescriptorSetLayoutBinding){i, VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, 1, VK_SHADER_STAGE_COMPUTE_BIT, NULL};
+    VkDescriptorSetLayoutCreateInfo set = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO,
+                                           .bindingCount = source->n_bindings,
+                                           .pBindings = bindings};
+    HEL_TRY(VULKAN(vkCreateDescriptorSetLayout, device->device, &set, NULL, &kernel->set_layout));
+    VkPushConstantRange push = {VK_SHADER_STAGE_COMPUTE_BIT, 0, source->params_size};
+    VkPipelineLayoutCreateInfo layout = {.sType = VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO,
+                                         .setLayoutCount = 1,
+                                         .pSetLayouts = &kernel->set_layout,
+                                         .pushConstantRangeCount = 1,
+                                         .pPushConstantRanges = &push};
+    return VULKAN(vkCreatePipelineLayout, device->device, &layout, NULL, &kernel->layout);
+}
+
+// The preferred number of invocations, halved until the device allows it: kernels fold by powers of two.
+static uint32_t workgroup_of(const vulkan_device *device, const hel_kernel_source *source) {
+    uint32_t size = source->workgroup;
+    while (size > device->base.data.limits.max_workgroup) size /= 2;
+    return size;
+}
+
+static hel_status create_pipeline(vulkan_device *device, const hel_kernel_source *source, const uint32_t *constants,
+                                  VkShaderModule module, vulkan_kernel *kernel) {
+    uint32_t values[HEL_MAX_CONSTANTS + 1], count = source->n_constants;
+    VkSpecializationMapEntry entries[HEL_MAX_CONSTANTS + 1];
+    for (uint32_t i = 0; i <= count; i++) {
+        values[i] = i < count ? constants[i] : workgroup_of(device, source);
+        entries[i] =
+            (VkSpecializationMapEntry){i < count ? i : HEL_WORKGROUP_ID, i * (uint32_t)sizeof *values, sizeof *values};
+    }
+    VkSpecializationInfo special = {count + 1, entries, (count + 1) * sizeof *values, values};
+    VkComputePipelineCreateInfo info = {
+        .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
+        .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
+                  .stage = VK_SHADER_STAGE_COMPUTE_BIT,
+                  .module = module,
+                  .pName = "main",
+                  .pSpecializationInfo = &special},
+        .layout = kernel->layout,
+    };
+    return VULKAN(vkCreateComputePipelines, device->device, device->pipeline_cache, 1, &info, NULL, &kernel->pipeline);
+}
+
+static hel_status fill_kernel(vulkan_device *device, const hel_kernel_source *source, const uint32_t *constants,
+                              vulkan_kernel *kernel) {
+    if (!source->spirv)
+        return hel_fail(HEL_ERROR_UNSUPPORTED, "vulkan: this build has no SPIR-V of kernel \"%s\"", source->name);
+    HEL_TRY(create_layouts(device, source, kernel));
+    VkShaderModuleCreateInfo info = {
+        .sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO, .codeSize = source->spirv_size, .pCode = source->spirv};
+    VkShaderModule module;
+    HEL_TRY(VULKAN(vkCreateShaderModule, device->device, &info, NULL, &module));
+    hel_status status = create_pipeline(device, source, constants, module, kernel);
+    vulkan.vkDestroyShaderModule(device->device, module, NULL);
+    return status;
+}
+
+static void free_kernel(vulkan_device *device, vulkan_kernel *kernel) {
+    if (kernel->pipeline) vulkan.vkDestroyPipeline(device->device, kernel->pipeline, NULL);
+    if (kernel->layout) vulkan.vkDestroyPipelineLayout(device->device, kernel->layout, NULL);
+    if (kernel->set_layout) vulkan.vkDestroyDescriptorSetLayout(device->device, kernel->set_layout, NULL);
+    hel_free(kernel);
+}
+
+hel_status vulkan_kernel_create(const hel_device *data, const hel_kernel_source *source, const uint32_t *constants,
+                                hel_kernel **out) {
+    vulkan_device *device = vulkan_device_of(data);
+    vulkan_kernel *kernel = hel_alloc_zero(1, sizeof *kernel);
+    if (!kernel) return hel_fail_memory(sizeof *kernel);
+    hel_status status = fill_kernel(device, source, constants, kernel);
+    if (status != HEL_OK) {
+        free_kernel(device, kernel);
+        return status;
+    }
+    device->cache_changed = true;
+    *out = &kernel->base;
+    return HEL_OK;
+}
+
+// Kernels go when the device is closed; work that uses them ends first.
+void vulkan_kernel_destroy(const hel_device *data, hel_kernel *kernel) {
+    vulkan_device *device = vulkan_device_of(data);
+    vulkan_finish_all(device);
+    free_kernel(device, (vulkan_kernel *)kernel);
+}
+
+// ---------------------------------------------------------------- pipelines of earlier runs
+
+static hel_status find_key(vulkan_device *device) {
+    static const char purpose[] = "helicoid vulkan pipelines";
+    VkPhysicalDeviceIDProperties id = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_ID_PROPERTIES};
+    VkPhysicalDeviceProperties2 properties = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, .pNext = &id};
+    vulkan.vkGetPhysicalDeviceProperties2(device->physical, &properties);
+    const VkPhysicalDeviceProperties *core = &properties.properties;
+    uint32_t numbers[4] = {core->vendorID, core->deviceID, core->driverVersion, core->apiVersion};
+    hel_binary_part parts[] = {{purpose, sizeof purpose},
+                               {numbers, sizeof numbers},
+                               {core->pipelineCacheUUID, VK_UUID_SIZE},
+                               {id.deviceUUID, VK_UUID_SIZE},
+                               {id.driverUUID, VK_UUID_SIZE}};
+    return hel_binary_cache_key(parts, HEL_COUNT(parts), &device->cache_key);
+}
+
+static hel_status create_cache(vulkan_device *device, const void *bytes, size_t size) {
+    VkPipelineCacheCreateInfo info = {
+        .sType = VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO, .initialDataSize = size, .pInitialData = bytes};
+    return VULKAN(vkCreatePipelineCache, device->device, &info, NULL, &device->pipeline_cache);
+}
+
+hel_status vulkan_pipelines_load(vulkan_device *device, const char *directory) {
+    unsigned char *bytes = NULL;
+    size_t size = 0;
+    HEL_TRY(hel_binary_cache_init(directory, &device->cache));
+    HEL_TRY(find_key(device));
+    bool found = hel_binary_cache_load(&device->cache, &device->cache_key, &bytes, &size);
+    hel_status status = create_cache(device, bytes, size);
+    if (status != HEL_OK && found) status = create_cache(device, NULL, 0);
+    hel_free(bytes);
+    return status;
+}
+
+void vulkan_pipelines_store(vulkan_device *device) {
+    size_t size = 0;
+    if (!device->cache_changed || !device->cache.folder) return;
+    if (VULKAN(vkGetPipelineCacheData, device->device, device->pipeline_cache, &size, NULL) != HEL_OK || !size) return;
+    unsigned char *bytes = hel_alloc(size);
+    if (bytes && vulkan.vkGetPipelineCacheData(device->device, device->pipeline_cache, &size, bytes) == VK_SUCCESS)
+        hel_binary_cache_store(&device->cache, &device->cache_key, bytes, size);
+    hel_free(bytes);
+}
