@@ -6,156 +6,29 @@
 
 #include "base/error.h"
 #include "base/json.h"
-#include "base/memory.h"
 #include "text/tokenizer_internal.h"
 #include "text/tokenizer_json.h"
-
-static const char LOWER_BLOCK[] = "\xe2\x96\x81";
-
-// What normalizer and pre_tokenizer say.
-typedef struct pipeline {
-    bool byte_level, spaces_replaced, normalizes;
-    hel_prefix_space prefix;
-    bool nfc;
-    hel_pattern patterns[HEL_MAX_PATTERNS];
-    uint32_t n_patterns;
-} pipeline;
-
-static hel_status unsupported(const char *part, const char *what) {
-    return hel_fail(HEL_ERROR_UNSUPPORTED, "%s \"%.100s\" is not supported", part, what);
-}
-
-static bool equals(const json_t *value, const char *text) {
-    return json_is_string(value) && !strcmp(json_string_value(value), text);
-}
-
-static hel_status type_of(const json_t *object, const char *part, const char **out) {
-    HEL_TRY(hel_json_get_string(object, "type", NULL, out));
-    return *out ? HEL_OK : hel_fail(HEL_ERROR_FORMAT, "%s has no type", part);
-}
-
-static hel_status read_normalizer(const json_t *json, pipeline *out) {
-    const char *type;
-    if (!json || json_is_null(json)) return HEL_OK;
-    HEL_TRY(type_of(json, "normalizer", &type));
-    if (!strcmp(type, "Sequence")) {
-        size_t i;
-        const json_t *part;
-        json_array_foreach(json_object_get(json, "normalizers"), i, part) HEL_TRY(read_normalizer(part, out));
-        return HEL_OK;
-    }
-    out->normalizes = true;
-    if (!strcmp(type, "NFC")) {
-        out->nfc = true;
-    } else if (!strcmp(type, "Prepend") && equals(json_object_get(json, "prepend"), LOWER_BLOCK)) {
-        out->prefix = HEL_PREFIX_ALWAYS;
-    } else if (!strcmp(type, "Replace") && equals(json_object_get(json_object_get(json, "pattern"), "String"), " ")
-               && equals(json_object_get(json, "content"), LOWER_BLOCK)) {
-        out->spaces_replaced = true;
-    } else {
-        return unsupported("normalizer", type);
-    }
-    return HEL_OK;
-}
-
-static hel_status add_pattern(pipeline *out, hel_pattern pattern) {
-    if (out->n_patterns == HEL_MAX_PATTERNS)
-        return hel_fail(HEL_ERROR_UNSUPPORTED, "more than %d pre-tokenizers", HEL_MAX_PATTERNS);
-    out->patterns[out->n_patterns++] = pattern;
-    return HEL_OK;
-}
-
-static hel_status read_byte_level(const json_t *json, pipeline *out) {
-    bool prefix, regex;
-    HEL_TRY(hel_json_get_bool(json, "add_prefix_space", true, &prefix));
-    HEL_TRY(hel_json_get_bool(json, "use_regex", true, &regex));
-    if (prefix) return unsupported("pre_tokenizer", "ByteLevel with add_prefix_space");
-    out->byte_level = true;
-    return regex ? add_pattern(out, HEL_PATTERN_GPT2) : HEL_OK;
-}
-
-static hel_status read_digits(const json_t *json, pipeline *out) {
-    bool individual;
-    HEL_TRY(hel_json_get_bool(json, "individual_digits", false, &individual));
-    return add_pattern(out, individual ? HEL_PATTERN_DIGIT : HEL_PATTERN_DIGITS);
-}
-
-static hel_status read_split(const json_t *json, pipeline *out) {
-    const json_t *regex = json_object_get(json_object_get(json, "pattern"), "Regex");
-    hel_pattern pattern;
-    if (!equals(json_object_get(json, "behavior"), "Isolated"))
-        return unsupported("pre_tokenizer", "Split that is not Isolated");
-    if (!json_is_string(regex)) return unsupported("pre_tokenizer", "Split without a Regex");
-    if (!hel_pattern_from_regex(json_string_value(regex), &pattern))
-        return unsupported("Split pattern", json_string_value(regex));
-    return add_pattern(out, pattern);
-}
-
-static hel_status read_metaspace(const json_t *json, pipeline *out) {
-    const char *scheme;
-    bool prefix, split;
-    HEL_TRY(hel_json_get_bool(json, "add_prefix_space", true, &prefix));
-    HEL_TRY(hel_json_get_string(json, "prepend_scheme", prefix ? "always" : "never", &scheme));
-    HEL_TRY(hel_json_get_bool(json, "split", true, &split));
-    if (!equals(json_object_get(json, "replacement"), LOWER_BLOCK))
-        return unsupported("pre_tokenizer", "Metaspace with another replacement");
-    if (out->prefix != HEL_PREFIX_NONE || out->n_patterns)
-        return unsupported("pre_tokenizer", "Metaspace beside others");
-    if (!strcmp(scheme, "always")) out->prefix = HEL_PREFIX_UNLESS_SPACE;
-    else if (!strcmp(scheme, "first")) out->prefix = HEL_PREFIX_FIRST_PART_ONLY;
-    else if (strcmp(scheme, "never")) return unsupported("prepend_scheme", scheme);
-    out->spaces_replaced = true;
-    return split ? add_pattern(out, HEL_PATTERN_SPACES) : HEL_OK;
-}
-
-static hel_status read_pre_tokenizer(const json_t *json, pipeline *out) {
-    const char *type;
-    if (!json || json_is_null(json)) return HEL_OK;
-    HEL_TRY(type_of(json, "pre_tokenizer", &type));
-    if (!strcmp(type, "Sequence")) {
-        size_t i;
-        const json_t *part;
-        json_array_foreach(json_object_get(json, "pretokenizers"), i, part) HEL_TRY(read_pre_tokenizer(part, out));
-        return HEL_OK;
-    }
-    if (out->byte_level) return unsupported("pre_tokenizer after ByteLevel", type);
-    if (!strcmp(type, "ByteLevel")) return read_byte_level(json, out);
-    if (!strcmp(type, "Digits")) return read_digits(json, out);
-    if (!strcmp(type, "Split")) return read_split(json, out);
-    if (!strcmp(type, "Metaspace")) return read_metaspace(json, out);
-    return unsupported("pre_tokenizer", type);
-}
-
-static hel_status read_pipeline(const json_t *root, pipeline *out) {
-    HEL_TRY(read_normalizer(json_object_get(root, "normalizer"), out));
-    HEL_TRY(read_pre_tokenizer(json_object_get(root, "pre_tokenizer"), out));
-    if (out->byte_level && (out->spaces_replaced || out->prefix != HEL_PREFIX_NONE))
-        return hel_fail(HEL_ERROR_UNSUPPORTED, "both byte-level and SentencePiece-style");
-    if (!out->byte_level && !out->spaces_replaced)
-        return hel_fail(HEL_ERROR_UNSUPPORTED,
-                        "neither byte-level nor SentencePiece-style (no ByteLevel, Replace or Metaspace)");
-    return HEL_OK;
-}
 
 static hel_status refuse_affix(const json_t *model, const char *key) {
     const char *affix;
     HEL_TRY(hel_json_get_string(model, key, "", &affix));
-    return *affix ? unsupported("model with", key) : HEL_OK;
+    return *affix ? hel_tokenizer_json_unsupported("model with", key) : HEL_OK;
 }
 
 static hel_status read_model_options(const json_t *model, hel_bpe *bpe) {
     const char *type;
     double dropout;
     HEL_TRY(hel_json_get_string(model, "type", json_is_array(json_object_get(model, "merges")) ? "BPE" : NULL, &type));
-    if (!type || strcmp(type, "BPE")) return unsupported("model type", type ? type : "(none)");
+    if (!type || strcmp(type, "BPE")) return hel_tokenizer_json_unsupported("model type", type ? type : "(none)");
     HEL_TRY(hel_json_get_f64(model, "dropout", 0, &dropout));
-    if (dropout != 0) return unsupported("model with", "dropout");
+    if (dropout != 0) return hel_tokenizer_json_unsupported("model with", "dropout");
     HEL_TRY(refuse_affix(model, "continuing_subword_prefix"));
     HEL_TRY(refuse_affix(model, "end_of_word_suffix"));
     HEL_TRY(hel_json_get_bool(model, "fuse_unk", false, &bpe->fuse_unknown));
     HEL_TRY(hel_json_get_bool(model, "byte_fallback", false, &bpe->byte_fallback));
     HEL_TRY(hel_json_get_bool(model, "ignore_merges", false, &bpe->whole_words));
-    if (bpe->byte_level && bpe->byte_fallback) return unsupported("byte-level model with", "byte_fallback");
+    if (bpe->byte_level && bpe->byte_fallback)
+        return hel_tokenizer_json_unsupported("byte-level model with", "byte_fallback");
     return HEL_OK;
 }
 
@@ -190,48 +63,67 @@ static hel_status count_tokens(const hel_tokenizer_json *json, uint32_t *out) {
     return HEL_OK;
 }
 
-// Added tokens go first, so that the vocabulary's own entry of the same token is seen to be one.
-static hel_status read_added(const hel_tokenizer_json *json, const pipeline *pipe, hel_tokenizer *tokenizer) {
-    size_t i;
-    const json_t *entry;
+typedef struct added_entry {
+    const char *content;
+    size_t size;
+    uint32_t id;
+    bool special, normalized, strip_left, strip_right;
+} added_entry;
+
+static hel_status parse_added(const json_t *json, size_t index, added_entry *out) {
+    const json_t *content = json_object_get(json, "content");
+    bool single_word;
+    if (!json_is_string(content)) return hel_fail(HEL_ERROR_FORMAT, "added token %zu has no content", index);
+    *out = (added_entry){.content = json_string_value(content), .size = json_string_length(content)};
+    HEL_TRY(token_id(json_object_get(json, "id"), out->content, &out->id));
+    HEL_TRY(hel_json_get_bool(json, "special", false, &out->special));
+    HEL_TRY(hel_json_get_bool(json, "normalized", !out->special, &out->normalized));
+    HEL_TRY(hel_json_get_bool(json, "lstrip", false, &out->strip_left));
+    HEL_TRY(hel_json_get_bool(json, "rstrip", false, &out->strip_right));
+    HEL_TRY(hel_json_get_bool(json, "single_word", false, &single_word));
+    return single_word ? hel_tokenizer_json_unsupported("added token with", "single_word") : HEL_OK;
+}
+
+// Where the token stands in the model's vocabulary too, the ids must agree.
+static hel_status set_added(const hel_tokenizer_json *json, const added_entry *entry, hel_tokenizer *tokenizer) {
+    bool no_zero = strlen(entry->content) == entry->size;
+    const json_t *own = no_zero ? json_object_get(json->vocab, entry->content) : NULL;
+    uint32_t own_id = entry->id;
+    if (own) HEL_TRY(token_id(own, entry->content, &own_id));
+    if (own_id != entry->id)
+        return hel_fail(HEL_ERROR_FORMAT, "added token \"%.100s\" has id %u, in the vocabulary %u", entry->content,
+                        entry->id, own_id);
+    hel_token_kind kind = entry->special ? HEL_TOKEN_CONTROL : HEL_TOKEN_USER;
+    return hel_tokenizer_set_piece(tokenizer, entry->id, entry->content, entry->size, kind, own != NULL);
+}
+
+// Control tokens are always looked for in the raw text, the others where the file says.
+static hel_status list_added(const added_entry *entry, bool normalizes, hel_tokenizer *tokenizer) {
+    if (!entry->normalized || entry->special || !normalizes)
+        return hel_added_add(&tokenizer->raw, entry->id, entry->content, entry->size, entry->strip_left,
+                             entry->strip_right);
+    if (entry->strip_left || entry->strip_right)
+        return hel_tokenizer_json_unsupported("normalized added token with", "lstrip or rstrip");
     hel_text normal = {0};
-    hel_status status = HEL_OK;
-    json_array_foreach(json->added, i, entry) {
-        const json_t *content = json_object_get(entry, "content");
-        bool special, normalized, left, right, single;
-        uint32_t id = 0, own = 0;
-        if (!json_is_string(content)) {
-            status = hel_fail(HEL_ERROR_FORMAT, "added token %zu has no content", i);
-            break;
-        }
-        const char *bytes = json_string_value(content);
-        size_t size = json_string_length(content);
-        const json_t *in_model = strlen(bytes) == size ? json_object_get(json->vocab, bytes) : NULL;
-        HEL_TRY_DONE(hel_json_get_bool(entry, "special", false, &special));
-        HEL_TRY_DONE(hel_json_get_bool(entry, "normalized", !special, &normalized));
-        HEL_TRY_DONE(hel_json_get_bool(entry, "lstrip", false, &left));
-        HEL_TRY_DONE(hel_json_get_bool(entry, "rstrip", false, &right));
-        HEL_TRY_DONE(hel_json_get_bool(entry, "single_word", false, &single));
-        if (single) HEL_TRY_DONE(unsupported("added token with", "single_word"));
-        HEL_TRY_DONE(token_id(json_object_get(entry, "id"), bytes, &id));
-        if (in_model) HEL_TRY_DONE(token_id(in_model, bytes, &own));
-        if (in_model && own != id)
-            HEL_TRY_DONE(
-                hel_fail(HEL_ERROR_FORMAT, "added token \"%.100s\" has id %u, in the vocabulary %u", bytes, id, own));
-        HEL_TRY_DONE(hel_tokenizer_set_piece(tokenizer, id, bytes, size, special ? HEL_TOKEN_CONTROL : HEL_TOKEN_USER,
-                                             in_model != NULL));
-        if (!normalized || special || !pipe->normalizes) {
-            HEL_TRY_DONE(hel_added_add(&tokenizer->raw, id, bytes, size, left, right));
-            continue;
-        }
-        if (left || right) HEL_TRY_DONE(unsupported("normalized added token with", "lstrip or rstrip"));
-        hel_text_clear(&normal);
-        HEL_TRY_DONE(hel_tokenizer_normalize(tokenizer, bytes, size, true, &normal));
-        HEL_TRY_DONE(hel_added_add(&tokenizer->normalized, id, normal.bytes, normal.size, false, false));
-    }
-done:
+    hel_status status = hel_tokenizer_normalize(tokenizer, entry->content, entry->size, true, &normal);
+    if (status == HEL_OK)
+        status = hel_added_add(&tokenizer->normalized, entry->id, normal.bytes, normal.size, false, false);
     hel_text_finish(&normal);
     return status;
+}
+
+// Added tokens go first, so that the vocabulary's own entry of the same token is seen to be one.
+static hel_status read_added(const hel_tokenizer_json *json, const hel_tokenizer_pipeline *pipe,
+                             hel_tokenizer *tokenizer) {
+    size_t i;
+    const json_t *value;
+    json_array_foreach(json->added, i, value) {
+        added_entry entry;
+        HEL_TRY(parse_added(value, i, &entry));
+        HEL_TRY(set_added(json, &entry, tokenizer));
+        HEL_TRY(list_added(&entry, pipe->normalizes, tokenizer));
+    }
+    return HEL_OK;
 }
 
 static hel_status read_vocab(const hel_tokenizer_json *json, hel_tokenizer *tokenizer) {
@@ -277,17 +169,17 @@ hel_status hel_tokenizer_json_find(const hel_tokenizer_json *json, const char *s
     const json_t *entry, *own = json_object_get(json->vocab, spelling);
     if (own) return token_id(own, spelling, out);
     json_array_foreach(json->added, i, entry) {
-        if (!equals(json_object_get(entry, "content"), spelling)) continue;
-        return token_id(json_object_get(entry, "id"), spelling, out);
+        const char *content = json_string_value(json_object_get(entry, "content"));
+        if (content && !strcmp(content, spelling)) return token_id(json_object_get(entry, "id"), spelling, out);
     }
     return hel_fail(HEL_ERROR_FORMAT, "token \"%.100s\" is not in the vocabulary", spelling);
 }
 
 static hel_status build(const hel_tokenizer_json *json, const hel_tokenizer_json_source *source, hel_tokenizer **out) {
-    pipeline pipe = {0};
+    hel_tokenizer_pipeline pipe = {0};
     uint32_t count = 0;
     const char *unknown;
-    HEL_TRY(read_pipeline(json->root, &pipe));
+    HEL_TRY(hel_tokenizer_json_pipeline(json->root, &pipe));
     HEL_TRY(count_tokens(json, &count));
     HEL_TRY(hel_tokenizer_create(count, out));
     hel_tokenizer *tokenizer = *out;
@@ -317,7 +209,7 @@ hel_status hel_tokenizer_read_json(const hel_tokenizer_json_source *source, hel_
     if (!json_is_object(json.model)) status = hel_fail(HEL_ERROR_FORMAT, "there is no \"model\"");
     if (status == HEL_OK)
         status = json_is_object(json.vocab) ? build(&json, source, &tokenizer)
-                                            : unsupported("model with", "no vocab object");
+                                            : hel_tokenizer_json_unsupported("model with", "no vocab object");
     json_decref(json.root);
     if (status) {
         hel_error_prefix("%s: ", source->name);
