@@ -5,6 +5,8 @@
 #include <helicoid/device.h>
 
 #include "base/error.h"
+#include "base/size.h"
+#include "device/kernel_source.h"
 #include "kernels.h"
 
 static const char *device_name;
@@ -102,6 +104,120 @@ static void test_order(void **state) {
     hel_buffer_destroy(device, &buffer);
 }
 
+// Also what the device's compiler says to each kernel text.
+static void test_kernels(void **state) {
+    (void)state;
+    for (const hel_kernel_source *const *source = hel_kernel_sources; *source; source++) {
+        hel_kernel *kernel, *again;
+        if (hel_kernel_get(device, (*source)->name, NULL, 0, &kernel) != HEL_OK) fail_msg("%s", hel_error_message());
+        assert_int_equal(hel_kernel_get(device, (*source)->name, (*source)->defaults, (*source)->n_constants, &again), HEL_OK);
+        assert_ptr_equal(kernel, again);
+    }
+}
+
+static void test_tickets(void **state) {
+    (void)state;
+    enum { MARKS = 200 }; // more than any backend remembers one by one
+    hel_buffer *buffer;
+    uint64_t first, ticket, other;
+    uint32_t word = 7;
+    assert_int_equal(hel_buffer_create(device, 64, &buffer), HEL_OK);
+    assert_int_equal(hel_device_mark(device, HEL_QUEUE_COMPUTE, &first), HEL_OK);
+    ticket = first;
+    for (int i = 0; i < MARKS; i++) {
+        hel_queue queue = i % 2 ? HEL_QUEUE_TRANSFER : HEL_QUEUE_COMPUTE;
+        assert_int_equal(hel_buffer_write(device, queue, buffer, 0, &word, sizeof word), HEL_OK);
+        assert_int_equal(hel_device_mark(device, queue, &other), HEL_OK);
+        assert_true(other > ticket);
+        ticket = other;
+        assert_int_equal(hel_device_wait_on(device, i % 2 ? HEL_QUEUE_COMPUTE : HEL_QUEUE_TRANSFER, ticket), HEL_OK);
+    }
+    assert_int_equal(hel_device_flush(device), HEL_OK);
+    assert_int_equal(hel_device_wait(device, first, UINT64_MAX), HEL_OK); // long forgotten
+    hel_status status;
+    do status = hel_device_wait(device, ticket, 1000000);
+    while (status == HEL_ERROR_TIMEOUT);
+    assert_int_equal(status, HEL_OK);
+    assert_int_equal(hel_device_wait(device, ticket, 0), HEL_OK);
+    hel_buffer_destroy(device, &buffer);
+}
+
+// Writes much larger than any staging memory, and many small ones; what is written must be what was there at the call.
+static void test_writes(void **state) {
+    (void)state;
+    enum { SIZE = 768 << 10, PIECE = 12 << 10, ROUNDS = 12 };
+    hel_buffer *buffer;
+    unsigned char *bytes = malloc(SIZE), *back = malloc(SIZE);
+    assert_int_equal(hel_buffer_create(device, SIZE, &buffer), HEL_OK);
+    for (int round = 0; round < ROUNDS; round++) {
+        memset(bytes, round + 1, SIZE);
+        assert_int_equal(hel_buffer_write(device, HEL_QUEUE_COMPUTE, buffer, 0, bytes, SIZE), HEL_OK);
+        for (size_t at = 0; at < SIZE; at += PIECE) {
+            memset(bytes, (int)(at / PIECE) ^ round, PIECE);
+            assert_int_equal(hel_buffer_write(device, HEL_QUEUE_COMPUTE, buffer, at, bytes, PIECE), HEL_OK);
+        }
+    }
+    assert_int_equal(hel_buffer_read(device, HEL_QUEUE_COMPUTE, buffer, 0, back, SIZE), HEL_OK);
+    for (size_t at = 0; at < SIZE; at++) assert_int_equal(back[at], (unsigned char)((at / PIECE) ^ (ROUNDS - 1)));
+    hel_buffer_destroy(device, &buffer);
+    free(bytes);
+    free(back);
+}
+
+// More ranges of one buffer than a backend keeps handles for, and a timed dispatch.
+static void test_ranges(void **state) {
+    (void)state;
+    if (device->type == HEL_DEVICE_TYPE_NONE) return;
+    enum { ROWS = 150 };
+    uint64_t stride = HEL_MAX(device->limits.offset_alignment, 16u), ns;
+    hel_buffer *buffer;
+    hel_kernel *kernel;
+    assert_int_equal(hel_buffer_create(device, (ROWS + 1) * stride, &buffer), HEL_OK);
+    assert_int_equal(hel_kernel_get(device, "rmsnorm", NULL, 0, &kernel), HEL_OK);
+    const float ones[4] = {1, 1, 1, 1}, gain[4] = {1, -2, 3, -4};
+    assert_int_equal(hel_buffer_write(device, HEL_QUEUE_COMPUTE, buffer, 0, gain, sizeof gain), HEL_OK);
+    assert_int_equal(hel_buffer_write(device, HEL_QUEUE_COMPUTE, buffer, stride, ones, sizeof ones), HEL_OK);
+    hel_rmsnorm_params params = {.cols = 4, .epsilon = 0.0f};
+    for (uint64_t row = 1; row < ROWS; row++) {
+        hel_binding bindings[3] = {{buffer, row * stride, 16}, {buffer, 0, 16}, {buffer, (row + 1) * stride, 16}};
+        assert_int_equal(hel_dispatch(device, kernel, bindings, 3, &params, sizeof params, 1, 1 + row % 2), HEL_OK);
+    }
+    float out[4], expected[4] = {1, 1, 1, 1};
+    assert_int_equal(hel_buffer_read(device, HEL_QUEUE_COMPUTE, buffer, ROWS * stride, out, sizeof out), HEL_OK);
+    for (int row = 1; row < ROWS; row++) { // the gains' powers would overflow, so each row is normalised anew
+        float sum = 0;
+        for (int c = 0; c < 4; c++) sum += expected[c] * expected[c];
+        for (int c = 0; c < 4; c++) expected[c] *= gain[c] / sqrtf(sum / 4);
+    }
+    for (int c = 0; c < 4; c++) assert_true(fabsf(out[c] - expected[c]) < 1e-3f);
+    assert_int_equal(hel_timer_query(device, 0, &ns), device->features.timers ? HEL_OK : HEL_ERROR_UNSUPPORTED);
+    if (device->features.timers) assert_true(ns > 0);
+    hel_buffer_destroy(device, &buffer);
+}
+
+// Two dimensions of work-groups: every row of a tall matrix is done, and only those.
+static void test_folded(void **state) {
+    (void)state;
+    if (device->type == HEL_DEVICE_TYPE_NONE) return;
+    enum { ROWS = 70001 }; // a prime above what fits in one dimension
+    static float out[ROWS + 1];
+    uint64_t rows_at = hel_round_up(sizeof(float), device->limits.offset_alignment);
+    uint64_t out_at = rows_at + hel_round_up(ROWS * sizeof(float), device->limits.offset_alignment);
+    hel_buffer *buffer;
+    hel_kernel *kernel;
+    assert_int_equal(hel_buffer_create(device, out_at + sizeof out, &buffer), HEL_OK);
+    assert_int_equal(hel_kernel_get(device, "rmsnorm", NULL, 0, &kernel), HEL_OK);
+    assert_int_equal(hel_buffer_fill(device, buffer, 0, rows_at, 0x40000000u), HEL_OK); // gain 2
+    assert_int_equal(hel_buffer_fill(device, buffer, rows_at, ROWS * sizeof(float), 0x3f800000u), HEL_OK);
+    hel_rmsnorm_params params = {.cols = 1, .epsilon = 0.0f};
+    hel_binding bindings[3] = {{buffer, rows_at, ROWS * sizeof(float)}, {buffer, 0, sizeof(float)}, {buffer, out_at, sizeof out}};
+    assert_int_equal(hel_dispatch(device, kernel, bindings, 3, &params, sizeof params, ROWS, 0), HEL_OK);
+    assert_int_equal(hel_buffer_read(device, HEL_QUEUE_COMPUTE, buffer, out_at, out, sizeof out), HEL_OK);
+    for (int row = 0; row < ROWS; row++) assert_true(out[row] == 2.0f);
+    assert_true(out[ROWS] == 0.0f);
+    hel_buffer_destroy(device, &buffer);
+}
+
 int main(int argc, char **argv) {
     device_name = argc > 1 ? argv[1] : "cpu";
     hel_device_params params = hel_device_params_default();
@@ -111,6 +227,10 @@ int main(int argc, char **argv) {
         return 77;
     }
     hel_device_destroy(&device);
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_buffers), cmocka_unit_test(test_rules), cmocka_unit_test(test_order)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_buffers), cmocka_unit_test(test_rules),  cmocka_unit_test(test_order),
+        cmocka_unit_test(test_kernels), cmocka_unit_test(test_tickets), cmocka_unit_test(test_writes),
+        cmocka_unit_test(test_ranges),  cmocka_unit_test(test_folded),
+    };
     return cmocka_run_group_tests_name(device_name, tests, open_device, close_device);
 }
