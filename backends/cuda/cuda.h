@@ -44,7 +44,8 @@ typedef struct cuda_device {
     hel_device_base base;
     CUdevice id;
     CUcontext context;
-    int capability; // 90 for compute capability 9.0
+    int capability;   // 90 for compute capability 9.0
+    int architecture; // that kernels are compiled for: the same, or the nearest that NVRTC knows
     cuda_queue queues[2]; // by hel_queue
     CUevent zeroed; // behind the zero-fill of the newest buffer
     uint64_t last_ticket;
@@ -95,6 +96,8 @@ hel_status cuda_buffer_fill(const hel_device *device, hel_buffer *buffer, uint64
 void cuda_staging_finish(cuda_staging *staging); // inside the context
 
 // kernel.c
+// The device's own architecture, or the nearest older one that NVRTC knows.
+hel_status cuda_choose_architecture(int capability, int *out);
 hel_status cuda_kernel_create(const hel_device *device, const hel_kernel_source *source, const uint32_t *constants,
                               hel_kernel **out);
 void cuda_kernel_destroy(const hel_device *device, hel_kernel *kernel);

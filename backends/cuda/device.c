@@ -55,7 +55,7 @@ static hel_status describe_driver(int capability, char *out, size_t size) {
 }
 
 static hel_status describe_device(CUdevice id, hel_device *out) {
-    int capability;
+    int capability, architecture;
     uint32_t integrated;
     HEL_TRY(cuda_check(cuda.cuDeviceGetName(out->name, sizeof out->name, id), "cuDeviceGetName"));
     snprintf(out->vendor, sizeof out->vendor, "NVIDIA");
@@ -71,7 +71,7 @@ static hel_status describe_device(CUdevice id, hel_device *out) {
         .integer_dot = capability >= 61,
         .matrix = capability >= 70,
     };
-    return HEL_OK;
+    return cuda_choose_architecture(capability, &architecture);
 }
 
 static hel_status describe(uint32_t index, hel_device *out) {
@@ -148,6 +148,7 @@ static hel_status prepare(cuda_device *device, uint32_t index, const char *cache
     HEL_TRY(cuda_check(cuda.cuDeviceGet(&device->id, (int)index), "cuDeviceGet"));
     HEL_TRY(describe_device(device->id, &device->base.data));
     HEL_TRY(get_capability(device->id, &device->capability));
+    HEL_TRY(cuda_choose_architecture(device->capability, &device->architecture));
     HEL_TRY(cuda_check(cuda.cuDevicePrimaryCtxRetain(&device->context, device->id), "cuDevicePrimaryCtxRetain"));
     HEL_TRY(make_queues_within(device));
     return hel_binary_cache_init(cache_directory, &device->cache);

@@ -27,8 +27,7 @@ typedef struct cuda_image {
 
 // ---------------------------------------------------------------- options
 
-// The device's own architecture, or the nearest older one that NVRTC knows.
-static hel_status choose_architecture(int capability, int *out) {
+hel_status cuda_choose_architecture(int capability, int *out) {
     int count = 0, known[MAX_ARCHITECTURES];
     HEL_TRY(nvrtc_check(nvrtc.nvrtcGetNumSupportedArchs(&count), "nvrtcGetNumSupportedArchs"));
     if (count > MAX_ARCHITECTURES) return hel_fail(HEL_ERROR_UNSUPPORTED, "cuda: NVRTC lists %d architectures", count);
@@ -37,22 +36,20 @@ static hel_status choose_architecture(int capability, int *out) {
     for (int i = 0; i < count; i++)
         if (known[i] <= capability && known[i] > *out) *out = known[i];
     if (*out) return HEL_OK;
-    return hel_fail(HEL_ERROR_UNSUPPORTED, "cuda: NVRTC is too new for compute capability %d.%d", capability / 10, capability % 10);
+    return hel_fail(HEL_ERROR_UNSUPPORTED, "cuda: this NVRTC does not serve compute capability %d.%d any more",
+                    capability / 10, capability % 10);
 }
 
 #define ADD_OPTION(build, ...) snprintf((build)->text[(build)->n_options++], MAX_OPTION, __VA_ARGS__)
 
-static hel_status choose_options(int capability, const hel_kernel_source *source, const uint32_t *constants, cuda_build *out) {
-    int architecture;
-    HEL_TRY(choose_architecture(capability, &architecture));
-    *out = (cuda_build){.source = source, .binary = architecture == capability};
-    ADD_OPTION(out, "--gpu-architecture=%s_%d", out->binary ? "sm" : "compute", architecture);
+static void choose_options(const cuda_device *device, const hel_kernel_source *source, const uint32_t *constants, cuda_build *out) {
+    *out = (cuda_build){.source = source, .binary = device->architecture == device->capability};
+    ADD_OPTION(out, "--gpu-architecture=%s_%d", out->binary ? "sm" : "compute", device->architecture);
     ADD_OPTION(out, "--std=c++17");
     ADD_OPTION(out, "--fmad=false");
     ADD_OPTION(out, "-DWORKGROUP=%u", source->workgroup);
     for (uint32_t i = 0; i < source->n_constants; i++) ADD_OPTION(out, "-DCONSTANT_%u=%u", i, constants[i]);
     for (int i = 0; i < out->n_options; i++) out->options[i] = out->text[i];
-    return HEL_OK;
 }
 
 static hel_status make_key(const hel_device *device, const cuda_build *build, hel_binary_key *out) {
@@ -142,7 +139,7 @@ static bool load_kept(cuda_device *device, const cuda_build *build, const hel_bi
 static hel_status fill_kernel(cuda_device *device, const hel_kernel_source *source, const uint32_t *constants, cuda_kernel *kernel) {
     cuda_build build;
     hel_binary_key key;
-    HEL_TRY(choose_options(device->capability, source, constants, &build));
+    choose_options(device, source, constants, &build);
     HEL_TRY(make_key(&device->base.data, &build, &key));
     return load_kept(device, &build, &key, kernel) ? HEL_OK : compile_and_keep(device, &build, &key, kernel);
 }

@@ -14,6 +14,7 @@
 
 #define CUDA_DECLARE(name, parameters) FAKE_EXPORT CUresult name parameters;
 CUDA_SYMBOLS(CUDA_DECLARE)
+FAKE_EXPORT CUresult cuGetExportTable(const void **out, const void *id);
 FAKE_EXPORT fake_cuda_fail_at_function fake_cuda_fail_at;
 FAKE_EXPORT fake_cuda_calls_function fake_cuda_calls;
 FAKE_EXPORT fake_cuda_live_function fake_cuda_live;
@@ -76,8 +77,8 @@ struct CUevent_st {
 };
 
 struct CUmod_st {
-    const hel_kernel_source *source;
-    unsigned workgroup;
+    const hel_kernel_source *source; // NULL for an image of the real NVRTC until a function is asked for
+    unsigned workgroup;              // likewise 0
     uint32_t constants[HEL_MAX_CONSTANTS];
 };
 
@@ -336,24 +337,31 @@ CUresult cuMemsetD32Async(CUdeviceptr to, unsigned int word, size_t count, CUstr
 
 // ---------------------------------------------------------------- modules
 
+static const hel_kernel_source *find_source(const char *name) {
+    for (const hel_kernel_source *const *source = hel_kernel_sources; *source; source++)
+        if (strcmp((*source)->name, name) == 0) return *source;
+    return NULL;
+}
+
+// Our own images say everything; what the real NVRTC makes is taken as it is and runs with the default constants.
+static bool read_image(const char *image, CUmodule out) {
+    char name[64];
+    int used = 0;
+    *out = (struct CUmod_st){0};
+    if (memcmp(image, "\177ELF", 4) == 0) return true;
+    if (sscanf(image, FAKE_IMAGE " %63s %u%n", name, &out->workgroup, &used) != 2) return false;
+    const char *text = image + used;
+    for (int i = 0; i < HEL_MAX_CONSTANTS && sscanf(text, " %u%n", &out->constants[i], &used) == 1; i++) text += used;
+    return (out->source = find_source(name)) != NULL;
+}
+
 CUresult cuModuleLoadData(CUmodule *out, const void *image) {
     BEGIN_IN_CONTEXT;
-    char name[64];
-    unsigned workgroup;
-    int used = 0;
-    if (sscanf(image, FAKE_IMAGE " %63s %u%n", name, &workgroup, &used) != 2) return leave(INVALID_IMAGE);
-    CUmodule module = calloc(1, sizeof *module);
-    if (!module) return leave(OUT_OF_MEMORY);
-    for (const hel_kernel_source *const *source = hel_kernel_sources; *source; source++)
-        if (strcmp((*source)->name, name) == 0) module->source = *source;
-    const char *text = (const char *)image + used;
-    for (int i = 0; i < HEL_MAX_CONSTANTS && sscanf(text, " %u%n", &module->constants[i], &used) == 1; i++) text += used;
-    module->workgroup = workgroup;
-    if (!module->source) {
-        free(module);
-        return leave(INVALID_IMAGE);
-    }
-    *out = module;
+    struct CUmod_st module;
+    if (!read_image(image, &module)) return leave(INVALID_IMAGE);
+    *out = malloc(sizeof module);
+    if (!*out) return leave(OUT_OF_MEMORY);
+    **out = module;
     live++;
     return leave(CUDA_SUCCESS);
 }
@@ -368,7 +376,9 @@ CUresult cuModuleUnload(CUmodule module) {
 
 CUresult cuModuleGetFunction(CUfunction *out, CUmodule module, const char *name) {
     BEGIN_IN_CONTEXT;
-    if (strcmp(module->source->name, name) != 0) return leave(NOT_FOUND);
+    if (!module->source && (module->source = find_source(name)))
+        memcpy(module->constants, module->source->defaults, sizeof module->constants);
+    if (!module->source || strcmp(module->source->name, name) != 0) return leave(NOT_FOUND);
     *out = (CUfunction)module; // a module has one function
     return leave(CUDA_SUCCESS);
 }
@@ -379,7 +389,8 @@ CUresult cuLaunchKernel(CUfunction function, unsigned int grid_x, unsigned int g
     BEGIN_IN_CONTEXT;
     const struct CUmod_st *module = (const struct CUmod_st *)function;
     const hel_kernel_source *source = module->source;
-    if (!grid_x || !grid_y || grid_y > 65535 || grid_z != 1 || block_x != module->workgroup || block_y != 1 || block_z != 1 ||
+    if (module->workgroup && module->workgroup != block_x) return leave(INVALID_VALUE);
+    if (!grid_x || !grid_y || grid_y > 65535 || grid_z != 1 || block_x != source->workgroup || block_y != 1 || block_z != 1 ||
         shared || extra)
         return leave(INVALID_VALUE);
     operation launch = {.kind = LAUNCH, .module = module, .size = (size_t)grid_x * grid_y};
@@ -399,6 +410,13 @@ CUresult cuInit(unsigned int flags) {
 CUresult cuGetErrorName(CUresult code, const char **out) {
     *out = code == UNKNOWN ? "CUDA_ERROR_UNKNOWN" : NULL;
     return *out ? CUDA_SUCCESS : INVALID_VALUE;
+}
+
+// The real NVRTC looks for a driver too, and asks it for this without looking whether it is there.
+CUresult cuGetExportTable(const void **out, const void *id) {
+    (void)id;
+    *out = NULL;
+    return NOT_FOUND;
 }
 
 CUresult cuDriverGetVersion(int *out) {
@@ -426,6 +444,11 @@ CUresult cuDeviceGetName(char *out, int size, CUdevice device) {
     return leave(CUDA_SUCCESS);
 }
 
+static int capability(void) {
+    const char *text = getenv("FAKE_CUDA_CAPABILITY");
+    return text ? atoi(text) : 90;
+}
+
 CUresult cuDeviceGetAttribute(int *out, CUdevice_attribute attribute, CUdevice device) {
     (void)device;
     BEGIN_CALL;
@@ -435,8 +458,8 @@ CUresult cuDeviceGetAttribute(int *out, CUdevice_attribute attribute, CUdevice d
     case CU_DEVICE_ATTRIBUTE_WARP_SIZE: *out = 32; break;
     case CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT: *out = 132; break;
     case CU_DEVICE_ATTRIBUTE_INTEGRATED: *out = 0; break;
-    case CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR: *out = 9; break;
-    case CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR: *out = 0; break;
+    case CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR: *out = capability() / 10; break;
+    case CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR: *out = capability() % 10; break;
     default: return leave(INVALID_VALUE);
     }
     return leave(CUDA_SUCCESS);

@@ -7,6 +7,8 @@
 
 #include <stdint.h>
 
+// The environment variable FAKE_CUDA_CAPABILITY sets the device's compute capability (90).
+
 #define FAKE_EXPORT __attribute__((visibility("default")))
 #define FAKE_IMAGE "fake cubin"
 

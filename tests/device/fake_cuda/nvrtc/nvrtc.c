@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "backends/cuda/loader.h"
-#include "fake.h"
+#include "../fake.h"
 
 enum { OUT_OF_MEMORY = 1, INVALID_OPTION = 5, COMPILATION = 6 };
 
@@ -73,7 +73,9 @@ nvrtcResult nvrtcCompileProgram(nvrtcProgram program, int count, const char *con
     const char *kernel = strstr(program->source, "\nKERNEL(");
     program->log = "fake: the text has no KERNEL";
     if (!kernel || sscanf(kernel, "\nKERNEL(%63[a-z0-9_],", name) != 1) return COMPILATION;
-    if (!has_option(count, options, "--gpu-architecture=sm_90") || !has_option(count, options, "--fmad=false")) return INVALID_OPTION;
+    if (!has_option(count, options, "--gpu-architecture=sm_90") && !has_option(count, options, "--gpu-architecture=compute_90"))
+        return INVALID_OPTION;
+    if (!has_option(count, options, "--fmad=false")) return INVALID_OPTION;
     if (!option_value(count, options, "-DWORKGROUP=", &value)) return INVALID_OPTION;
     int length = snprintf(program->image, sizeof program->image, FAKE_IMAGE " %s %u", name, value);
     for (int i = 0; snprintf(prefix, sizeof prefix, "-DCONSTANT_%d=", i), option_value(count, options, prefix, &value); i++)
