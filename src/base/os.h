@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The only door to the operating system: os_posix.c and os_windows.c implement it, nothing else calls the OS.
+// The only door to the operating system: os_posix.c and os_windows.c implement it, nothing else in
+// the library calls the OS. What only the program needs stands in os_console.h.
 // Paths are UTF-8. Functions that return bool or -1 leave the cause in errno.
 #ifndef HEL_BASE_OS_H
 #define HEL_BASE_OS_H
@@ -48,19 +49,12 @@ bool hel_os_directory_sync(const char *path);              // makes renames in i
 // Calls `visit` for each entry except . and .., in no particular order, until it returns false.
 bool hel_os_directory_list(const char *path, bool (*visit)(void *user, const char *name), void *user);
 
-// --- standard streams (for the program) ---
-int64_t hel_os_stdin_read(void *bytes, size_t size);
-bool hel_os_is_terminal(int stream); // 0, 1 or 2
-int hel_os_terminal_width(int stream); // columns, 80 where unknown
-void hel_os_on_interrupt(void (*handler)(void)); // Ctrl-C and SIGTERM call `handler` (async-signal-safe work only)
-
 // --- machine ---
 uint64_t hel_os_time_ns(void);      // monotonic
 int64_t hel_os_unix_time(void);     // seconds since 1970
 uint32_t hel_os_cpu_count(void);    // processors this process may use
 uint64_t hel_os_memory_total(void); // physical memory, or the container's limit where lower; 0 unknown
 uint64_t hel_os_memory_free(void);  // could be had without swapping; 0 unknown
-uint64_t hel_os_memory_peak(void);  // peak resident set of this process in bytes; 0 unknown
 void hel_os_cpu_name(char *name, size_t size); // as the processor calls itself
 uint32_t hel_os_process_id(void);
 const char *hel_os_environment(const char *name); // NULL where unset

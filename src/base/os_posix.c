@@ -8,13 +8,10 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -122,37 +119,6 @@ bool hel_os_directory_list(const char *path, bool (*visit)(void *user, const cha
     return true;
 }
 
-// ---------------------------------------------------------------- standard streams
-
-int64_t hel_os_stdin_read(void *bytes, size_t size) {
-    ssize_t got;
-    do got = read(0, bytes, size);
-    while (got < 0 && errno == EINTR);
-    return got;
-}
-
-bool hel_os_is_terminal(int stream) { return isatty(stream) == 1; }
-
-int hel_os_terminal_width(int stream) {
-    struct winsize size;
-    return ioctl(stream, TIOCGWINSZ, &size) == 0 && size.ws_col ? size.ws_col : 80;
-}
-
-static void (*interrupt_handler)(void);
-
-static void on_signal(int number) {
-    (void)number;
-    if (interrupt_handler) interrupt_handler();
-}
-
-void hel_os_on_interrupt(void (*handler)(void)) {
-    interrupt_handler = handler;
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART | (int)SA_RESETHAND};
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-}
-
 // ---------------------------------------------------------------- machine
 
 uint64_t hel_os_time_ns(void) {
@@ -200,13 +166,6 @@ uint64_t hel_os_memory_free(void) {
     uint64_t limit = number_in_file("/sys/fs/cgroup/memory.max");
     uint64_t used = limit ? number_in_file("/sys/fs/cgroup/memory.current") : 0;
     return at_most_container(kilobytes_in("/proc/meminfo", "MemAvailable"), limit > used ? limit - used : limit);
-}
-
-uint64_t hel_os_memory_peak(void) {
-    uint64_t peak = kilobytes_in("/proc/self/status", "VmHWM");
-    if (peak) return peak;
-    struct rusage usage;
-    return getrusage(RUSAGE_SELF, &usage) == 0 ? (uint64_t)usage.ru_maxrss * 1024 : 0;
 }
 
 void hel_os_cpu_name(char *name, size_t size) {

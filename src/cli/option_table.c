@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <helicoid/tokenizer.h>
+
+#include "cli/options.h"
+#include "cli/verbs.h"
+
+enum {
+    DEVICES = 1u << 0,
+    COMPRESS = 1u << 5,
+    INFO = 1u << 6,
+    GENERATE = 1u << 1,
+    PERPLEXITY = 1u << 2,
+    LOGITS = 1u << 3,
+    TOKENIZE = 1u << 4,
+    VERIFY = 1u << 7,
+    EXPORT = 1u << 8,
+    ALL = (1u << 9) - 1,
+    MODELS = GENERATE | PERPLEXITY | LOGITS, // verbs that run a model
+    WRITERS = COMPRESS | LOGITS | EXPORT,
+};
+
+const verb_row verb_table[] = {
+    {"devices", "", "List devices and why others cannot be used",
+     "Lists every device of every backend with its type, driver, memory, subgroup size and features, and for each "
+     "backend or device that cannot be used the reason.",
+     "helicoid devices", run_devices},
+    {"generate", "MODEL", "Generate text",
+     "Continues a prompt and writes the text to standard output as it comes. The prompt is TEXT, standard input with "
+     "-p -, or token ids.",
+     "helicoid generate model-hxq/ -p \"Once upon a time\" -n 100", run_generate},
+    {"perplexity", "MODEL", "Measure perplexity on a text",
+     "Scores every position after the first of each window of the text. With --against the distributions are also "
+     "compared with those of a second model of the same vocabulary.",
+     "helicoid perplexity model-hxq/ -f text.txt --against model/", run_perplexity},
+    {"logits", "MODEL", "Write the logits of given tokens",
+     "Evaluates tokens and writes their logits as an NPY array of f32 [tokens, vocabulary].",
+     "helicoid logits model-hxq/ --tokens 1,2,3 -o logits.npy", run_logits},
+    {"tokenize", "MODEL", "Show the token ids of a text",
+     "Prints the ids that the model's tokenizer gives a text, in the form that --tokens takes.",
+     "helicoid tokenize model/ -p \"Hello\"", run_tokenize},
+};
+
+const size_t verb_count = sizeof verb_table / sizeof verb_table[0];
+
+#define AT(field) offsetof(cli_options, field)
+
+const option_row option_table[] = {
+    {"output", 'o', OPTION_TEXT, AT(output), WRITERS, "OUT", .help = "where to write; for logits - is standard output"},
+    {"force", 'f', OPTION_SWITCH, AT(force), WRITERS, .set = 1, .help = "overwrite OUT"},
+
+    {"format", 0, OPTION_CHOICE, AT(format), COMPRESS, "NAME", "hxq", "hxq", .help = "format of the output"},
+    {"k", 'k', OPTION_CHOICE, AT(k), COMPRESS, "N", "256", "256|64|32|16", .help = "codebook entries"},
+    {"no-sidecar", 0, OPTION_SWITCH, AT(no_sidecar), COMPRESS, .set = 1, .help = "do not keep the largest values exactly"},
+    {"packed", 0, OPTION_SWITCH, AT(packed), COMPRESS, .set = 1,
+     .help = "store indices below 8 bits packed (helix-substrate cannot load such a file)"},
+    {"fit", 0, OPTION_CHOICE, AT(fit), COMPRESS, "HOW", "optimal", "optimal|reference",
+     .help = "least squared error, or value for value what helix-substrate finds"},
+    {"include", 0, OPTION_LIST, AT(include), COMPRESS, "GLOB",
+     .help = "compress these tensors although their class is kept exact; may be repeated"},
+    {"exclude", 0, OPTION_LIST, AT(exclude), COMPRESS, "GLOB", .help = "keep these tensors exact; may be repeated"},
+    {"resume", 0, OPTION_SWITCH, AT(resume), COMPRESS, .set = 1, .help = "continue an interrupted run"},
+    {"dry-run", 0, OPTION_SWITCH, AT(dry_run), COMPRESS, .set = 1, .help = "fit and report, write nothing"},
+    {"dtype", 0, OPTION_CHOICE, AT(dtype), EXPORT, "TYPE", "f32", "f32|f16|bf16|native",
+     .help = "of float tensors; native: compressed ones f32, others as stored"},
+
+    {"prompt", 'p', OPTION_TEXT, AT(prompt), GENERATE | LOGITS | TOKENIZE, "TEXT",
+     .help = "text to work on; - reads standard input"},
+    {"tokens", 0, OPTION_TEXT, AT(tokens), GENERATE | LOGITS, "IDS", .help = "token ids, as in 1,2,3, in place of a text"},
+    {"count", 'n', OPTION_WHOLE, AT(count), GENERATE, "N", "256", .most = 4294967295.0,
+     .help = "new tokens at most; 0: until the text or the context ends"},
+    {"chat", 0, OPTION_SWITCH, AT(chat), GENERATE, .set = 1, .help = "the prompt is a user's message to a chat model"},
+    {"system", 0, OPTION_TEXT, AT(system), GENERATE, "TEXT", .help = "system message, with --chat"},
+    {"stop", 0, OPTION_LIST, AT(stop), GENERATE, "TEXT", .help = "end before this text; may be repeated"},
+    {"ignore-eos", 0, OPTION_SWITCH, AT(ignore_eos), GENERATE, .set = 1, .help = "go on after an end-of-text token"},
+    {"temperature", 't', OPTION_REAL, AT(temperature), GENERATE, "T", "0", .most = 1e6, .help = "0: the likeliest token"},
+    {"top-k", 0, OPTION_WHOLE, AT(top_k), GENERATE, "N", "0", .most = 4294967295.0, .help = "0: off"},
+    {"top-p", 0, OPTION_REAL, AT(top_p), GENERATE, "P", "1", .most = 1, .help = "nucleus sampling; 1: off"},
+    {"min-p", 0, OPTION_REAL, AT(min_p), GENERATE, "P", "0", .most = 1,
+     .help = "least share of the best token's probability; 0: off"},
+    {"repetition-penalty", 0, OPTION_REAL, AT(repetition_penalty), GENERATE, "R", "1", .least = 1e-3, .most = 1e3,
+     .help = "1: off"},
+    {"repetition-window", 0, OPTION_WHOLE, AT(repetition_window), GENERATE, "N", "64", .most = 4294967295.0,
+     .help = "last tokens that the penalty looks at"},
+    {"seed", 's', OPTION_WHOLE, AT(seed), GENERATE, "N", "0", .most = 9007199254740992.0,
+     .help = "same seed, same device, same text"},
+
+    {"file", 'f', OPTION_TEXT, AT(text_file), PERPLEXITY, "TEXT", .help = "file to score; - reads standard input"},
+    {"stride", 0, OPTION_WHOLE, AT(stride), PERPLEXITY, "N", "0", .most = 1 << 30,
+     .help = "tokens between window starts; 0: the context"},
+    {"chunks", 0, OPTION_WHOLE, AT(chunks), PERPLEXITY, "N", "0", .most = 1 << 30, .help = "windows at most; 0: all"},
+    {"against", 0, OPTION_TEXT, AT(against), PERPLEXITY, "MODEL", .help = "compare with this model"},
+
+    {"context", 'c', OPTION_WHOLE, AT(context), GENERATE | PERPLEXITY, "N", "0", .most = 1 << 30,
+     .help = "positions; 0: 512 for perplexity, else the model's, at most 2048"},
+    {"bos", 0, OPTION_SWITCH, AT(bos), MODELS | TOKENIZE, .set = HEL_BOS_YES, .help = "put the begin token first"},
+    {"no-bos", 0, OPTION_SWITCH, AT(bos), MODELS | TOKENIZE, .set = HEL_BOS_NO,
+     .help = "no begin token; without either, as the tokenizer's file says"},
+    {"special", 0, OPTION_SWITCH, AT(special), GENERATE | LOGITS | TOKENIZE, .set = 1,
+     .help = "spellings of control tokens in the text become those tokens"},
+    {"tokenizer", 0, OPTION_TEXT, AT(tokenizer), MODELS | TOKENIZE | COMPRESS | EXPORT, "FILE",
+     .help = "tokenizer file where the model has none of its own"},
+    {"gpu-layers", 0, OPTION_WHOLE, AT(gpu_layers), MODELS, "N", "4294967295", .most = 4294967295.0,
+     .help = "layers on the first of several devices; unless given, an even split"},
+    {"mem-limit", 0, OPTION_BYTES, AT(memory_limit), MODELS | COMPRESS, "BYTES", "0", .most = 9007199254740992.0,
+     .help = "buffers of compress (0: 160M), or of each device (0: no limit); K, M, G may follow"},
+
+    {"device", 'd', OPTION_TEXT, AT(device), ALL, "NAMES",
+     .help = "cpu, vulkan:0, or several as in vulkan:0,cpu; unless given, the best one"},
+    {"threads", 'j', OPTION_WHOLE, AT(threads), ALL, "N", "0", .most = 4096, .help = "0: one per processor"},
+    {"json", 0, OPTION_SWITCH, AT(json), ALL, .set = 1, .help = "report as JSON on standard output"},
+    {"quiet", 'q', OPTION_SWITCH, AT(quiet), ALL, .set = 1, .help = "only errors and what was asked for"},
+    {"verbose", 'v', OPTION_SWITCH, AT(verbose), ALL, .set = 1, .help = "say more"},
+    {"progress", 0, OPTION_CHOICE, AT(progress), ALL, "WHEN", "auto", "auto|always|never",
+     .help = "progress on standard error"},
+    {"color", 0, OPTION_CHOICE, AT(color), ALL, "WHEN", "auto", "auto|always|never",
+     .help = "auto: on terminals, unless NO_COLOR is set"},
+    {"log-json", 0, OPTION_SWITCH, AT(log_json), ALL, .set = 1, .help = "messages as one line of JSON each"},
+    {"help", 'h', OPTION_SWITCH, AT(help), ALL, .set = 1, .help = "show this help"},
+};
+
+const size_t option_count = sizeof option_table / sizeof option_table[0];

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+// The one table of verbs and options. Parsing, --help, the man page and the shell completions are all made from it.
+#ifndef HEL_CLI_OPTIONS_H
+#define HEL_CLI_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+// The process's exit codes.
+enum {
+    EXIT_OK = 0,
+    EXIT_FAILED = 1,
+    EXIT_USAGE = 2,
+    EXIT_INTEGRITY = 3,
+    EXIT_UNSUPPORTED = 4,
+    EXIT_UNAVAILABLE = 5,
+    EXIT_INTERRUPTED = 130,
+};
+
+typedef struct cli_options {
+    const struct verb_row *verb;
+    const char *model; // the verb's one argument
+    const char *output, *format, *fit, *dtype;
+    const char *prompt, *system, *text_file, *tokens, *against;
+    const char *device, *tokenizer, *progress, *color;
+    const char **include, **exclude, **stop; // NULL-terminated, NULL where not given
+    uint64_t k, count, context, stride, chunks, batch, threads, gpu_layers, memory_limit;
+    uint64_t top_k, repetition_window, seed;
+    double temperature, top_p, min_p, repetition_penalty;
+    int force, resume, dry_run, no_sidecar, packed;
+    int chat, bos, ignore_eos, special;
+    int quiet, verbose, json, log_json, help;
+} cli_options;
+
+typedef struct verb_row {
+    const char *name;
+    const char *argument;    // its name in the usage line, "" for none
+    const char *summary;     // one line
+    const char *description; // paragraphs for the man page and --help
+    const char *example;
+    int (*run)(const cli_options *options);
+} verb_row;
+
+typedef enum option_kind {
+    OPTION_SWITCH, // no value; stores `set`
+    OPTION_TEXT,
+    OPTION_CHOICE, // one of the words in `choices`
+    OPTION_WHOLE,  // whole number
+    OPTION_BYTES,  // whole number with K, M or G behind it
+    OPTION_REAL,
+    OPTION_LIST,   // may be given several times
+} option_kind;
+
+typedef struct option_row {
+    const char *name;    // long name
+    char letter;         // short name, 0 for none
+    option_kind kind;
+    size_t offset;       // of the field of struct cli_options
+    uint32_t verbs;      // bit i: verb i of the table takes it
+    const char *value;   // what stands for the value in help
+    const char *initial; // value at the start; NULL: zero
+    const char *choices; // "a|b"
+    double least, most;  // of numbers
+    int set;             // of switches
+    const char *help;
+} option_row;
+
+extern const verb_row verb_table[];
+extern const option_row option_table[];
+extern const size_t verb_count, option_count;
+
+const verb_row *verb_find(const char *name); // NULL where there is none
+bool option_applies(const option_row *row, const verb_row *verb);
+
+// Fills *out for `verb` from the initial values, then the environment (HELICOID_<NAME>), then the arguments, of which
+// argv[0] is the verb itself. Returns EXIT_OK, or says what is wrong and returns EXIT_USAGE.
+int options_parse(const verb_row *verb, int argc, char **argv, cli_options *out);
+void options_finish(cli_options *options);
+
+#endif

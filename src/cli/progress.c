@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/progress.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/os_console.h"
+#include "cli/interrupt.h"
+#include "cli/report.h"
+
+enum { LINE_SIZE = 256 };
+
+// One piece of work at a time is reported; callbacks come from one thread at a time.
+static struct {
+    bool shown, rewrite, line_open;
+    progress_unit unit;
+    double start, last;
+    uint64_t first; // what was done when the stage was first seen, so that resumed work does not count as speed
+    char stage[64];
+} state;
+
+static double now(void) {
+    struct timespec time;
+    timespec_get(&time, TIME_UTC);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+void progress_start(const cli_options *options, progress_unit unit) {
+    bool terminal = hel_os_is_terminal(2);
+    memset(&state, 0, sizeof state);
+    state.shown = strcmp(options->progress, "auto") == 0 ? !options->quiet : strcmp(options->progress, "always") == 0;
+    state.rewrite = terminal;
+    state.unit = unit;
+    state.start = state.last = now();
+}
+
+void progress_clear(void) {
+    if (!state.line_open) return;
+    fprintf(stderr, "\r%*s\r", hel_os_terminal_width(2) - 1, "");
+    fflush(stderr);
+    state.line_open = false;
+}
+
+static void format_eta(char text[32], double seconds) {
+    if (seconds < 0 || seconds > 360000) snprintf(text, 32, "--:--");
+    else snprintf(text, 32, "%02d:%02d", (int)seconds / 60, (int)seconds % 60);
+}
+
+static void format_line(char line[LINE_SIZE], double time, uint64_t done, uint64_t total) {
+    double spent = time - state.start, made = (double)(done - state.first);
+    double speed = spent > 0 ? made / spent : 0;
+    char eta[32], have[32], all[32];
+    format_eta(eta, speed > 0 && total >= done ? (double)(total - done) / speed : -1);
+    double percent = total ? 100.0 * (double)done / (double)total : 0;
+    if (state.unit == PROGRESS_BYTES)
+        snprintf(line, LINE_SIZE, "%s  %3.0f%%  %s of %s  %.1f MB/s  ETA %s", state.stage, percent,
+                 report_bytes(have, done), report_bytes(all, total), speed / 1e6, eta);
+    else
+        snprintf(line, LINE_SIZE, "%s  %3.0f%%  %llu of %llu tokens  %.1f tokens/s  ETA %s", state.stage, percent,
+                 (unsigned long long)done, (unsigned long long)total, speed, eta);
+}
+
+bool progress_report(void *user, const char *stage, uint64_t done, uint64_t total) {
+    (void)user;
+    double time = now(), pause = state.rewrite ? 0.1 : 10;
+    if (done < state.first || !state.stage[0]) {
+        state.first = done;
+        state.start = time;
+    }
+    snprintf(state.stage, sizeof state.stage, "%s", stage);
+    if (state.shown && (time - state.last >= pause || (state.rewrite && done == total))) {
+        state.last = time;
+        char line[LINE_SIZE];
+        format_line(line, time, done, total);
+        if (state.rewrite) {
+            int width = hel_os_terminal_width(2) - 1;
+            fprintf(stderr, "\r%-*.*s", width, width, line);
+            state.line_open = true;
+        } else fprintf(stderr, "%s\n", line);
+        fflush(stderr);
+    }
+    return !interrupted();
+}

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the verbs that run a model share.
+#ifndef HEL_CLI_RUNNER_H
+#define HEL_CLI_RUNNER_H
+
+#include <helicoid/helicoid.h>
+
+#include "cli/options.h"
+
+// Loads a model onto the devices that the options name, with progress.
+int runner_load(const cli_options *options, const char *path, hel_model **out);
+
+// "vulkan:0,cpu": the model's devices in the form --device takes. Freed with free; NULL out of memory.
+char *runner_devices(const hel_model *model);
+
+// Most bytes of buffers that the model's devices held, together.
+uint64_t runner_device_peak(const hel_model *model);
+
+#endif
