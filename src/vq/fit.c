@@ -15,7 +15,7 @@
 
 // Up to SORT_LIMIT values are sorted and their distinct values are the bins; above, the histogram's cells are, gathered
 // to BINS where they are not exact.
-enum { SORT_LIMIT = 1 << 15, BINS = 1 << 15, POLISH_PASSES = 2, CODES = 1 << 14 };
+enum { SORT_LIMIT = 1 << 15, BINS = 1 << 15, POLISH_PASSES = 2 };
 
 // ---------------------------------------------------------------- sidecar and bins
 
@@ -227,7 +227,7 @@ typedef struct coder {
     hel_codes_emit emit;
     void *user;
     hel_fit_error *error;
-    uint8_t codes[CODES];
+    uint8_t codes[HEL_FIT_CODES];
 } coder;
 
 // Sums of one short run are kept apart and added once, which also keeps rounding small.
@@ -269,8 +269,8 @@ static hel_status code_piece(coder *c, uint64_t first, const float *values, uint
 }
 
 static hel_status code_values(void *user, uint64_t first, const float *values, uint64_t count) {
-    for (uint64_t done = 0; done < count; done += CODES)
-        HEL_TRY(code_piece(user, first + done, values + done, HEL_MIN(CODES, count - done)));
+    for (uint64_t done = 0; done < count; done += HEL_FIT_CODES)
+        HEL_TRY(code_piece(user, first + done, values + done, HEL_MIN(HEL_FIT_CODES, count - done)));
     return HEL_OK;
 }
 

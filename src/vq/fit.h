@@ -31,7 +31,7 @@ void hel_fitted_finish(hel_fitted *fitted);
 
 // Bytes that fitting and coding allocate beside the values, whatever their number (the reference fit: up to
 // 4 * count more).
-enum { HEL_FIT_MEMORY = 10 << 20 };
+enum { HEL_FIT_MEMORY = 16 << 20 };
 
 typedef struct hel_fit_error {
     double squared;                  // sum over all values, those of the sidecar being exact
@@ -40,7 +40,9 @@ typedef struct hel_fit_error {
 
 double hel_fit_cosine(const hel_fit_error *error); // 1 where both are zero, 0 where one is
 
-// Hands out the nearest codes in order (those under the sidecar too) and sums the error.
+enum { HEL_FIT_CODES = 1 << 14 };
+
+// Hands out the nearest codes in order, at most HEL_FIT_CODES a call (those under the sidecar too), and sums the error.
 typedef hel_status (*hel_codes_emit)(void *user, uint64_t first, const uint8_t *codes, uint64_t count);
 hel_status hel_fit_encode(const hel_values *values, const hel_fitted *fitted, hel_codes_emit emit, void *user,
                           hel_fit_error *error);

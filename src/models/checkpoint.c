@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "models/checkpoint.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "base/size.h"
+#include "models/checkpoint_folder.h"
+
+enum { PIECE = 1 << 20 };
+
+static const char zero_digest[] = "0000000000000000000000000000000000000000000000000000000000000000";
+
+static char *joined(const char *a, const char *b) {
+    size_t length = strlen(a), extra = strlen(b);
+    char *out = hel_alloc(length + extra + 1);
+    if (!out) return NULL;
+    memcpy(out, a, length);
+    memcpy(out + length, b, extra + 1);
+    return out;
+}
+
+// ---------------------------------------------------------------- what will be written
+
+hel_status hel_checkpoint_init(const char *path, bool overwrite, hel_checkpoint *out) {
+    *out = (hel_checkpoint){.overwrite = overwrite, .writer.os = {-1}};
+    size_t length = strlen(path);
+    while (length > 1 && path[length - 1] == '/') length--;
+    out->path = hel_string_copy_n(path, length);
+    out->metadata = json_object();
+    hel_status status = HEL_OK;
+    if (!out->path || !out->metadata) {
+        status = hel_fail_memory(length + 1);
+        goto done;
+    }
+    out->folder = !hel_path_has_suffix(out->path, ".safetensors");
+    out->part = out->folder ? joined(out->path, ".part") : NULL;
+    out->journal = joined(out->path, out->folder ? ".part/journal" : ".part.journal");
+    if ((out->folder && !out->part) || !out->journal) {
+        status = hel_fail_memory(length + 16);
+        goto done;
+    }
+    HEL_TRY_DONE(hel_checkpoint_set(out, "format", "pt"));
+    if (hel_path_exists(out->path)) {
+        if (!overwrite) status = hel_fail(HEL_ERROR_EXISTS, "%s: exists", out->path);
+        else if (out->folder != hel_path_is_directory(out->path))
+            status = hel_fail(HEL_ERROR_EXISTS, "%s: exists and is not a %s", out->path, out->folder ? "folder" : "file");
+        else if (out->folder) status = hel_model_folder_check(out->path);
+    }
+done:
+    if (status != HEL_OK) hel_checkpoint_finish(out, true);
+    return status;
+}
+
+hel_status hel_checkpoint_set(hel_checkpoint *checkpoint, const char *key, const char *value) {
+    json_t *text = json_string(value);
+    if (!text) return hel_fail(HEL_ERROR_FORMAT, "metadata \"%s\" is not UTF-8", key);
+    return json_object_set_new(checkpoint->metadata, key, text) == 0 ? HEL_OK : hel_fail_memory(strlen(value));
+}
+
+static hel_status set_json(hel_checkpoint *checkpoint, const char *key, const json_t *value) {
+    char *text;
+    HEL_TRY(hel_json_print(value, 0, &text, NULL));
+    hel_status status = hel_checkpoint_set(checkpoint, key, text);
+    hel_free(text);
+    return status;
+}
+
+hel_status hel_checkpoint_add_file(hel_checkpoint *checkpoint, const char *name, char *bytes, size_t size) {
+    static const char *const inside[][2] = {
+        {"config.json", "config"}, {"tokenizer.json", "tokenizer"}, {"tokenizer_config.json", "tokenizer_config"}};
+    hel_status status = HEL_OK;
+    if (checkpoint->folder) {
+        hel_side_file *file = &checkpoint->files[checkpoint->n_files];
+        if (checkpoint->n_files == HEL_SIDE_FILES_MAX) status = hel_fail(HEL_ERROR_INTERNAL, "too many files beside a model");
+        else if (!(file->name = hel_string_copy(name))) status = hel_fail_memory(strlen(name));
+        if (status == HEL_OK) {
+            file->bytes = bytes;
+            file->size = size;
+            checkpoint->n_files++;
+            return HEL_OK;
+        }
+    } else {
+        for (size_t i = 0; i < HEL_COUNT(inside); i++)
+            if (strcmp(name, inside[i][0]) == 0) status = hel_checkpoint_set(checkpoint, inside[i][1], bytes);
+    }
+    hel_free(bytes);
+    return status;
+}
+
+// ---------------------------------------------------------------- data
+
+hel_status hel_checkpoint_open(hel_checkpoint *checkpoint, bool resume) {
+    checkpoint->begun = true;
+    if (!checkpoint->folder) return hel_writer_open(checkpoint->path, checkpoint->overwrite, resume, &checkpoint->writer);
+    if (!hel_os_directory_create(checkpoint->part) && errno != EEXIST)
+        return hel_fail_errno(checkpoint->part, "cannot create folder");
+    char *name, *temporary;
+    HEL_TRY(hel_path_join(checkpoint->part, "model.safetensors", &name));
+    hel_status status = hel_path_join(checkpoint->part, "model.safetensors.part", &temporary);
+    if (status == HEL_OK) {
+        // Interrupted between the renames of the file and of the folder: the file is worked on under its old name.
+        if (resume && hel_path_exists(name) && !hel_os_rename(name, temporary)) status = hel_fail_errno(name, "cannot rename");
+        hel_free(temporary);
+    }
+    if (status == HEL_OK && !resume) status = hel_model_folder_clear(checkpoint->part);
+    if (status == HEL_OK) status = hel_writer_open(name, true, resume, &checkpoint->writer);
+    hel_free(name);
+    return status;
+}
+
+// The header as it stands, digests included; its own digest is written in place at last.
+static hel_status make_header(hel_checkpoint *checkpoint, bool with_digests, const char *data_digest, char **out, size_t *out_size) {
+    json_t *tensors = json_object();
+    if (!tensors) return hel_fail_memory(checkpoint->count);
+    hel_status status = HEL_OK;
+    for (size_t i = 0; status == HEL_OK && i < checkpoint->count; i++) {
+        char text[HEL_SHA256_TEXT];
+        if (with_digests) hel_sha256_text(checkpoint->digests[i], text);
+        else memcpy(text, zero_digest, sizeof text);
+        if (json_object_set_new(tensors, checkpoint->entries[i].name, json_string(text)) != 0) status = hel_fail_memory(sizeof text);
+    }
+    if (status == HEL_OK) status = set_json(checkpoint, HEL_KEY_TENSORS, tensors);
+    if (status == HEL_OK) status = hel_checkpoint_set(checkpoint, HEL_KEY_DATA_DIGEST, data_digest);
+    if (status == HEL_OK) status = hel_checkpoint_set(checkpoint, HEL_KEY_HEADER_DIGEST, zero_digest);
+    if (status == HEL_OK)
+        status = hel_safetensors_layout(checkpoint->entries, checkpoint->count, checkpoint->metadata, out, out_size);
+    json_decref(tensors);
+    return status;
+}
+
+static hel_status describe_files(hel_checkpoint *checkpoint) {
+    json_t *files = json_object();
+    if (!files) return hel_fail_memory(sizeof files);
+    hel_status status = HEL_OK;
+    for (uint32_t i = 0; status == HEL_OK && i < checkpoint->n_files; i++) {
+        uint8_t digest[HEL_SHA256_SIZE];
+        char text[HEL_SHA256_TEXT];
+        status = hel_sha256_of(checkpoint->files[i].bytes, checkpoint->files[i].size, digest);
+        hel_sha256_text(digest, text);
+        if (status == HEL_OK && json_object_set_new(files, checkpoint->files[i].name, json_string(text)) != 0)
+            status = hel_fail_memory(sizeof text);
+    }
+    if (status == HEL_OK) status = set_json(checkpoint, HEL_KEY_FILES, files);
+    json_decref(files);
+    return status;
+}
+
+hel_status hel_checkpoint_layout(hel_checkpoint *checkpoint, hel_safetensors_entry *entries, size_t count) {
+    checkpoint->entries = entries;
+    checkpoint->count = count;
+    checkpoint->digests = hel_alloc_zero(count, HEL_SHA256_SIZE);
+    if (!checkpoint->digests) return hel_fail_memory(count * HEL_SHA256_SIZE);
+    HEL_TRY(describe_files(checkpoint));
+    char *header;
+    HEL_TRY(make_header(checkpoint, false, zero_digest, &header, &checkpoint->header_size));
+    hel_free(header);
+    checkpoint->data_bytes = count ? entries[count - 1].offset + entries[count - 1].bytes : 0;
+    uint64_t size;
+    if (!hel_size_add(checkpoint->header_size, checkpoint->data_bytes, &size))
+        return hel_fail(HEL_ERROR_ARGUMENT, "%s: its size overflows", checkpoint->path);
+    if (!hel_os_file_truncate(checkpoint->writer.os, size)) return hel_fail_errno(checkpoint->path, "cannot give the file its size");
+    checkpoint->writer.size = size; // from here on writes leave it alone, so threads may share the writer
+    return HEL_OK;
+}
+
+hel_status hel_checkpoint_write(hel_checkpoint *checkpoint, size_t entry, uint64_t offset, const void *bytes, size_t size) {
+    const hel_safetensors_entry *tensor = &checkpoint->entries[entry];
+    if (offset > tensor->bytes || size > tensor->bytes - offset)
+        return hel_fail(HEL_ERROR_INTERNAL, "tensor \"%s\": write past its end", tensor->name);
+    return hel_writer_write_at(&checkpoint->writer, checkpoint->header_size + tensor->offset + offset, bytes, size);
+}
+
+// Digest of the temporary file's bytes.
+static hel_status digest_written(hel_checkpoint *checkpoint, uint64_t offset, uint64_t size, uint8_t digest[HEL_SHA256_SIZE]) {
+    hel_sha256 *hash = NULL;
+    char *piece = hel_alloc(PIECE);
+    if (!piece) return hel_fail_memory(PIECE);
+    hel_status status;
+    HEL_TRY_DONE(hel_sha256_create(&hash));
+    for (uint64_t done = 0; done < size;) {
+        size_t count = (size_t)HEL_MIN(PIECE, size - done);
+        HEL_TRY_DONE(hel_writer_read_at(&checkpoint->writer, offset + done, piece, count));
+        HEL_TRY_DONE(hel_sha256_update(hash, piece, count));
+        done += count;
+    }
+    status = hel_sha256_finish(hash, digest);
+done:
+    hel_sha256_destroy(&hash);
+    hel_free(piece);
+    return status;
+}
+
+hel_status hel_checkpoint_digest(hel_checkpoint *checkpoint, size_t entry, uint8_t digest[HEL_SHA256_SIZE]) {
+    return digest_written(checkpoint, checkpoint->header_size + checkpoint->entries[entry].offset, checkpoint->entries[entry].bytes, digest);
+}
+
+// ---------------------------------------------------------------- the end
+
+char *hel_checkpoint_header_digits(char *header, size_t size) {
+    static const char key[] = "\"" HEL_KEY_HEADER_DIGEST "\":\"";
+    size_t length = sizeof key - 1;
+    for (size_t at = 0; at + length + HEL_SHA256_TEXT <= size; at++)
+        if (memcmp(header + at, key, length) == 0) return header + at + length;
+    return NULL;
+}
+
+static hel_status write_header(hel_checkpoint *checkpoint) {
+    uint8_t digest[HEL_SHA256_SIZE];
+    char text[HEL_SHA256_TEXT], *header = NULL, *digits;
+    size_t size;
+    HEL_TRY(digest_written(checkpoint, checkpoint->header_size, checkpoint->data_bytes, digest));
+    hel_sha256_text(digest, text);
+    HEL_TRY(make_header(checkpoint, true, text, &header, &size));
+    hel_status status = hel_sha256_of(header, size, digest);
+    digits = hel_checkpoint_header_digits(header, size);
+    if (status == HEL_OK && (size != checkpoint->header_size || !digits))
+        status = hel_fail(HEL_ERROR_INTERNAL, "%s: the header changed its size", checkpoint->path);
+    if (status == HEL_OK) {
+        hel_sha256_text(digest, text);
+        memcpy(digits, text, HEL_SHA256_TEXT - 1);
+        status = hel_writer_write_at(&checkpoint->writer, 0, header, size);
+    }
+    hel_free(header);
+    return status;
+}
+
+static hel_status write_files(hel_checkpoint *checkpoint) {
+    for (uint32_t i = 0; i < checkpoint->n_files; i++) {
+        char *path;
+        HEL_TRY(hel_path_join(checkpoint->part, checkpoint->files[i].name, &path));
+        hel_status status = hel_file_write_all(path, true, checkpoint->files[i].bytes, checkpoint->files[i].size);
+        hel_free(path);
+        HEL_TRY(status);
+    }
+    return HEL_OK;
+}
+
+hel_status hel_checkpoint_commit(hel_checkpoint *checkpoint) {
+    HEL_TRY(write_files(checkpoint));
+    HEL_TRY(write_header(checkpoint));
+    HEL_TRY(hel_writer_sync(&checkpoint->writer));
+    if (checkpoint->folder) HEL_TRY(hel_writer_commit(&checkpoint->writer));
+    if (hel_path_exists(checkpoint->journal) && !hel_os_remove(checkpoint->journal))
+        return hel_fail_errno(checkpoint->journal, "cannot remove");
+    HEL_TRY(checkpoint->folder ? hel_model_folder_publish(checkpoint->part, checkpoint->path) : hel_writer_commit(&checkpoint->writer));
+    checkpoint->begun = false;
+    return HEL_OK;
+}
+
+void hel_checkpoint_finish(hel_checkpoint *checkpoint, bool keep) {
+    hel_writer_abandon(&checkpoint->writer, keep);
+    if (checkpoint->begun && !keep) {
+        hel_os_remove(checkpoint->journal);
+        if (checkpoint->folder && hel_model_folder_clear(checkpoint->part) == HEL_OK) hel_os_remove(checkpoint->part);
+    }
+    for (uint32_t i = 0; i < checkpoint->n_files; i++) {
+        hel_free(checkpoint->files[i].name);
+        hel_free(checkpoint->files[i].bytes);
+    }
+    json_decref(checkpoint->metadata);
+    hel_free(checkpoint->digests);
+    hel_free(checkpoint->path);
+    hel_free(checkpoint->part);
+    hel_free(checkpoint->journal);
+    *checkpoint = (hel_checkpoint){.writer.os = {-1}};
+}

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+// Writing a model as safetensors with digests: one file that carries config and tokenizer in its metadata, or a folder
+// of model.safetensors and the files beside it. Everything is made under the name PATH.part and renamed at the end.
+//
+// Metadata keys (all values strings):
+//   format                  "pt", which transformers asks for
+//   config, tokenizer, tokenizer_config   texts of a single file
+//   helicoid.version        of the library that wrote it
+//   helicoid.created        ISO 8601, UTC
+//   helicoid.source         JSON: [{"file", "bytes", "sha256"}]
+//   helicoid.settings       JSON: how it was made
+//   helicoid.plan           SHA-256 over source digests, settings and tensors: what a resumed run must agree on
+//   helicoid.files          JSON: {name: SHA-256} of the files beside it
+//   helicoid.tensors        JSON: {name: SHA-256 of its bytes}
+//   helicoid.data_sha256    of everything after the header
+//   helicoid.header_sha256  of the header, its length included, with these 64 digits as zeros
+#ifndef HEL_MODELS_CHECKPOINT_H
+#define HEL_MODELS_CHECKPOINT_H
+
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/json.h"
+#include "formats/safetensors.h"
+
+#define HEL_KEY_HEADER_DIGEST "helicoid.header_sha256"
+#define HEL_KEY_DATA_DIGEST "helicoid.data_sha256"
+#define HEL_KEY_TENSORS "helicoid.tensors"
+#define HEL_KEY_FILES "helicoid.files"
+#define HEL_KEY_PREFIX "helicoid."
+
+// A file beside the tensors (owns its text), or a text of the metadata.
+typedef struct hel_side_file {
+    char *name, *bytes;
+    size_t size;
+} hel_side_file;
+
+enum { HEL_SIDE_FILES_MAX = 16 };
+
+typedef struct hel_checkpoint {
+    bool folder, overwrite;
+    bool begun; // there are temporary files
+    char *path, *part, *journal; // final name; folder in the making (NULL for a file); journal of an interruptible run
+    hel_writer writer;           // of the tensor file
+    hel_side_file files[HEL_SIDE_FILES_MAX];
+    uint32_t n_files;
+    json_t *metadata;
+    hel_safetensors_entry *entries; // borrowed
+    uint8_t (*digests)[HEL_SHA256_SIZE];
+    size_t count, header_size;
+    uint64_t data_bytes;
+} hel_checkpoint;
+
+// Checks that `path` may be written; creates nothing. Single file where `path` ends in ".safetensors".
+hel_status hel_checkpoint_init(const char *path, bool overwrite, hel_checkpoint *out);
+
+// Takes over the texts; config.json, tokenizer.json and tokenizer_config.json go into a single file's metadata, others
+// only beside a folder's tensors.
+hel_status hel_checkpoint_add_file(hel_checkpoint *checkpoint, const char *name, char *bytes, size_t size);
+// The tokenizer of the model or of `tokenizer` and, for folders from folders, the files that belong to it. A model
+// without a tokenizer gets none.
+hel_status hel_checkpoint_add_tokenizer(hel_checkpoint *checkpoint, const hel_archive *archive, const char *tokenizer);
+hel_status hel_checkpoint_set(hel_checkpoint *checkpoint, const char *key, const char *value);
+
+// Opens the temporary file; `resume` keeps what is in it. Then `entries`, which stay the caller's, are given their
+// places (in this order, so wide dtypes first) and the file its size.
+hel_status hel_checkpoint_open(hel_checkpoint *checkpoint, bool resume);
+hel_status hel_checkpoint_layout(hel_checkpoint *checkpoint, hel_safetensors_entry *entries, size_t count);
+
+// Bytes of one tensor. Thread-safety: any number of threads may write at once.
+hel_status hel_checkpoint_write(hel_checkpoint *checkpoint, size_t entry, uint64_t offset, const void *bytes, size_t size);
+// The digest of what is in the file now.
+hel_status hel_checkpoint_digest(hel_checkpoint *checkpoint, size_t entry, uint8_t digest[HEL_SHA256_SIZE]);
+
+// With all data and digests in place: files beside it, header, sync, rename. The journal is gone then.
+hel_status hel_checkpoint_commit(hel_checkpoint *checkpoint);
+
+// Closes; what was written stays for resuming, or goes. Also after commit, and for a zeroed checkpoint.
+void hel_checkpoint_finish(hel_checkpoint *checkpoint, bool keep);
+
+// ISO 8601 of SOURCE_DATE_EPOCH, or of now.
+enum { HEL_TIME_TEXT = 32 };
+void hel_checkpoint_time(char text[HEL_TIME_TEXT]);
+
+// SHA-256 of each file that holds tensors, as a JSON array for helicoid.source.
+hel_status hel_checkpoint_source(const hel_archive *archive, json_t **out);
+// Digest of a part of an open file; `progress` sees bytes. NULL is allowed.
+hel_status hel_file_digest(const hel_file *file, uint64_t offset, uint64_t size, uint8_t digest[HEL_SHA256_SIZE]);
+
+// Bytes that must still be read as zeros to check the header's digest: its 64 digits, or NULL where there are none.
+char *hel_checkpoint_header_digits(char *header, size_t size);
+#endif

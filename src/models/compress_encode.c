@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: Apache-2.0
+// The two passes over the tensors. Each tensor is one thread's from beginning to end, and what it becomes depends on
+// its values only.
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "base/size.h"
+#include "models/compress_internal.h"
+
+enum { COPY_PIECE = 1 << 20 };
+
+// ---------------------------------------------------------------- threads
+
+static void note_failure(hel_compress_job *job, hel_status status) {
+    hel_os_mutex_lock(job->mutex);
+    if (job->status == HEL_OK) {
+        job->status = status;
+        snprintf(job->message, sizeof job->message, "%s", hel_error_message());
+    }
+    hel_os_mutex_unlock(job->mutex);
+}
+
+static bool stopped(hel_compress_job *job) {
+    hel_os_mutex_lock(job->mutex);
+    bool stop = job->status != HEL_OK;
+    hel_os_mutex_unlock(job->mutex);
+    return stop;
+}
+
+static hel_status advance(hel_compress_job *job, const char *stage, uint64_t bytes) {
+    bool go_on = true;
+    hel_os_mutex_lock(job->mutex);
+    job->done += bytes;
+    if (job->params.progress) go_on = job->params.progress(job->params.user, stage, job->done, job->total);
+    hel_os_mutex_unlock(job->mutex);
+    return go_on ? HEL_OK : hel_fail(HEL_ERROR_CANCELLED, "cancelled");
+}
+
+typedef struct pass {
+    hel_compress_job *job;
+    const char *stage;
+    hel_status (*run)(hel_compress_job *job, size_t tensor);
+} pass;
+
+static void run_item(void *user, uint64_t item, uint32_t thread) {
+    (void)thread;
+    pass *p = user;
+    if (stopped(p->job)) return;
+    size_t tensor = (size_t)p->job->order[item];
+    hel_status status = p->run(p->job, tensor);
+    if (status == HEL_OK) status = advance(p->job, p->stage, p->job->tensors[tensor].info->bytes);
+    if (status != HEL_OK) note_failure(p->job, status);
+}
+
+static hel_status run_pass(hel_compress_job *job, const char *stage, hel_status (*run)(hel_compress_job *job, size_t tensor)) {
+    hel_threads_run(job->threads, job->count, run_item, &(pass){job, stage, run});
+    return job->status == HEL_OK ? HEL_OK : hel_fail(job->status, "%s", job->message);
+}
+
+// ---------------------------------------------------------------- values
+
+typedef struct tensor_values {
+    hel_compress_job *job;
+    const hel_tensor_info *info;
+} tensor_values;
+
+static hel_status read_values(void *user, uint64_t first, uint64_t count, float *out) {
+    tensor_values *source = user;
+    return hel_archive_read_f32(source->job->archive, source->info, first, count, out);
+}
+
+// Whole where the thread's share of memory holds it, else in pieces. `*out_memory` is freed with hel_free.
+static hel_status open_values(hel_compress_job *job, tensor_values *source, hel_values *out, float **out_memory) {
+    uint64_t count = source->info->elements, room = HEL_MIN(count, job->value_bytes / sizeof(float));
+    float *memory = hel_alloc_array((size_t)room, sizeof *memory);
+    if (!memory) return hel_fail_memory((size_t)room * sizeof *memory);
+    *out = (hel_values){.count = count, .read = read_values, .user = source, .piece = memory, .piece_count = room};
+    if (room == count) {
+        hel_status status = read_values(source, 0, count, memory);
+        if (status != HEL_OK) {
+            hel_free(memory);
+            return status;
+        }
+        out->data = memory;
+    }
+    *out_memory = memory;
+    return HEL_OK;
+}
+
+// ---------------------------------------------------------------- fit
+
+static hel_status fit_tensor(hel_compress_job *job, size_t index) {
+    hel_compress_tensor *tensor = &job->tensors[index];
+    if (!tensor->compressed || tensor->fit_known) return HEL_OK;
+    hel_fit_options options = {.k = job->params.k, .reference = job->params.fit == HEL_FIT_REFERENCE, .sidecar = tensor->policy.sidecar,
+                               .percentile = tensor->policy.percentile, .cap = tensor->policy.cap};
+    tensor_values source = {job, tensor->info};
+    hel_values values;
+    float *memory;
+    HEL_TRY(open_values(job, &source, &values, &memory));
+    hel_status status = hel_fit_values(&values, &options, &tensor->fitted);
+    hel_free(memory);
+    if (status == HEL_ERROR_UNSUPPORTED) { // not finite: kept as it is
+        hel_log(HEL_LOG_WARNING, "%s: %s; kept exactly", tensor->info->name, hel_error_message());
+        tensor->compressed = false;
+        tensor->policy.exact = "not finite";
+        return HEL_OK;
+    }
+    HEL_TRY(status);
+    return job->params.dry_run ? HEL_OK : hel_journal_add_fit(job, index);
+}
+
+hel_status hel_compress_fit(hel_compress_job *job) { return run_pass(job, "fit", fit_tensor); }
+
+// ---------------------------------------------------------------- write
+
+// One tensor of the output as it grows, with its digest.
+typedef struct sink {
+    hel_compress_job *job;
+    size_t entry;
+    uint64_t offset;
+    hel_sha256 *hash;
+    // Packed codes: a row ends at a byte.
+    uint32_t bits;
+    uint64_t cols, col;
+    uint32_t field, filled;
+    uint8_t *packed; // room for the codes of one call
+} sink;
+
+static hel_status put(sink *s, const void *bytes, size_t size) {
+    HEL_TRY(hel_checkpoint_write(&s->job->checkpoint, s->entry, s->offset, bytes, size));
+    HEL_TRY(hel_sha256_update(s->hash, bytes, size));
+    s->offset += size;
+    return HEL_OK;
+}
+
+static hel_status begin(hel_compress_job *job, size_t entry, sink *s) {
+    *s = (sink){.job = job, .entry = entry};
+    return hel_sha256_create(&s->hash);
+}
+
+static hel_status end(sink *s) {
+    hel_status status = hel_sha256_finish(s->hash, s->job->checkpoint.digests[s->entry]);
+    if (status == HEL_OK && s->offset != s->job->entries[s->entry].bytes)
+        status = hel_fail(HEL_ERROR_INTERNAL, "tensor \"%s\": not all of it was written", s->job->entries[s->entry].name);
+    return status;
+}
+
+static hel_status put_codes(void *user, uint64_t first, const uint8_t *codes, uint64_t count) {
+    (void)first;
+    sink *s = user;
+    if (s->bits == 8) return put(s, codes, (size_t)count);
+    size_t bytes = 0;
+    for (uint64_t i = 0; i < count; i++) {
+        s->field |= (uint32_t)codes[i] << s->filled;
+        s->filled += s->bits;
+        bool row_ends = ++s->col == s->cols;
+        while (s->filled >= 8 || (row_ends && s->filled)) {
+            s->packed[bytes++] = (uint8_t)s->field;
+            s->field >>= 8;
+            s->filled = s->filled > 8 ? s->filled - 8 : 0;
+        }
+        if (row_ends) s->col = 0;
+    }
+    return put(s, s->packed, bytes);
+}
+
+static hel_status write_small(hel_compress_job *job, size_t entry, const void *bytes, size_t size) {
+    sink s;
+    HEL_TRY(begin(job, entry, &s));
+    hel_status status = put(&s, bytes, size);
+    if (status == HEL_OK) status = end(&s);
+    hel_sha256_destroy(&s.hash);
+    return status;
+}
+
+static hel_status write_sidecar(hel_compress_job *job, const hel_compress_tensor *tensor) {
+    const hel_sidecar *sidecar = &tensor->fitted.sidecar;
+    int64_t *positions = hel_alloc_array(sidecar->count, sizeof *positions);
+    float *values = hel_alloc_array(sidecar->count, sizeof *values);
+    hel_status status = HEL_OK;
+    if (!positions || !values) {
+        status = hel_fail_memory(sidecar->count * sizeof *positions);
+        goto done;
+    }
+    for (uint32_t i = 0; i < sidecar->count; i++) {
+        positions[i] = (int64_t)sidecar->kept[i].position;
+        values[i] = sidecar->kept[i].value;
+    }
+    HEL_TRY_DONE(write_small(job, tensor->entries[2], positions, sidecar->count * sizeof *positions));
+    status = write_small(job, tensor->entries[3], values, sidecar->count * sizeof *values);
+done:
+    hel_free(positions);
+    hel_free(values);
+    return status;
+}
+
+static hel_status write_codes(hel_compress_job *job, hel_compress_tensor *tensor) {
+    tensor_values source = {job, tensor->info};
+    hel_values values;
+    float *memory;
+    sink s;
+    HEL_TRY(begin(job, tensor->entries[1], &s));
+    hel_status status = open_values(job, &source, &values, &memory);
+    if (status == HEL_OK) {
+        s.bits = hel_compress_index_bits(&job->params);
+        s.cols = tensor->info->shape[1];
+        s.packed = hel_alloc(HEL_FIT_CODES + 1);
+        status = s.packed ? hel_fit_encode(&values, &tensor->fitted, put_codes, &s, &tensor->error) : hel_fail_memory(HEL_FIT_CODES);
+        if (status == HEL_OK) status = end(&s);
+        hel_free(s.packed);
+        hel_free(memory);
+    }
+    hel_sha256_destroy(&s.hash);
+    return status;
+}
+
+static hel_status write_compressed(hel_compress_job *job, hel_compress_tensor *tensor) {
+    HEL_TRY(write_small(job, tensor->entries[0], tensor->fitted.codebook, tensor->fitted.k * sizeof(float)));
+    HEL_TRY(write_codes(job, tensor));
+    return tensor->n_parts > 2 ? write_sidecar(job, tensor) : HEL_OK;
+}
+
+// Bytes as they are, or as floats where the type changes.
+static hel_status copy_pieces(hel_compress_job *job, hel_compress_tensor *tensor, sink *s, void *piece) {
+    const hel_tensor_info *info = tensor->info;
+    bool same = tensor->stored == info->dtype;
+    uint64_t width = hel_dtype_size(tensor->stored), per_piece = COPY_PIECE / width;
+    for (uint64_t first = 0; first < info->elements; first += per_piece) {
+        uint64_t count = HEL_MIN(per_piece, info->elements - first);
+        HEL_TRY(same ? hel_archive_read(job->archive, info, first * width, piece, (size_t)(count * width))
+                     : hel_archive_read_f32(job->archive, info, first, count, piece));
+        HEL_TRY(put(s, piece, (size_t)(count * width)));
+    }
+    return end(s);
+}
+
+static hel_status write_exact(hel_compress_job *job, hel_compress_tensor *tensor) {
+    sink s;
+    void *piece = hel_alloc(COPY_PIECE);
+    if (!piece) return hel_fail_memory(COPY_PIECE);
+    hel_status status = begin(job, tensor->entries[0], &s);
+    if (status == HEL_OK) status = copy_pieces(job, tensor, &s, piece);
+    hel_sha256_destroy(&s.hash);
+    hel_free(piece);
+    return status;
+}
+
+static hel_status write_tensor(hel_compress_job *job, size_t index) {
+    hel_compress_tensor *tensor = &job->tensors[index];
+    if (tensor->written) return HEL_OK;
+    HEL_TRY(tensor->compressed ? write_compressed(job, tensor) : write_exact(job, tensor));
+    return hel_journal_add_written(job, index);
+}
+
+hel_status hel_compress_write(hel_compress_job *job) { return run_pass(job, "write", write_tensor); }
+
+// ---------------------------------------------------------------- dry run
+
+static hel_status ignore_codes(void *user, uint64_t first, const uint8_t *codes, uint64_t count) {
+    (void)user, (void)first, (void)codes, (void)count;
+    return HEL_OK;
+}
+
+static hel_status measure_tensor(hel_compress_job *job, size_t index) {
+    hel_compress_tensor *tensor = &job->tensors[index];
+    if (!tensor->compressed) return HEL_OK;
+    tensor_values source = {job, tensor->info};
+    hel_values values;
+    float *memory;
+    HEL_TRY(open_values(job, &source, &values, &memory));
+    hel_status status = hel_fit_encode(&values, &tensor->fitted, ignore_codes, NULL, &tensor->error);
+    hel_free(memory);
+    return status;
+}
+
+hel_status hel_compress_measure(hel_compress_job *job) { return run_pass(job, "measure", measure_tensor); }
