@@ -98,7 +98,7 @@ static hel_status fit_tensor(hel_compress_job *job, size_t index) {
                                .percentile = tensor->policy.percentile, .cap = tensor->policy.cap};
     tensor_values source = {job, tensor->info};
     hel_values values;
-    float *memory;
+    float *memory = NULL;
     HEL_TRY(open_values(job, &source, &values, &memory));
     hel_status status = hel_fit_values(&values, &options, &tensor->fitted);
     hel_free(memory);
@@ -200,7 +200,7 @@ done:
 static hel_status write_codes(hel_compress_job *job, hel_compress_tensor *tensor) {
     tensor_values source = {job, tensor->info};
     hel_values values;
-    float *memory;
+    float *memory = NULL;
     sink s;
     HEL_TRY(begin(job, tensor->entries[1], &s));
     hel_status status = open_values(job, &source, &values, &memory);
@@ -269,7 +269,7 @@ static hel_status measure_tensor(hel_compress_job *job, size_t index) {
     if (!tensor->compressed) return HEL_OK;
     tensor_values source = {job, tensor->info};
     hel_values values;
-    float *memory;
+    float *memory = NULL;
     HEL_TRY(open_values(job, &source, &values, &memory));
     hel_status status = hel_fit_encode(&values, &tensor->fitted, ignore_codes, NULL, &tensor->error);
     hel_free(memory);

@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/size.h"
+#include "base/text.h"
 #include "formats/weight_desc.h"
 #include "models/compress_internal.h"
 
@@ -109,15 +110,37 @@ static json_t *quantization_config(const hel_compress_job *job) {
     return NULL;
 }
 
+// The source's own text with one member more, so that its numbers stay spelled as they were.
+static hel_status extend_text(const char *config, const char *member, size_t member_size, hel_text *out) {
+    size_t end = strlen(config);
+    while (end > 0 && config[end - 1] != '}') end--;
+    if (end > 0) end--; // before the closing brace
+    while (end > 0 && strchr(" \t\r\n", config[end - 1])) end--;
+    hel_text_append(out, config, end);
+    hel_text_print(out, "%s\n  \"quantization_config\": ", end > 0 && config[end - 1] == '{' ? "" : ",");
+    for (size_t i = 0; i < member_size; i++) {
+        hel_text_append(out, &member[i], 1);
+        if (member[i] == '\n') hel_text_append(out, "  ", 2);
+    }
+    hel_text_print(out, "\n}\n");
+    return hel_text_ok(out);
+}
+
 static hel_status add_config(hel_compress_job *job) {
-    json_t *config = job->archive->config ? json_deep_copy(job->archive->config) : json_object(), *quantization = quantization_config(job);
-    hel_status status = HEL_OK;
-    char *text;
+    json_t *quantization = quantization_config(job);
+    hel_text text = {0};
+    char *config = NULL, *member = NULL;
     size_t size;
-    if (!quantization || json_object_set_new(config, "quantization_config", quantization) != 0) status = hel_fail_memory(job->count);
-    if (status == HEL_OK) status = hel_json_print(config, 2, &text, &size);
-    if (status == HEL_OK) status = hel_checkpoint_add_file(&job->checkpoint, "config.json", text, size);
-    json_decref(config);
+    hel_status status = quantization ? hel_json_print(quantization, 2, &member, &size) : hel_fail_memory(job->count);
+    if (status == HEL_OK && !job->archive->config_text && job->archive->config)
+        status = hel_json_print(job->archive->config, 2, &config, NULL);
+    if (status == HEL_OK)
+        status = extend_text(job->archive->config_text ? job->archive->config_text : config ? config : "{}", member, size, &text);
+    if (status == HEL_OK) status = hel_checkpoint_add_file(&job->checkpoint, "config.json", text.bytes, text.size);
+    else hel_text_finish(&text);
+    hel_free(config);
+    hel_free(member);
+    json_decref(quantization);
     return status;
 }
 
