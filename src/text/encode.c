@@ -14,7 +14,13 @@ typedef struct encoder {
 
 static hel_status encode_word(void *user, const char *word, size_t size) {
     encoder *e = user;
-    return hel_bpe_encode(&e->tokenizer->bpe, &e->tokenizer->vocab, &e->scratch, word, size, &e->ids);
+    size_t begin = 0;
+    for (size_t at = 1; e->tokenizer->words_end_before_spaces && at < size; at++) {
+        if (word[at] != ' ' || word[at - 1] == ' ') continue;
+        HEL_TRY(hel_bpe_encode(&e->tokenizer->bpe, &e->tokenizer->vocab, &e->scratch, word + begin, at - begin, &e->ids));
+        begin = at;
+    }
+    return hel_bpe_encode(&e->tokenizer->bpe, &e->tokenizer->vocab, &e->scratch, word + begin, size - begin, &e->ids);
 }
 
 static hel_status encode_words(encoder *e, const char *text, size_t size) {

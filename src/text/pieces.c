@@ -82,6 +82,7 @@ hel_status hel_tokenizer_seal(hel_tokenizer *tokenizer) {
     for (unsigned byte = 0; tokenizer->bpe.byte_level && byte < 256; byte++)
         vocab->byte_ids[byte] = hel_vocab_find_text(vocab, &(unsigned char){(unsigned char)byte}, 1);
     if (tokenizer->bpe.by_scores) HEL_TRY(hel_vocab_rank(vocab));
+    tokenizer->words_end_before_spaces = hel_spm_words_end_before_spaces(tokenizer);
     HEL_TRY(hel_added_sort(&tokenizer->raw));
     HEL_TRY(hel_added_sort(&tokenizer->normalized));
     HEL_TRY(check_id(tokenizer, "begin", tokenizer->bos));

@@ -47,6 +47,20 @@ bool hel_spm_byte_piece(const char *piece, size_t size, uint8_t *out) {
     return true;
 }
 
+// True where no piece has a space behind something else, as SentencePiece trains them unless told otherwise. A space
+// must be a token, for unknown characters on both sides of it could become one unknown token.
+bool hel_spm_words_end_before_spaces(const hel_tokenizer *tokenizer) {
+    const hel_vocab *vocab = &tokenizer->vocab;
+    if (tokenizer->bpe.byte_level || tokenizer->bpe.whole_words) return false;
+    if (hel_vocab_find_text(vocab, " ", 1) == HEL_TOKEN_NONE) return false;
+    for (uint32_t id = 0; id < vocab->count; id++) {
+        const char *bytes = hel_vocab_bytes(vocab, id);
+        for (uint32_t at = 1; vocab->tokens[id].in_model && at < vocab->tokens[id].size; at++)
+            if (bytes[at] == ' ' && bytes[at - 1] != ' ') return false;
+    }
+    return true;
+}
+
 static bool wants_prefix(const hel_tokenizer *tokenizer, const char *text, size_t size, bool first_part) {
     bool space = text[0] == ' ' || (size >= LOWER_BLOCK_SIZE && !memcmp(text, LOWER_BLOCK, LOWER_BLOCK_SIZE));
     switch (tokenizer->prefix) {

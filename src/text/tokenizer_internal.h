@@ -29,6 +29,7 @@ struct hel_tokenizer {
     hel_pretokenizer pretokenizer;
     hel_prefix_space prefix; // not byte-level only
     bool nfc;
+    bool words_end_before_spaces; // no merge ever joins a space to what stands before it
     bool add_bos;
     uint32_t bos, eos[HEL_MAX_EOS], n_eos;
     char *chat_template; // NULL where there is none
@@ -62,6 +63,8 @@ hel_status hel_tokenizer_normalize(const hel_tokenizer *tokenizer, const char *t
 // Appends SentencePiece's spelling (U+2581) as text (spaces), and the other way round.
 void hel_spm_append_text(const char *piece, size_t size, hel_text *out);
 void hel_spm_append_piece(const char *text, size_t size, hel_text *out);
+// Whether a text may be merged word by word, a word ending where a space follows something else, with the same result.
+bool hel_spm_words_end_before_spaces(const hel_tokenizer *tokenizer);
 bool hel_spm_byte_piece(const char *piece, size_t size, uint8_t *out); // "<0x0A>"
 // The merges that the scores of the vocabulary imply, in order; *out is freed with hel_free.
 hel_status hel_spm_derive_merges(const hel_vocab *vocab, hel_merge **out, size_t *out_count);
