@@ -28,6 +28,20 @@ static void test_smallest(void **state) {
     }
 }
 
+// A piece with a space inside: such a text must not be merged word by word.
+static void test_piece_across_space(void **state) {
+    (void)state;
+#define SPACE "\xe2\x96\x81"
+    static const char json[] = "{" SPM ","
+                               MODEL("\"a\":0,\"b\":1,\"" SPACE "\":2,\"a" SPACE "\":3,\"a" SPACE "b\":4",
+                                     "\"a " SPACE "\",\"a" SPACE " b\"") "}";
+    static const text_line text = {"a ba b", 6};
+    hel_tokenizer *tokenizer;
+    if (text_parse_json(json, sizeof json - 1, &tokenizer)) fail_msg("%s", hel_error_message());
+    text_expect_ids(tokenizer, &text, HEL_BOS_DEFAULT, "4 4", "across a space");
+    hel_tokenizer_destroy(&tokenizer);
+}
+
 typedef struct bad_json { const char *text; hel_status status; const char *words; } bad_json;
 
 static const bad_json bad[] = {
@@ -261,8 +275,10 @@ static void test_failing_allocations(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_smallest),     cmocka_unit_test(test_bad_json),        cmocka_unit_test(test_bad_configs),
-        cmocka_unit_test(test_damaged_json), cmocka_unit_test(test_damaged_llama2c), cmocka_unit_test(test_failing_allocations),
+        cmocka_unit_test(test_smallest),       cmocka_unit_test(test_piece_across_space),
+        cmocka_unit_test(test_bad_json),       cmocka_unit_test(test_bad_configs),
+        cmocka_unit_test(test_damaged_json),   cmocka_unit_test(test_damaged_llama2c),
+        cmocka_unit_test(test_failing_allocations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
