@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+// Compares every kernel on one device with an independent oracle in double precision.
+//
+//   check [--device NAME] [--kernel PATTERN] [--seed N] [--rounds N] [--scalar] [--workgroup N] [--exhaustive] [--bench]
+//   check --lanes N [--ordered] --library PATH ...   the C forms with N threads to a work-group
+//
+// Exit 0: all right; 1: a kernel is wrong; 2: usage; 77: the device is not there.
+#include <fnmatch.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/os.h"
+#include "device/kernel_source.h"
+#include "harness.h"
+
+typedef struct check_options {
+    const char *device, *pattern, *library;
+    uint64_t seed;
+    uint32_t rounds, lanes, workgroup;
+    bool scalar, ordered, exhaustive, bench;
+} check_options;
+
+static const check_kernel *const families[] = {check_linear_kernels, check_elementwise_kernels, check_rowwise_kernels,
+                                               check_attention_kernels};
+
+static int usage(void) {
+    fprintf(stderr, "usage: check [--device NAME] [--kernel PATTERN] [--seed N] [--rounds N] [--scalar] [--workgroup N]\n"
+                    "             [--exhaustive] [--bench] | --lanes N [--ordered] --library PATH ...\n");
+    return 2;
+}
+
+static bool take_flag(const char *word, check_options *out) {
+    if (!strcmp(word, "--scalar")) out->scalar = true;
+    else if (!strcmp(word, "--ordered")) out->ordered = true;
+    else if (!strcmp(word, "--exhaustive")) out->exhaustive = true;
+    else if (!strcmp(word, "--bench")) out->bench = true;
+    else return false;
+    return true;
+}
+
+static bool take_value(const char *word, const char *value, check_options *out) {
+    if (!strcmp(word, "--device")) out->device = value;
+    else if (!strcmp(word, "--kernel")) out->pattern = value;
+    else if (!strcmp(word, "--library")) out->library = value;
+    else if (!strcmp(word, "--seed")) out->seed = strtoull(value, NULL, 10);
+    else if (!strcmp(word, "--rounds")) out->rounds = (uint32_t)strtoul(value, NULL, 10);
+    else if (!strcmp(word, "--lanes")) out->lanes = (uint32_t)strtoul(value, NULL, 10);
+    else if (!strcmp(word, "--workgroup")) out->workgroup = (uint32_t)strtoul(value, NULL, 10);
+    else return false;
+    return true;
+}
+
+static bool parse(int argc, char **argv, check_options *out) {
+    for (int i = 1; i < argc; i++) {
+        if (take_flag(argv[i], out)) continue;
+        if (i + 1 == argc || !take_value(argv[i], argv[i + 1], out)) return false;
+        i++;
+    }
+    return !out->lanes == !out->library;
+}
+
+static const check_kernel *find_kernel(const char *name) {
+    for (size_t f = 0; f < sizeof families / sizeof *families; f++)
+        for (const check_kernel *kernel = families[f]; kernel->name; kernel++)
+            if (!strcmp(kernel->name, name)) return kernel;
+    return NULL;
+}
+
+// Every kernel that the library has must have its cases.
+static bool check_source(check *c, const hel_kernel_source *source, const check_options *options) {
+    const check_kernel *kernel = find_kernel(source->name);
+    if (!kernel) {
+        printf("FAILED kernel %s: nothing checks it\n", source->name);
+        return false;
+    }
+    c->kernel = source->name;
+    c->number = 0;
+    c->workgroup = c->runner->workgroup_of_one ? c->runner->workgroup_of_one : source->workgroup;
+    uint32_t cases = c->cases;
+    uint64_t start = hel_os_time_ns();
+    void (*run)(check *) = options->bench ? kernel->bench : kernel->cases;
+    if (run) run(c);
+    if (options->bench) return true;
+    printf("%-16s %5u cases %7.2f s\n", source->name, c->cases - cases, (double)(hel_os_time_ns() - start) / 1e9);
+    fflush(stdout);
+    return c->cases > cases;
+}
+
+static int check_all(check *c, const check_options *options) {
+    bool complete = true;
+    if (options->bench) printf("kernel,device,shape,median_us,gb_per_s\n");
+    for (const hel_kernel_source *const *at = hel_kernel_sources; *at; at++)
+        if (!options->pattern || !fnmatch(options->pattern, (*at)->name, 0)) complete &= check_source(c, *at, options);
+    check_finish(c);
+    if (!options->bench)
+        printf("check: %s (%s): %u cases, %u failed, %u expected failures\n", c->device, c->runner->name, c->cases, c->failures,
+               c->expected);
+    return complete && !c->failures && (c->cases || options->bench) ? 0 : 1;
+}
+
+int main(int argc, char **argv) {
+    check_options options = {.device = "cpu", .seed = 1, .rounds = 3};
+    if (!parse(argc, argv, &options)) return usage();
+    check c = {.device = options.device, .seed = options.seed, .rounds = options.rounds,
+             // The CPU compiles nothing.
+             .exhaustive = options.exhaustive || !strcmp(options.device, "cpu")};
+    bool missing = false;
+    const char *reason;
+    if (options.lanes) {
+        c.device = "lanes";
+        c.exhaustive = options.exhaustive;
+        reason = check_runner_lanes(options.library, options.lanes, options.ordered, &c.runner);
+    } else {
+        reason = check_runner_device(options.device, options.scalar, options.workgroup, &c.runner, &missing);
+    }
+    if (reason) {
+        printf("%s: %s: %s\n", missing ? "skipped" : "FAILED", c.device, reason);
+        return missing ? 77 : 1;
+    }
+    int result = check_all(&c, &options);
+    c.runner->destroy(c.runner);
+    return result;
+}

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+// linear_matvec, linear_matmul, embedding: every form of weight, with and without sidecar, bias, group scales and
+// accumulation, in whole and in row slices.
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "kernels.h"
+#include "weight_oracle.h"
+
+enum { X_RANGE = 30, ALL_FLAGS = 16 };
+
+// A product y = W x as the kernels take it.
+typedef struct linear_product {
+    test_weight weight;
+    hel_linear_params params;
+    float *x, *before, *y;
+    uint32_t x_words, y_words;
+    double *want, *limit;
+} linear_product;
+
+// Where denormal inputs and products may be flushed to zero, each term can lose so much.
+static double flush_limit(double w, double x) { return CHECK_TINY * (2.0 + fabs(w) + fabs(x)); }
+
+static void expect_element(const linear_product *product, uint32_t t, uint32_t r) {
+    const test_weight *weight = &product->weight;
+    const hel_linear_params *p = &product->params;
+    double sum = 0.0, magnitude = 0.0, flushed = 0.0;
+    for (uint32_t col = 0; col < weight->cols; col++) {
+        double x = product->x[p->x_first + t * p->x_stride + col];
+        sum += weight->values[(size_t)r * weight->cols + col] * x;
+        magnitude += weight->magnitudes[(size_t)r * weight->cols + col] * fabs(x);
+        flushed += flush_limit(weight->magnitudes[(size_t)r * weight->cols + col], x);
+    }
+    uint32_t at = p->y_first + t * p->y_stride + p->first_row + r;
+    double bias = weight->bias ? weight->bias[p->first_row + r] : 0.0;
+    double old = weight->form.flags & WEIGHT_ACCUMULATE ? product->before[at] : 0.0;
+    product->want[at] = sum + bias + old;
+    product->limit[at] = check_sum_limit(weight->cols, magnitude + fabs(bias) + fabs(old)) + flushed + 2 * CHECK_TINY;
+}
+
+static void expect_product(check *c, linear_product *product) {
+    product->want = check_doubles(c, product->y_words);
+    product->limit = check_doubles(c, product->y_words);
+    for (uint32_t i = 0; i < product->y_words; i++) product->limit[i] = -1.0; // not written
+    for (uint32_t t = 0; t < product->params.tokens; t++)
+        for (uint32_t r = 0; r < product->params.rows; r++) expect_element(product, t, r);
+}
+
+static void make_product(check *c, weight_form form, uint32_t rows, uint32_t cols, uint32_t tokens, linear_product *out) {
+    uint32_t count = check_random(c, 2) ? rows : 1 + check_random(c, rows), first = check_random(c, rows - count + 1);
+    weight_make(c, form, rows, cols, first, count, &out->weight);
+    hel_linear_params *p = &out->params;
+    *p = (hel_linear_params){.rows = count, .cols = cols, .tokens = tokens, .row_words = out->weight.row_words,
+                             .group = out->weight.group, .first_row = first};
+    p->x_first = check_random(c, 5), p->x_stride = cols + check_random(c, 4);
+    p->y_first = check_random(c, 5), p->y_stride = rows + check_random(c, 4);
+    out->x_words = p->x_first + (tokens - 1) * p->x_stride + cols;
+    out->y_words = p->y_first + (tokens - 1) * p->y_stride + rows;
+    out->x = check_values(c, out->x_words, c->fill, X_RANGE);
+    if (form.flags & WEIGHT_ACCUMULATE) out->before = check_values(c, out->y_words, c->fill, X_RANGE);
+    out->y = check_floats(c, out->y_words);
+}
+
+static void bind_product(linear_product *product, check_call *call) {
+    weight_bind(&product->weight, call->bindings);
+    if (product->weight.bias) call->bindings[5] = (check_binding){product->weight.bias, product->weight.rows, NULL};
+    call->bindings[6] = (check_binding){product->x, product->x_words, NULL};
+    call->bindings[7] = (check_binding){product->before, product->y_words, product->y};
+    call->n_bindings = 8;
+    call->params = &product->params;
+    call->params_size = sizeof product->params;
+}
+
+// `lanes` is the constant TOKENS of linear_matvec, 0 for linear_matmul.
+static void check_product(check *c, weight_form form, check_fill fill, uint32_t lanes) {
+    check_begin(c, fill);
+    uint32_t rows = check_size(c, lanes ? 70 : 150), cols = weight_cols(form, check_size(c, lanes ? 700 : 300));
+    uint32_t tokens = lanes ? 1 + check_random(c, lanes) : check_size(c, 90);
+    linear_product product = {0};
+    make_product(c, form, rows, cols, tokens, &product);
+    const hel_linear_params *p = &product.params;
+    check_shape(c, "format %u bits %u d %u flags %u, rows %u of %u from %u, cols %u, tokens %u of %u, group %u", form.format, form.bits,
+             form.d, form.flags, p->rows, rows, p->first_row, cols, tokens, lanes, p->group);
+    check_call call = {.kernel = c->kernel, .constants = {form.format, form.bits, form.d, form.flags, lanes}};
+    call.n_constants = lanes ? 5 : 4;
+    call.groups = lanes ? (p->rows + 7) / 8 : (uint64_t)((p->rows + 31) / 32) * ((tokens + 31) / 32);
+    bind_product(&product, &call);
+    if (check_run(c, &call)) {
+        expect_product(c, &product);
+        check_compare(c, "y", product.y, product.want, product.limit, product.y_words, product.before);
+    }
+    check_end(c);
+}
+
+// All 16 sets of flags where kernels need no compiling, else a random one and its complement: then each flag still
+// meets each form on and off.
+static void for_all_forms(check *c, void (*one)(check *c, weight_form form, uint32_t number)) {
+    uint32_t number = 0, random = (uint32_t)c->seed * 5u;
+    for (uint32_t i = 0; i < WEIGHT_FORMS; i++) {
+        random = random * 1664525u + 1013904223u;
+        for (uint32_t flags = 0; flags < ALL_FLAGS; flags++)
+            if (c->exhaustive || flags == random >> 28 || flags == 15 - (random >> 28))
+                one(c, weight_form_at(i, flags), number++);
+    }
+}
+
+// Two thirds uniform, the rest all other fills in turn.
+static check_fill fill_of(uint32_t number) { return number % 3 ? CHECK_UNIFORM : (check_fill)(1 + number / 3 % 3); }
+
+static void matvec_form(check *c, weight_form form, uint32_t number) {
+    check_product(c, form, fill_of(number), 1u << number % 4);
+}
+
+static void matmul_form(check *c, weight_form form, uint32_t number) { check_product(c, form, fill_of(number), 0); }
+
+// More shapes of the forms that models are made of.
+static void common_forms(check *c, uint32_t lanes) {
+    static const weight_form forms[] = {{WEIGHT_CODEBOOK, 8, 1, WEIGHT_SIDECAR | WEIGHT_BIAS}, {WEIGHT_BF16, 8, 1, 0}};
+    for (uint32_t i = 0; i < 2; i++)
+        for (uint32_t fill = 0; fill < CHECK_FILLS; fill++)
+            for (uint32_t round = 0; round < 2 * c->rounds; round++) check_product(c, forms[i], (check_fill)fill, lanes);
+}
+
+static void matvec_cases(check *c) {
+    for_all_forms(c, matvec_form);
+    common_forms(c, 1);
+    common_forms(c, 8);
+}
+
+static void matmul_cases(check *c) {
+    for_all_forms(c, matmul_form);
+    common_forms(c, 0);
+}
+
+// ---------------------------------------------------------------- embedding
+
+typedef struct table_lookup {
+    test_weight weight;
+    uint32_t count;
+    uint32_t *tokens;
+    float *before, *y;
+    double *want, *limit;
+} table_lookup;
+
+static void expect_lookup(check *c, table_lookup *lookup) {
+    const test_weight *weight = &lookup->weight;
+    size_t size = (size_t)lookup->count * weight->cols;
+    bool exact = !(weight->form.flags & (WEIGHT_SIDECAR | WEIGHT_GROUPS)); // a copy, but for flushed denormals
+    lookup->want = check_doubles(c, size);
+    lookup->limit = check_doubles(c, size);
+    for (size_t i = 0; i < size; i++) {
+        uint32_t row = lookup->tokens[i / weight->cols] - weight->first;
+        lookup->limit[i] = -1.0;
+        if (row >= weight->count) continue; // another slice's
+        size_t at = (size_t)row * weight->cols + i % weight->cols;
+        lookup->want[i] = weight->values[at];
+        lookup->limit[i] = (exact ? 0.0 : 3.0 * CHECK_U * weight->magnitudes[at]) +
+                           (c->fill == CHECK_DENORMAL || !exact ? 3.0 * CHECK_TINY : 0.0);
+    }
+}
+
+static void embedding_form(check *c, weight_form form, uint32_t number) {
+    if (!c->exhaustive && number % 2) return; // the complement adds nothing here
+    form.flags &= WEIGHT_SIDECAR | WEIGHT_GROUPS; // it knows no others
+    check_begin(c, fill_of(number));
+    uint32_t rows = check_size(c, 80), cols = weight_cols(form, check_size(c, 300));
+    uint32_t count = check_random(c, 2) ? rows : 1 + check_random(c, rows), first = check_random(c, rows - count + 1);
+    table_lookup lookup = {.count = check_size(c, 20)};
+    weight_make(c, form, rows, cols, first, count, &lookup.weight);
+    check_shape(c, "format %u bits %u d %u flags %u, rows %u of %u from %u, cols %u, tokens %u, group %u",
+             form.format, form.bits, form.d, form.flags, count, rows, first, cols, lookup.count, lookup.weight.group);
+    lookup.tokens = check_words(c, lookup.count);
+    for (uint32_t t = 0; t < lookup.count; t++) lookup.tokens[t] = check_random(c, rows);
+    lookup.before = check_values(c, (size_t)lookup.count * cols, CHECK_UNIFORM, 0);
+    lookup.y = check_floats(c, (size_t)lookup.count * cols);
+    hel_embedding_params params = {.rows = count, .cols = cols, .tokens = lookup.count, .row_words = lookup.weight.row_words,
+                                   .group = lookup.weight.group, .first_row = first};
+    check_call call = {.kernel = c->kernel, .constants = {form.format, form.bits, form.d, form.flags}, .n_constants = 4,
+                       .n_bindings = 7, .params = &params, .params_size = sizeof params, .groups = lookup.count};
+    weight_bind(&lookup.weight, call.bindings);
+    call.bindings[5] = (check_binding){lookup.tokens, lookup.count, NULL};
+    call.bindings[6] = (check_binding){lookup.before, lookup.count * cols, lookup.y};
+    if (check_run(c, &call)) {
+        expect_lookup(c, &lookup);
+        check_compare(c, "y", lookup.y, lookup.want, lookup.limit, (size_t)lookup.count * cols, lookup.before);
+    }
+    check_end(c);
+}
+
+static void embedding_cases(check *c) { for_all_forms(c, embedding_form); }
+
+// ---------------------------------------------------------------- timing
+
+static void bench_product(check *c, weight_form form, uint32_t tokens) {
+    enum { ROWS = 4096, COLS = 4096 };
+    bool matvec = tokens <= 8;
+    char shape[96];
+    snprintf(shape, sizeof shape, "%ux%u tokens %u format %u bits %u d %u", ROWS, COLS, tokens, form.format, form.bits, form.d);
+    check_begin(c, CHECK_UNIFORM);
+    linear_product product = {.x_words = tokens * COLS, .y_words = tokens * ROWS};
+    weight_make(c, form, ROWS, COLS, 0, ROWS, &product.weight);
+    product.x = check_values(c, product.x_words, CHECK_UNIFORM, 0);
+    product.y = check_floats(c, product.y_words);
+    product.params = (hel_linear_params){.rows = ROWS, .cols = COLS, .tokens = tokens, .row_words = product.weight.row_words,
+                                         .x_stride = COLS, .y_stride = ROWS};
+    check_call call = {.kernel = c->kernel, .constants = {form.format, form.bits, form.d, form.flags, tokens}};
+    call.n_constants = matvec ? 5 : 4;
+    call.groups = matvec ? ROWS / 8 : (uint64_t)(ROWS / 32) * ((tokens + 31) / 32);
+    bind_product(&product, &call);
+    check_bench(c, &call, shape, 4.0 * ((double)ROWS * product.weight.row_words + product.x_words + product.y_words));
+}
+
+static void matvec_bench(check *c) {
+    for (uint32_t i = 0; i < WEIGHT_FORMS; i++) bench_product(c, weight_form_at(i, 0), 1);
+    bench_product(c, weight_form_at(12, 0), 8);
+}
+
+static void matmul_bench(check *c) {
+    for (uint32_t i = 0; i < WEIGHT_FORMS; i += 3) bench_product(c, weight_form_at(i, 0), 128);
+}
+
+const check_kernel check_linear_kernels[] = {
+    {"linear_matvec", matvec_cases, matvec_bench},
+    {"linear_matmul", matmul_cases, matmul_bench},
+    {"embedding", embedding_cases, NULL},
+    {NULL, NULL, NULL},
+};
