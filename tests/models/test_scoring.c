@@ -46,20 +46,24 @@ static void score(const char *model_path, const char *text_path, uint32_t window
     hel_model_destroy(&model);
 }
 
-// transformers 5.23 in f32: 45.231 over the first 80 windows of 256 tokens.
+static uint32_t chunks = 80;
+
+// transformers 5.23 in f32: 45.231 over the first 80 windows of 256 tokens; 8 windows, for devices that a software
+// driver makes slow, are held to the figure that 8 windows have on the CPU.
 static void test_lm_wiki(void **state) {
     (void)state;
     char model[TESTS_PATH], text[TESTS_PATH];
     SUPPORT_NEED_SHARED(model, "data/lm_wiki");
     SUPPORT_NEED_SHARED(text, "data/text/wikitext2.wiki.valid.tokens");
     hel_perplexity_result result;
-    score(model, text, 256, 80, &result);
-    assert_int_equal(result.tokens, 80 * 255);
-    assert_true(fabs(result.perplexity - 45.23) <= 0.03);
+    score(model, text, 256, chunks, &result);
+    assert_int_equal(result.tokens, chunks * 255);
+    assert_true(fabs(result.perplexity - (chunks == 80 ? 45.23 : 42.906)) <= 0.03);
 }
 
 int main(int argc, char **argv) {
     if (argc > 1) devices = argv[1];
+    if (argc > 2) chunks = (uint32_t)atoi(argv[2]);
     const hel_device *device;
     if (hel_device_open(devices, NULL, &device) == HEL_ERROR_UNAVAILABLE) {
         printf("skipped: %s: %s\n", devices, hel_error_message());
