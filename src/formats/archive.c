@@ -106,6 +106,7 @@ void hel_archive_close(hel_archive **handle) {
     if (!handle || !*handle) return;
     hel_archive *archive = *handle;
     if (archive->state) archive->format->close(archive);
+    hel_archive_close(&archive->origin);
     hel_free(archive->state);
     hel_free(archive->path);
     hel_free(archive->tensors);

@@ -57,6 +57,7 @@ struct hel_archive {
     size_t tokenizer_size;
     char *tokenizer_config_text; // tokenizer_config.json, likewise
     uint64_t file_bytes;        // size of all files that hold tensors
+    hel_archive *origin;        // what a view under other names stands before (src/models/source.c), owned; else NULL
     uint32_t *index;            // hash table over tensor names: 1 + position, 0 empty
     size_t index_mask;
     void *state;                // the format's own

@@ -33,6 +33,7 @@ static hel_status read_tensor(hel_archive *archive, const hel_tensor_info *tenso
 static const hel_archive_format format = {"llama2.c", close_archive, read_tensor};
 
 const hel_llama2c_header *hel_archive_llama2c(const hel_archive *archive) {
+    if (archive->origin) archive = archive->origin;
     return archive->format == &format ? &((const llama2c_state *)archive->state)->header : NULL;
 }
 

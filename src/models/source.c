@@ -8,14 +8,15 @@
 #include "base/memory.h"
 #include "base/size.h"
 #include "formats/archive_build.h"
+#include "formats/gguf.h"
 #include "formats/llama2c.h"
+#include "models/gguf_model.h"
 #include "models/roles.h"
 
 enum { NAME_SIZE = 96 };
 
-// A view owns the archive it stands before; its tensor i is the origin's tensor i.
+// The view's tensor i is the origin's tensor i.
 typedef struct view_state {
-    hel_archive *origin;
     char *names;               // NAME_SIZE bytes each
     const hel_role **roles;    // of each tensor, NULL where there is none
     uint32_t heads, kv_heads;  // for the row order; 0 where rows are in order already
@@ -23,7 +24,6 @@ typedef struct view_state {
 
 static void close_view(hel_archive *archive) {
     view_state *view = archive->state;
-    hel_archive_close(&view->origin);
     hel_free(view->names);
     hel_free(view->roles);
 }
@@ -45,14 +45,14 @@ static uint64_t interleaved_row(uint64_t row, uint64_t head_rows) {
 static hel_status read_view(hel_archive *archive, const hel_tensor_info *tensor, uint64_t offset, void *bytes, size_t size) {
     view_state *view = archive->state;
     size_t index = (size_t)(tensor - archive->tensors);
-    const hel_tensor_info *stored = &view->origin->tensors[index];
+    const hel_tensor_info *stored = &archive->origin->tensors[index];
     uint32_t heads = heads_of(view, index);
-    if (!heads) return hel_archive_read(view->origin, stored, offset, bytes, size);
+    if (!heads) return hel_archive_read(archive->origin, stored, offset, bytes, size);
     uint64_t row_bytes = tensor->bytes / tensor->shape[0], head_rows = tensor->shape[0] / heads;
     for (size_t done = 0; done < size;) {
         uint64_t row = (offset + done) / row_bytes, within = (offset + done) % row_bytes;
         size_t now = (size_t)HEL_MIN(row_bytes - within, size - done);
-        HEL_TRY(hel_archive_read(view->origin, stored, interleaved_row(row, head_rows) * row_bytes + within, (char *)bytes + done, now));
+        HEL_TRY(hel_archive_read(archive->origin, stored, interleaved_row(row, head_rows) * row_bytes + within, (char *)bytes + done, now));
         done += now;
     }
     return HEL_OK;
@@ -60,22 +60,20 @@ static hel_status read_view(hel_archive *archive, const hel_tensor_info *tensor,
 
 static const hel_archive_format view_format = {"view", close_view, read_view};
 
-const hel_archive *hel_source_origin(const hel_archive *archive) {
-    return archive->format->read == read_view ? ((const view_state *)archive->state)->origin : archive;
-}
+const hel_archive *hel_source_origin(const hel_archive *archive) { return archive->origin ? archive->origin : archive; }
 
 // ---------------------------------------------------------------- making a view
 
 static hel_status name_tensors(hel_archive *archive, const hel_role *(*role_of)(const char *name, unsigned *out_layer)) {
     view_state *view = archive->state;
-    size_t count = view->origin->n_tensors;
+    size_t count = archive->origin->n_tensors;
     view->names = hel_alloc_zero(count + 1, NAME_SIZE);
     view->roles = hel_alloc_zero(count + 1, sizeof *view->roles);
     archive->tensors = hel_alloc_zero(count + 1, sizeof *archive->tensors);
     if (!view->names || !view->roles || !archive->tensors) return hel_fail_memory(count * NAME_SIZE);
     for (size_t i = 0; i < count; i++) {
         hel_tensor_info *tensor = &archive->tensors[i];
-        *tensor = view->origin->tensors[i];
+        *tensor = archive->origin->tensors[i];
         unsigned layer;
         const hel_role *role = view->roles[i] = role_of(tensor->name, &layer);
         if (!role) continue; // keeps its own name
@@ -88,7 +86,7 @@ static hel_status name_tensors(hel_archive *archive, const hel_role *(*role_of)(
             return hel_fail_file(HEL_ERROR_FORMAT, tensor->file, tensor->offset, "tensor \"%s\": %u heads do not divide its rows", name, heads);
     }
     archive->n_tensors = count;
-    archive->file_bytes = view->origin->file_bytes;
+    archive->file_bytes = archive->origin->file_bytes;
     return hel_archive_index(archive);
 }
 
@@ -103,7 +101,7 @@ static hel_status make_view(hel_archive *origin, json_t *config, uint32_t heads,
         return status;
     }
     view_state *view = archive->state;
-    view->origin = origin;
+    archive->origin = origin;
     view->heads = heads;
     view->kv_heads = kv_heads;
     archive->config = config;
@@ -133,11 +131,24 @@ static hel_status view_llama2c(hel_archive *origin, hel_archive **out) {
     return make_view(origin, llama2c_config(header), header->n_heads, header->n_kv_heads, hel_role_of_hugging_face, out);
 }
 
+// ---------------------------------------------------------------- GGUF
+
+static hel_status view_gguf(hel_archive *origin, hel_archive **out) {
+    hel_gguf_model model;
+    hel_status status = hel_gguf_model_read(origin, &model);
+    if (status == HEL_OK && model.config)
+        return make_view(origin, model.config, model.interleaved ? model.heads : 0, model.interleaved ? model.kv_heads : 0, hel_role_of_gguf, out);
+    if (status == HEL_OK) *out = origin; // not a family we run: its own names
+    else hel_archive_close(&origin);
+    return status;
+}
+
 hel_status hel_source_open(const char *path, hel_archive **out) {
     hel_archive *archive;
     *out = NULL;
     HEL_TRY(hel_archive_open(path, &archive));
     if (hel_archive_llama2c(archive)) return view_llama2c(archive, out);
+    if (hel_archive_is_gguf(archive)) return view_gguf(archive, out);
     *out = archive;
     return HEL_OK;
 }
