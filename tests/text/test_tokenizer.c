@@ -94,8 +94,8 @@ static void test_decode(void **state) {
 static void test_broken_utf8_is_kept(void **state) {
     (void)state;
     static const char broken[] = "ab\xff\xfe caf\xc3 \xe2\x82 \xed\xa0\x80 \xf4\x90\x80\x80 \xc0\x80 end\xf0\x9f\x98";
-    hel_tokenizer *tokenizers[] = {open_data("tokenizer/llama3.json"), open_data("tokenizer/qwen2.json"), text_open_llama2c(),
-                                   open_data("tokenizer/metaspace_split.json")};
+    hel_tokenizer *tokenizers[] = {open_data("tokenizer/llama3.json"), open_data("tokenizer/qwen2.json"),
+                                   text_open_llama2c(), open_data("tokenizer/metaspace_split.json")};
     for (size_t t = 0; t < HEL_COUNT(tokenizers); t++) {
         size_t count, size;
         uint32_t *ids = text_encode(tokenizers[t], broken, sizeof broken - 1, HEL_BOS_NO, &count);
@@ -160,14 +160,17 @@ static double seconds_to_encode(const hel_tokenizer *tokenizer, const char *text
 static void test_long_runs(void **state) {
     (void)state;
     enum { SIZE = 400000 };
-    static const char *const patterns[] = {"a", " ", "\n", "7", "'", "<|", " \n", "a\xcc\x81\xcc\xa3", "\xe4\xb8\xad", "\xff", "<|endoftext|>", "\r\n "};
-    hel_tokenizer *tokenizers[] = {open_data("tokenizer/llama3.json"), open_data("tokenizer/qwen2.json"), text_open_llama2c(),
-                                   open_data("tokenizer/smollm.json"), open_data("tokenizer/metaspace_split.json")};
+    static const char *const patterns[] = {
+        "a", " ", "\n", "7", "'", "<|", " \n", "a\xcc\x81\xcc\xa3", "\xe4\xb8\xad", "\xff", "<|endoftext|>", "\r\n "};
+    hel_tokenizer *tokenizers[] = {open_data("tokenizer/llama3.json"), open_data("tokenizer/qwen2.json"),
+                                   text_open_llama2c(), open_data("tokenizer/smollm.json"),
+                                   open_data("tokenizer/metaspace_split.json")};
     char *text = malloc(SIZE);
     assert_non_null(text);
     for (size_t p = 0; p < HEL_COUNT(patterns); p++) {
         for (size_t i = 0; i < SIZE; i++) text[i] = patterns[p][i % strlen(patterns[p])];
-        for (size_t t = 0; t < HEL_COUNT(tokenizers); t++) assert_true(seconds_to_encode(tokenizers[t], text, SIZE) < 10);
+        for (size_t t = 0; t < HEL_COUNT(tokenizers); t++)
+            assert_true(seconds_to_encode(tokenizers[t], text, SIZE) < 10);
     }
     free(text);
     for (size_t t = 0; t < HEL_COUNT(tokenizers); t++) hel_tokenizer_destroy(&tokenizers[t]);
@@ -175,8 +178,9 @@ static void test_long_runs(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_ids_of_json),    cmocka_unit_test(test_ids_of_llama2c), cmocka_unit_test(test_ids_of_lm_wiki),
-        cmocka_unit_test(test_ids_of_gpt_neox), cmocka_unit_test(test_decode),         cmocka_unit_test(test_broken_utf8_is_kept),
+        cmocka_unit_test(test_ids_of_json),    cmocka_unit_test(test_ids_of_llama2c),
+        cmocka_unit_test(test_ids_of_lm_wiki), cmocka_unit_test(test_ids_of_gpt_neox),
+        cmocka_unit_test(test_decode),         cmocka_unit_test(test_broken_utf8_is_kept),
         cmocka_unit_test(test_options),        cmocka_unit_test(test_long_runs),
     };
     return cmocka_run_group_tests(tests, read_texts, drop_texts);

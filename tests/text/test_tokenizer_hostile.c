@@ -9,6 +9,9 @@
 #define BYTE_LEVEL "\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false}"
 #define SPM "\"normalizer\":{\"type\":\"Replace\",\"pattern\":{\"String\":\" \"},\"content\":\"\xe2\x96\x81\"}"
 #define MODEL(vocab, merges) "\"model\":{\"type\":\"BPE\",\"vocab\":{" vocab "},\"merges\":[" merges "]}"
+#define TEMPLATE(before, id) \
+    "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[" before "{\"SpecialToken\":{\"id\":\"a\"}}]," \
+    "\"special_tokens\":{\"a\":{\"ids\":[" id "]}}}"
 #define AB "\"a\":0,\"b\":1,\"ab\":2"
 
 static void test_smallest(void **state) {
@@ -17,7 +20,8 @@ static void test_smallest(void **state) {
         "{" BYTE_LEVEL "," MODEL(AB, "\"a b\"") "}",
         "{" BYTE_LEVEL "," MODEL(AB, "[\"a\",\"b\"]") "}",
         "{" SPM "," MODEL(AB, "\"a b\"") "}",
-        "{\"pre_tokenizer\":{\"type\":\"Metaspace\",\"replacement\":\"\xe2\x96\x81\",\"add_prefix_space\":false}," MODEL(AB, "\"a b\"") "}",
+        "{\"pre_tokenizer\":{\"type\":\"Metaspace\",\"replacement\":\"\xe2\x96\x81\",\"add_prefix_space\":false}," MODEL(
+            AB, "\"a b\"") "}",
     };
     static const text_line word = {"abab", 4};
     for (size_t i = 0; i < HEL_COUNT(good); i++) {
@@ -62,7 +66,9 @@ static const bad_json bad[] = {
     {"{" BYTE_LEVEL "," MODEL("\"a\":0,\"b\":0", "") "}", HEL_ERROR_FORMAT, "given twice"},
     {"{" BYTE_LEVEL "," MODEL("\"a\":0,\"a\":1", "") "}", HEL_ERROR_FORMAT, "duplicate"},
     {"{" SPM "," MODEL("\" a\":0,\"\xe2\x96\x81"
-                       "a\":1", "") "}", HEL_ERROR_FORMAT, "same piece"},
+                       "a\":1",
+                       "") "}",
+     HEL_ERROR_FORMAT, "same piece"},
     // merges
     {"{" BYTE_LEVEL ",\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0}}}", HEL_ERROR_FORMAT, "no merges"},
     {"{" BYTE_LEVEL "," MODEL(AB, "\"a c\"") "}", HEL_ERROR_FORMAT, "not in the vocabulary"},
@@ -78,26 +84,37 @@ static const bad_json bad[] = {
     {"{" BYTE_LEVEL "," MODEL(AB, "[\"a\",\"\xe4\xb8\xad\"]") "}", HEL_ERROR_FORMAT, "alphabet"},
     // added tokens
     {"{" BYTE_LEVEL ",\"added_tokens\":[{\"id\":5}]," MODEL(AB, "") "}", HEL_ERROR_FORMAT, "no content"},
-    {"{" BYTE_LEVEL ",\"added_tokens\":[{\"id\":1,\"content\":\"a\"}]," MODEL(AB, "") "}", HEL_ERROR_FORMAT, "has id 1"},
-    {"{" BYTE_LEVEL ",\"added_tokens\":[{\"id\":1,\"content\":\"x\"}]," MODEL(AB, "") "}", HEL_ERROR_FORMAT, "given twice"},
-    {"{" BYTE_LEVEL ",\"added_tokens\":[{\"id\":3,\"content\":\"x\"},{\"id\":4,\"content\":\"x\"}]," MODEL(AB, "") "}", HEL_ERROR_FORMAT, "same text"},
-    {"{" BYTE_LEVEL ",\"added_tokens\":[{\"id\":3,\"content\":\"x\",\"single_word\":true}]," MODEL(AB, "") "}", HEL_ERROR_UNSUPPORTED, "single_word"},
-    {"{" BYTE_LEVEL ",\"added_tokens\":[{\"id\":3,\"content\":\"x\",\"special\":1}]," MODEL(AB, "") "}", HEL_ERROR_FORMAT, "special"},
+    {"{" BYTE_LEVEL ",\"added_tokens\":[{\"id\":1,\"content\":\"a\"}]," MODEL(AB, "") "}", HEL_ERROR_FORMAT,
+     "has id 1"},
+    {"{" BYTE_LEVEL ",\"added_tokens\":[{\"id\":1,\"content\":\"x\"}]," MODEL(AB, "") "}", HEL_ERROR_FORMAT,
+     "given twice"},
+    {"{" BYTE_LEVEL ",\"added_tokens\":[{\"id\":3,\"content\":\"x\"},{\"id\":4,\"content\":\"x\"}]," MODEL(AB, "") "}",
+     HEL_ERROR_FORMAT, "same text"},
+    {"{" BYTE_LEVEL ",\"added_tokens\":[{\"id\":3,\"content\":\"x\",\"single_word\":true}]," MODEL(AB, "") "}",
+     HEL_ERROR_UNSUPPORTED, "single_word"},
+    {"{" BYTE_LEVEL ",\"added_tokens\":[{\"id\":3,\"content\":\"x\",\"special\":1}]," MODEL(AB, "") "}",
+     HEL_ERROR_FORMAT, "special"},
     // parts of the pipeline
     {"{\"normalizer\":{\"type\":\"Lowercase\"}," BYTE_LEVEL "," MODEL(AB, "") "}", HEL_ERROR_UNSUPPORTED, "Lowercase"},
     {"{\"normalizer\":{}," BYTE_LEVEL "," MODEL(AB, "") "}", HEL_ERROR_FORMAT, "no type"},
     {"{\"pre_tokenizer\":{\"type\":\"Whitespace\"}," MODEL(AB, "") "}", HEL_ERROR_UNSUPPORTED, "Whitespace"},
     {"{\"pre_tokenizer\":{\"type\":\"ByteLevel\"}," MODEL(AB, "") "}", HEL_ERROR_UNSUPPORTED, "add_prefix_space"},
-    {"{\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"Regex\":\"(a+)+$\"},\"behavior\":\"Isolated\"}," MODEL(AB, "") "}", HEL_ERROR_UNSUPPORTED, "Split pattern"},
-    {"{\"post_processor\":{\"type\":\"BertProcessing\"}," BYTE_LEVEL "," MODEL(AB, "") "}", HEL_ERROR_UNSUPPORTED, "BertProcessing"},
-    {"{\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"a\"}}],\"special_tokens\":{\"a\":{\"ids\":[9]}}}," BYTE_LEVEL "," MODEL(AB, "") "}",
-     HEL_ERROR_FORMAT, "id 9"},
-    {"{\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"Sequence\":{}},{\"SpecialToken\":{\"id\":\"a\"}}],\"special_tokens\":{\"a\":{\"ids\":[0]}}}," BYTE_LEVEL "," MODEL(AB, "") "}",
-     HEL_ERROR_UNSUPPORTED, "before the text"},
-    {"{" BYTE_LEVEL ",\"model\":{\"type\":\"BPE\",\"dropout\":0.1,\"vocab\":{\"a\":0},\"merges\":[]}}", HEL_ERROR_UNSUPPORTED, "dropout"},
-    {"{" BYTE_LEVEL ",\"model\":{\"type\":\"BPE\",\"unk_token\":\"x\",\"vocab\":{\"a\":0},\"merges\":[]}}", HEL_ERROR_FORMAT, "\"x\" is not in the vocabulary"},
-    {"{" BYTE_LEVEL ",\"model\":{\"type\":\"BPE\",\"end_of_word_suffix\":\"</w>\",\"vocab\":{\"a\":0},\"merges\":[]}}", HEL_ERROR_UNSUPPORTED, "end_of_word_suffix"},
-    {"{" BYTE_LEVEL ",\"model\":{\"type\":\"BPE\",\"fuse_unk\":3,\"vocab\":{\"a\":0},\"merges\":[]}}", HEL_ERROR_FORMAT, "fuse_unk"},
+    {"{\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"Regex\":\"(a+)+$\"},\"behavior\":\"Isolated\"}," MODEL(
+         AB, "") "}",
+     HEL_ERROR_UNSUPPORTED, "Split pattern"},
+    {"{\"post_processor\":{\"type\":\"BertProcessing\"}," BYTE_LEVEL "," MODEL(AB, "") "}", HEL_ERROR_UNSUPPORTED,
+     "BertProcessing"},
+    {"{" TEMPLATE("", "9") "," BYTE_LEVEL "," MODEL(AB, "") "}", HEL_ERROR_FORMAT, "id 9"},
+    {"{" TEMPLATE("{\"Sequence\":{}},", "0") "," BYTE_LEVEL "," MODEL(AB, "") "}", HEL_ERROR_UNSUPPORTED,
+     "before the text"},
+    {"{" BYTE_LEVEL ",\"model\":{\"type\":\"BPE\",\"dropout\":0.1,\"vocab\":{\"a\":0},\"merges\":[]}}",
+     HEL_ERROR_UNSUPPORTED, "dropout"},
+    {"{" BYTE_LEVEL ",\"model\":{\"type\":\"BPE\",\"unk_token\":\"x\",\"vocab\":{\"a\":0},\"merges\":[]}}",
+     HEL_ERROR_FORMAT, "\"x\" is not in the vocabulary"},
+    {"{" BYTE_LEVEL ",\"model\":{\"type\":\"BPE\",\"end_of_word_suffix\":\"</w>\",\"vocab\":{\"a\":0},\"merges\":[]}}",
+     HEL_ERROR_UNSUPPORTED, "end_of_word_suffix"},
+    {"{" BYTE_LEVEL ",\"model\":{\"type\":\"BPE\",\"fuse_unk\":3,\"vocab\":{\"a\":0},\"merges\":[]}}", HEL_ERROR_FORMAT,
+     "fuse_unk"},
 };
 
 static void test_bad_json(void **state) {
@@ -105,7 +122,8 @@ static void test_bad_json(void **state) {
     for (size_t i = 0; i < HEL_COUNT(bad); i++) {
         hel_tokenizer *tokenizer = NULL;
         hel_status status = text_parse_json(bad[i].text, strlen(bad[i].text), &tokenizer);
-        if (status != bad[i].status || !strstr(hel_error_message(), bad[i].words) || !strstr(hel_error_message(), "test.json"))
+        if (status != bad[i].status || !strstr(hel_error_message(), bad[i].words)
+            || !strstr(hel_error_message(), "test.json"))
             fail_msg("%s: %s, \"%s\"", bad[i].text, hel_status_name(status), hel_error_message());
         assert_null(tokenizer);
     }
@@ -131,7 +149,9 @@ static void test_bad_configs(void **state) {
         json_decref(config);
     }
     json_t *config = json_loads("{\"bos_token_id\":0,\"eos_token_id\":[1,2]}", 0, NULL);
-    hel_tokenizer_json_source source = {"test.json", good, sizeof good - 1, "{\"model_max_length\":1000000000000000019884624838656,\"eos_token\":{\"content\":\"ab\"}}", config};
+    hel_tokenizer_json_source source = {
+        "test.json", good, sizeof good - 1,
+        "{\"model_max_length\":1000000000000000019884624838656,\"eos_token\":{\"content\":\"ab\"}}", config};
     hel_tokenizer *tokenizer;
     assert_int_equal(hel_tokenizer_read_json(&source, &tokenizer), HEL_OK);
     assert_int_equal(hel_tokenizer_bos(tokenizer), 0);
@@ -192,7 +212,8 @@ static void test_damaged_llama2c(void **state) {
     }
     for (size_t at = 0; at < size; at++) {
         bytes[at] ^= (char)(1 << at % 8);
-        if (hel_tokenizer_read_llama2c("flipped", bytes, size, 512, &tokenizer) == HEL_OK && at % 16 == 0) exercise(tokenizer);
+        if (hel_tokenizer_read_llama2c("flipped", bytes, size, 512, &tokenizer) == HEL_OK && at % 16 == 0)
+            exercise(tokenizer);
         hel_tokenizer_destroy(&tokenizer);
         bytes[at] ^= (char)(1 << at % 8);
     }
@@ -246,7 +267,8 @@ static hel_status open_and_use(const char *json, size_t json_size, const char *l
 
 static void test_failing_allocations(void **state) {
     (void)state;
-    static const char *const names[] = {"tokenizer/qwen2.json", "tokenizer/metaspace_split.json", "stories260K/tok512.bin"};
+    static const char *const names[] = {"tokenizer/qwen2.json", "tokenizer/metaspace_split.json",
+                                        "stories260K/tok512.bin"};
     for (size_t i = 0; i < HEL_COUNT(names); i++) {
         char path[TESTS_PATH];
         support_data(path, names[i]);

@@ -98,7 +98,8 @@ static inline hel_tokenizer *text_reprint(hel_tokenizer *tokenizer) {
 }
 
 // Control tokens are recognised, as other tokenizers do it by default.
-static inline uint32_t *text_encode(const hel_tokenizer *tokenizer, const char *text, size_t size, hel_bos bos, size_t *out_count) {
+static inline uint32_t *text_encode(const hel_tokenizer *tokenizer, const char *text, size_t size, hel_bos bos,
+                                    size_t *out_count) {
     hel_encode_options options = hel_encode_options_default();
     options.parse_special = true;
     options.add_bos = bos;
@@ -107,7 +108,8 @@ static inline uint32_t *text_encode(const hel_tokenizer *tokenizer, const char *
     return ids;
 }
 
-static inline void text_expect_ids(const hel_tokenizer *tokenizer, const text_line *text, hel_bos bos, const char *expected, const char *what) {
+static inline void text_expect_ids(const hel_tokenizer *tokenizer, const text_line *text, hel_bos bos,
+                                   const char *expected, const char *what) {
     size_t count, at = 0;
     uint32_t *ids = text_encode(tokenizer, text->bytes, text->size, bos, &count);
     char *next;
@@ -115,13 +117,15 @@ static inline void text_expect_ids(const hel_tokenizer *tokenizer, const text_li
         unsigned long id = strtoul(expected, &next, 10);
         if (next == expected) break;
         if (at >= count || ids[at] != id)
-            fail_msg("%s: \"%.60s\": token %zu is %ld, not %lu", what, text->bytes, at, at < count ? (long)ids[at] : -1L, id);
+            fail_msg("%s: \"%.60s\": token %zu is %ld, not %lu", what, text->bytes, at,
+                     at < count ? (long)ids[at] : -1L, id);
     }
     if (at != count) fail_msg("%s: \"%.60s\": %zu tokens, not %zu", what, text->bytes, count, at);
     hel_tokenizer_free(ids);
 }
 
-static inline void text_expect_all(const hel_tokenizer *tokenizer, const text_lines *texts, const char *ids_path, hel_bos bos) {
+static inline void text_expect_all(const hel_tokenizer *tokenizer, const text_lines *texts, const char *ids_path,
+                                   hel_bos bos) {
     text_lines expected = text_read_lines(ids_path);
     assert_int_equal(expected.count, texts->count);
     for (size_t i = 0; i < texts->count; i++)
