@@ -138,11 +138,16 @@ static hel_status describe_features(cl_device_id id, hel_device *out) {
 
 // The platform's version tells two builds of one driver apart where the driver's own number does not.
 static hel_status describe_driver(cl_platform_id platform, cl_device_id id, hel_device *out) {
-    char version[88] = {0}, driver[32];
-    opencl.clGetPlatformInfo(platform, CL_PLATFORM_VERSION, sizeof version - 1, version, NULL); // "" where it is longer
+    char driver[32];
+    size_t length = 0;
     HEL_TRY(get_text(id, CL_DRIVER_VERSION, driver, sizeof driver));
-    snprintf(out->driver, sizeof out->driver, "%s, %s", driver, version);
-    return HEL_OK;
+    HEL_TRY(opencl_check(opencl.clGetPlatformInfo(platform, CL_PLATFORM_VERSION, 0, NULL, &length), "clGetPlatformInfo"));
+    char *version = hel_alloc_zero(length + 1, 1);
+    if (!version) return hel_fail_memory(length + 1);
+    hel_status status = opencl_check(opencl.clGetPlatformInfo(platform, CL_PLATFORM_VERSION, length, version, NULL), "clGetPlatformInfo");
+    snprintf(out->driver, sizeof out->driver, "%s, %.80s", driver, version);
+    hel_free(version);
+    return status;
 }
 
 // What the kernels need beyond OpenCL 1.2 being there.

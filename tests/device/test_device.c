@@ -5,6 +5,7 @@
 #include <helicoid/device.h>
 
 #include "base/error.h"
+#include "base/os.h"
 #include "base/size.h"
 #include "device/kernel_source.h"
 #include "kernels.h"
@@ -218,6 +219,58 @@ static void test_folded(void **state) {
     hel_buffer_destroy(device, &buffer);
 }
 
+// One thread submits and marks; this one waits for its tickets meanwhile.
+enum { SUBMISSIONS = 400 };
+
+typedef struct submitter {
+    hel_buffer *buffer;
+    hel_os_mutex *mutex;
+    uint64_t ticket; // the newest, UINT64_MAX after a failure
+} submitter;
+
+static void publish(submitter *all, uint64_t ticket) {
+    hel_os_mutex_lock(all->mutex);
+    all->ticket = ticket;
+    hel_os_mutex_unlock(all->mutex);
+}
+
+static void submit(void *user) {
+    submitter *all = user;
+    for (uint32_t i = 1; i <= SUBMISSIONS; i++) {
+        uint64_t ticket;
+        hel_status status = hel_buffer_fill(device, all->buffer, 0, 64, i);
+        if (status == HEL_OK) status = hel_device_mark(device, HEL_QUEUE_COMPUTE, &ticket);
+        publish(all, status == HEL_OK ? ticket : UINT64_MAX);
+        if (status != HEL_OK) return;
+    }
+}
+
+static void test_threads(void **state) {
+    (void)state;
+    submitter all = {.mutex = hel_os_mutex_create()};
+    assert_int_equal(hel_buffer_create(device, 64, &all.buffer), HEL_OK);
+    uint64_t first, ticket = 0;
+    assert_int_equal(hel_device_mark(device, HEL_QUEUE_COMPUTE, &first), HEL_OK);
+    all.ticket = first;
+    hel_os_thread *thread = hel_os_thread_create(submit, &all);
+    assert_non_null(thread);
+    for (int i = 0; i < SUBMISSIONS / 4; i++) {
+        hel_os_mutex_lock(all.mutex);
+        ticket = all.ticket;
+        hel_os_mutex_unlock(all.mutex);
+        assert_true(ticket != UINT64_MAX);
+        hel_status status = hel_device_wait(device, ticket, i % 2 ? UINT64_MAX : 1000);
+        assert_true(status == HEL_OK || status == HEL_ERROR_TIMEOUT);
+    }
+    hel_os_thread_join(&thread);
+    uint32_t words[16];
+    assert_int_equal(hel_device_wait(device, all.ticket, UINT64_MAX), HEL_OK);
+    assert_int_equal(hel_buffer_read(device, HEL_QUEUE_COMPUTE, all.buffer, 0, words, sizeof words), HEL_OK);
+    for (int i = 0; i < 16; i++) assert_int_equal(words[i], SUBMISSIONS);
+    hel_buffer_destroy(device, &all.buffer);
+    hel_os_mutex_destroy(&all.mutex);
+}
+
 int main(int argc, char **argv) {
     device_name = argc > 1 ? argv[1] : "cpu";
     hel_device_params params = hel_device_params_default();
@@ -230,7 +283,7 @@ int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_buffers), cmocka_unit_test(test_rules),  cmocka_unit_test(test_order),
         cmocka_unit_test(test_kernels), cmocka_unit_test(test_tickets), cmocka_unit_test(test_writes),
-        cmocka_unit_test(test_ranges),  cmocka_unit_test(test_folded),
+        cmocka_unit_test(test_ranges),  cmocka_unit_test(test_folded),  cmocka_unit_test(test_threads),
     };
     return cmocka_run_group_tests_name(device_name, tests, open_device, close_device);
 }
