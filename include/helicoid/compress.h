@@ -79,10 +79,10 @@ typedef struct hel_compress_report {
 // folder (config.json with quantization_config, tokenizer files, model.safetensors) as helix-substrate's convert_to_hf
 // writes it. Codebooks by one-dimensional k-means over all values but the sidecar's; the classes, percentiles and caps
 // are the reference's. Tensors are read in pieces, so memory does not grow with the model.
-// Everything is written under the name `output`.part and renamed when it is complete and synced; after an error or
-// SIGKILL what is there can be continued with `resume` and ends byte-equal to an uninterrupted run (where the time
-// stamp is fixed by the environment variable SOURCE_DATE_EPOCH, or kept from the interrupted run). Failures other than
-// cancelling and I/O remove it.
+// Everything is written under the name `output`.part and renamed when it is complete and synced. What a SIGKILL or
+// HEL_ERROR_CANCELLED leaves there is continued with `resume` and ends byte-equal to an uninterrupted run (its time
+// stamp is kept; the environment variable SOURCE_DATE_EPOCH fixes it). After other failures it is removed; with
+// `resume` it also survives HEL_ERROR_IO. Resuming a run that had finished checks its output and reports.
 // `params` may be NULL. `report` may be NULL; after HEL_OK it is released with hel_compress_report_finish.
 // Statuses: ARGUMENT, NOT_FOUND, EXISTS, FORMAT, UNSUPPORTED, MEMORY, IO, CANCELLED. Blocking.
 // Thread-safety: safe for different outputs.

@@ -142,6 +142,6 @@ hel_status hel_compress(const char *path, const char *output, const hel_compress
         report->seconds = (double)(hel_os_time_ns() - start) * 1e-9;
     }
 done:
-    job_finish(&job, status == HEL_ERROR_CANCELLED || status == HEL_ERROR_IO);
+    job_finish(&job, status == HEL_ERROR_CANCELLED || (status == HEL_ERROR_IO && job.params.resume));
     return status;
 }
