@@ -109,8 +109,9 @@ hel_status hel_threads_create(uint32_t count, hel_threads **out) {
         *next = (worker){.threads = threads, .index = threads->count};
         next->thread = hel_os_thread_create(worker_main, next);
         if (!next->thread) {
+            uint32_t number = threads->count + 1;
             hel_threads_destroy(&threads);
-            return hel_fail(HEL_ERROR_MEMORY, "cannot start thread %u of %u", threads->count + 1, wanted);
+            return hel_fail(HEL_ERROR_MEMORY, "cannot start thread %u of %u", number, wanted);
         }
     }
     *out = threads;

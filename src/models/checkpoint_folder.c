@@ -45,18 +45,28 @@ hel_status hel_model_folder_clear(const char *path) {
     return list(path, true, &found);
 }
 
+// What was moved aside goes, also what an interrupted run left of it.
+static void remove_old(const char *old) {
+    listing found;
+    if (!hel_path_is_directory(old) || list(old, false, &found) != HEL_OK || found.has_folder) return;
+    if (hel_model_folder_clear(old) == HEL_OK) hel_os_remove(old);
+}
+
 hel_status hel_model_folder_publish(const char *part, const char *path) {
     char old[4096];
     bool replaces = hel_path_exists(path);
     if (snprintf(old, sizeof old, "%s.replaced", path) >= (int)sizeof old) return hel_fail(HEL_ERROR_ARGUMENT, "%s: name is too long", path);
     if (!hel_os_directory_sync(part)) return hel_fail_errno(part, "cannot sync directory");
-    if (replaces && !hel_os_rename(path, old)) return hel_fail_errno(path, "cannot move aside");
+    if (replaces) {
+        remove_old(old);
+        if (!hel_os_rename(path, old)) return hel_fail_errno(path, "cannot move aside");
+    }
     if (!hel_os_rename(part, path)) {
         hel_status status = hel_fail_errno(path, "cannot rename the finished folder");
         if (replaces) hel_os_rename(old, path);
         return status;
     }
-    if (replaces && hel_model_folder_clear(old) == HEL_OK) hel_os_remove(old);
+    remove_old(old);
     char *parent;
     HEL_TRY(hel_path_parent(path, &parent));
     hel_status status = hel_os_directory_sync(parent) ? HEL_OK : hel_fail_errno(parent, "cannot sync directory");
