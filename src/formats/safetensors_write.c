@@ -32,7 +32,13 @@ static hel_status print(const hel_safetensors_entry *entries, size_t count, cons
     json_t *header = json_object();
     int failed = !header;
     if (metadata && !failed) failed = json_object_set(header, "__metadata__", (json_t *)(uintptr_t)metadata);
-    for (size_t i = 0; i < count && !failed; i++) failed = json_object_set_new(header, entries[i].name, describe(&entries[i]));
+    for (size_t i = 0; i < count && !failed; i++) {
+        if (json_object_get(header, entries[i].name)) {
+            json_decref(header);
+            return hel_fail(HEL_ERROR_ARGUMENT, "tensor \"%.200s\" is there twice", entries[i].name);
+        }
+        failed = json_object_set_new(header, entries[i].name, describe(&entries[i]));
+    }
     hel_status status = failed ? hel_fail_memory(count * 64) : HEL_OK;
     char *text;
     size_t size;

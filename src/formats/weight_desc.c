@@ -31,7 +31,7 @@ static hel_status require_vector(const hel_tensor_info *tensor, uint64_t count) 
 
 static hel_status check_codebook(hel_weight_desc *desc) {
     const hel_tensor_info *codebook = desc->codebook;
-    if (codebook->dtype != HEL_F32 || codebook->rank < 1 || codebook->rank > 2) return refuse(codebook, "a codebook is F32 [k] or [k, d]");
+    if (!hel_dtype_is_float(codebook->dtype) || codebook->rank < 1 || codebook->rank > 2) return refuse(codebook, "a codebook is floats [k] or [k, d]");
     uint64_t k = codebook->shape[0], d = codebook->rank == 2 ? codebook->shape[1] : 1;
     if (!k || k > MAX_CODEBOOK) return refuse(codebook, "a codebook has 1 to 65536 entries");
     if (d != 1 && d != 2 && d != 4) return refuse(codebook, "codebook entries are 1, 2 or 4 wide");
@@ -60,6 +60,7 @@ static hel_status named_store(const hel_archive *archive, const char *module, he
 static hel_status check_flat(hel_weight_desc *desc) {
     const hel_tensor_info *data = desc->data;
     uint64_t indices, bits, bytes;
+    if (desc->rows > UINT32_MAX || desc->cols > UINT32_MAX) return refuse(data, "its size overflows");
     if (!desc->rows || !desc->cols)
         return hel_fail(HEL_ERROR_UNSUPPORTED, "%s: %s: packed indices do not say the matrix's shape", data->file, desc->module);
     if (!hel_size_mul(desc->rows, desc->cols / desc->d, &indices) || !hel_size_mul(indices, packed_bits(desc->store), &bits))
@@ -72,7 +73,8 @@ static hel_status check_flat(hel_weight_desc *desc) {
 
 static hel_status check_plain(hel_weight_desc *desc) {
     const hel_tensor_info *data = desc->data;
-    uint64_t cols;
+    uint64_t cols, count;
+    if (data->rank == 1 && hel_size_mul(desc->rows, desc->cols / desc->d, &count) && count && data->elements == count) return HEL_OK;
     if (data->rank != 2) return refuse(data, "indices are [rows, columns / d]");
     if (!hel_size_mul(data->shape[1], desc->d, &cols)) return refuse(data, "its size overflows");
     if ((desc->rows && desc->rows != data->shape[0]) || (desc->cols && desc->cols != cols))
@@ -82,17 +84,19 @@ static hel_status check_plain(hel_weight_desc *desc) {
     return HEL_OK;
 }
 
+// Flat bytes hold either one index each or 12 bits an index; the count tells.
+static bool is_packed12(const hel_weight_desc *desc) {
+    return desc->data->rank == 1 && (!desc->rows || desc->data->elements / desc->rows != desc->cols / desc->d || desc->data->elements % desc->rows);
+}
+
 static hel_status check_indices(const hel_archive *archive, hel_weight_desc *desc) {
     const hel_tensor_info *data = desc->data;
     if (desc->cols % desc->d) return refuse(data, "the matrix's columns are not a multiple of the codebook's width");
     HEL_TRY(named_store(archive, desc->module, &desc->store));
-    if (data->dtype == HEL_U8 && (data->rank == 1 || desc->store != HEL_INDEX_NONE)) {
-        if (desc->store == HEL_INDEX_NONE) desc->store = HEL_INDEX_PACK12;
-        return check_flat(desc);
-    }
-    if (data->dtype == HEL_U8) desc->store = HEL_INDEX_U8;
-    else if (data->dtype == HEL_U16 || data->dtype == HEL_I16) desc->store = HEL_INDEX_U16;
-    else return refuse(data, "indices are U8, U16 or I16");
+    if (data->dtype == HEL_U8 && desc->store == HEL_INDEX_NONE) desc->store = is_packed12(desc) ? HEL_INDEX_PACK12 : HEL_INDEX_U8;
+    if (data->dtype == HEL_U8 && desc->store != HEL_INDEX_U8) return check_flat(desc);
+    if (data->dtype == HEL_U16 || data->dtype == HEL_I16) desc->store = HEL_INDEX_U16;
+    if (desc->store != HEL_INDEX_U8 && desc->store != HEL_INDEX_U16) return refuse(data, "indices are U8, U16 or I16");
     return check_plain(desc);
 }
 
@@ -134,6 +138,8 @@ static hel_status check_group_scales(const hel_archive *archive, hel_weight_desc
 }
 
 static hel_status check_neighbours(const hel_archive *archive, hel_weight_desc *desc) {
+    if (!desc->rows || !desc->cols || desc->rows > UINT32_MAX || desc->cols > UINT32_MAX)
+        return refuse(desc->data, "a matrix has 1 to 2^32 - 1 rows and columns");
     desc->bias = part(archive, desc->module, "bias");
     HEL_TRY(require_vector(desc->bias, desc->rows));
     if (desc->store == HEL_INDEX_NONE) return HEL_OK;
