@@ -65,7 +65,7 @@ hel_status cpu_wait(const hel_device *device, uint64_t ticket, uint64_t timeout_
 hel_status cpu_timer_query(const hel_device *device, uint32_t slot, uint64_t *out_ns);
 
 // kernels/table.c: the best version for this processor, NULL where the C form is all there is.
-cpu_kernel_run cpu_kernel_best(const hel_kernel_source *source, const uint32_t *constants);
+cpu_kernel_run cpu_kernel_best(const hel_kernel_source *source);
 // Names the instruction sets in use, for hel_device.driver ("AVX-512 VBMI VNNI BF16").
 const char *cpu_instruction_sets(void);
 

@@ -1,10 +1,53 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which version of a kernel this processor runs: vector versions replace the C forms entry by entry.
-#include "../cpu.h"
+#include "table.h"
 
-cpu_kernel_run cpu_kernel_best(const hel_kernel_source *source, const uint32_t *constants) {
-    (void)source, (void)constants;
+#include <string.h>
+
+static cpu_isa limit = CPU_ISA_AVX512;
+
+static cpu_isa detect(void) {
+#if defined(__x86_64__) && defined(__GNUC__)
+    // The compiler's runtime also asks whether the system saves the registers.
+    __builtin_cpu_init();
+    bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+    bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                  __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+    return avx2 && avx512 ? CPU_ISA_AVX512 : avx2 ? CPU_ISA_AVX2 : CPU_ISA_C;
+#elif defined(__aarch64__)
+    return CPU_ISA_NEON; // part of the architecture
+#else
+    return CPU_ISA_C;
+#endif
+}
+
+cpu_isa cpu_isa_best(void) {
+    cpu_isa isa = detect();
+    return isa < limit ? isa : limit;
+}
+
+void cpu_isa_limit(cpu_isa most) { limit = most; }
+
+static const cpu_kernel_entry *entries_of(cpu_isa isa) {
+    switch (isa) {
+#if defined(__x86_64__)
+    case CPU_ISA_AVX512: return cpu_entries_avx512;
+    case CPU_ISA_AVX2: return cpu_entries_avx2;
+#elif defined(__aarch64__)
+    case CPU_ISA_NEON: return cpu_entries_neon;
+#endif
+    default: return NULL;
+    }
+}
+
+cpu_kernel_run cpu_kernel_best(const hel_kernel_source *source) {
+    const cpu_kernel_entry *entry = entries_of(cpu_isa_best());
+    for (; entry && entry->name; entry++)
+        if (strcmp(entry->name, source->name) == 0) return entry->run;
     return NULL;
 }
 
-const char *cpu_instruction_sets(void) { return "C"; }
+const char *cpu_instruction_sets(void) {
+    static const char *const names[] = {[CPU_ISA_C] = "C", [CPU_ISA_NEON] = "NEON", [CPU_ISA_AVX2] = "AVX2 FMA", [CPU_ISA_AVX512] = "AVX-512"};
+    return names[cpu_isa_best()];
+}

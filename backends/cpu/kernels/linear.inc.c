@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+// linear_matvec and linear_matmul with vectors along the columns. A block of eight rows is decoded into a buffer that
+// stays in the first- or second-level cache, then meets every token. One output is one chain of fused additions in
+// column order, WIDTH partial sums folded by a fixed tree, a segment of columns after the other: its bits depend
+// neither on the batch nor on the threads. Error: at most (cols / WIDTH + log2 WIDTH + segments) roundings.
+#include "../cpu.h"
+#include "base/size.h"
+#include "kernels.h"
+#include "simd.h"
+
+enum { FORMAT_F32, FORMAT_F16, FORMAT_BF16, FORMAT_CODEBOOK };
+enum { FLAG_SIDECAR = 1, FLAG_BIAS = 2, FLAG_GROUPS = 4, FLAG_ACCUMULATE = 8 };
+enum { BLOCK_ROWS = 8, SEGMENT = 2048, BLOCK_TOKENS = 128, TILE_ROWS = 32, TILE_TOKENS = 32 };
+
+typedef struct linear {
+    const hel_linear_params *p;
+    uint32_t format, bits, d, flags;
+    const uint32_t *weights, *sidecar_rows, *sidecar_entries;
+    const float *codebook, *group_scales, *bias, *x;
+    float *y;
+} linear;
+
+static linear linear_of(const cpu_launch *launch) {
+    const uint32_t *c = launch->constants;
+    void *const *b = launch->buffers;
+    return (linear){launch->params, c[0], c[1], c[2], c[3], b[0], b[2], b[3], b[1], b[4], b[5], b[6], b[7]};
+}
+
+// ---------------------------------------------------------------- decoding columns first .. first + count of a row
+
+static void decode_halves(const uint16_t *halves, uint32_t count, float *out) {
+    uint32_t i = 0;
+    for (; i + WIDTH <= count; i += WIDTH) vec_store(out + i, vec_of_halves(halves + i));
+    for (; i < count; i++) out[i] = hel_f16_to_float(halves[i]);
+}
+
+static uint32_t field_at(const uint32_t *words, uint32_t i, uint32_t bits) {
+    uint32_t at = i * bits / 32, shift = i * bits % 32, field = words[at] >> shift;
+    if (shift + bits > 32) field |= words[at + 1] << (32 - shift);
+    return field & ((1u << bits) - 1);
+}
+
+static void decode_codes(const linear *l, const uint32_t *words, uint32_t first, uint32_t count, float *out) {
+    const uint8_t *bytes = (const uint8_t *)words;
+    if (l->d == 1 && l->bits == 8)
+        for (uint32_t i = 0; i < count; i++) out[i] = l->codebook[bytes[first + i]];
+    else if (l->d == 1)
+        for (uint32_t i = 0; i < count; i++) out[i] = l->codebook[field_at(words, first + i, l->bits)];
+    else
+        for (uint32_t i = 0; i < count; i++)
+            out[i] = l->codebook[field_at(words, (first + i) / l->d, l->bits) * l->d + (first + i) % l->d];
+}
+
+static void decode(const linear *l, uint32_t row, uint32_t first, uint32_t count, float *out) {
+    const uint32_t *words = l->weights + (size_t)row * l->p->row_words;
+    const uint16_t *halves = (const uint16_t *)words + first;
+    switch (l->format) {
+    case FORMAT_F32: memcpy(out, words + first, count * sizeof *out); break;
+    case FORMAT_F16: decode_halves(halves, count, out); break;
+    case FORMAT_BF16:
+        for (uint32_t i = 0; i < count; i++) out[i] = hel_bf16_to_float(halves[i]);
+        break;
+    default: decode_codes(l, words, first, count, out);
+    }
+    if (!(l->flags & FLAG_GROUPS)) return;
+    const float *scales = l->group_scales + (size_t)(l->p->first_row + row) * hel_ceil_div(l->p->cols, l->p->group);
+    for (uint32_t i = 0; i < count; i++) out[i] *= scales[(first + i) / l->p->group];
+}
+
+// ---------------------------------------------------------------- products of a few rows and a few tokens
+
+// sums[r * BLOCK_TOKENS + t] += w[r] . x[t] over `count` columns; `rows` and `tokens` are constants where it is inlined.
+static inline __attribute__((always_inline)) void multiply(const float *w, const float *x, size_t x_stride, uint32_t count,
+                                                           const int rows, const int tokens, float *sums) {
+    vec sum[ROWS_AT_ONCE][TOKENS_AT_ONCE];
+    for (int r = 0; r < rows; r++)
+        for (int t = 0; t < tokens; t++) sum[r][t] = vec_zero();
+    uint32_t c = 0;
+    for (; c + WIDTH <= count; c += WIDTH) {
+        vec of_x[TOKENS_AT_ONCE];
+        for (int t = 0; t < tokens; t++) of_x[t] = vec_load(x + t * x_stride + c);
+        for (int r = 0; r < rows; r++) {
+            vec of_w = vec_load(w + (size_t)r * SEGMENT + c);
+            for (int t = 0; t < tokens; t++) sum[r][t] = vec_fma(of_w, of_x[t], sum[r][t]);
+        }
+    }
+    if (c < count)
+        for (int r = 0; r < rows; r++)
+            for (int t = 0; t < tokens; t++)
+                sum[r][t] = vec_fma(vec_load_part(w + (size_t)r * SEGMENT + c, count - c), vec_load_part(x + t * x_stride + c, count - c), sum[r][t]);
+    for (int r = 0; r < rows; r++)
+        for (int t = 0; t < tokens; t++) sums[r * BLOCK_TOKENS + t] += vec_sum(sum[r][t]);
+}
+
+static void multiply_block(const float *w, const float *x, size_t x_stride, uint32_t count, uint32_t tokens, float *sums) {
+    for (int r = 0; r < BLOCK_ROWS; r += ROWS_AT_ONCE) {
+        const float *rows = w + (size_t)r * SEGMENT;
+        float *out = sums + r * BLOCK_TOKENS;
+        uint32_t t = 0;
+        for (; t + TOKENS_AT_ONCE <= tokens; t += TOKENS_AT_ONCE)
+            multiply(rows, x + t * x_stride, x_stride, count, ROWS_AT_ONCE, TOKENS_AT_ONCE, out + t);
+        for (; t < tokens; t++) multiply(rows, x + t * x_stride, x_stride, count, ROWS_AT_ONCE, 1, out + t);
+    }
+}
+
+// ---------------------------------------------------------------- outputs
+
+static float sidecar_sum(const linear *l, uint32_t row, const float *x) {
+    float sum = 0.0f;
+    for (uint32_t e = l->sidecar_rows[row]; e < l->sidecar_rows[row + 1]; e++)
+        sum += hel_bits_float(l->sidecar_entries[2 * e + 1]) * x[l->sidecar_entries[2 * e]];
+    return sum;
+}
+
+static void write_out(const linear *l, uint32_t row, uint32_t token, float result) {
+    const hel_linear_params *p = l->p;
+    uint32_t global = p->first_row + row;
+    size_t at = p->y_first + (size_t)token * p->y_stride + global;
+    if (l->flags & FLAG_SIDECAR) result += sidecar_sum(l, global, l->x + p->x_first + (size_t)token * p->x_stride);
+    if (l->flags & FLAG_BIAS) result += l->bias[global];
+    if (l->flags & FLAG_ACCUMULATE) result += l->y[at];
+    l->y[at] = result;
+}
+
+// Rows row0 .. row0 + rows (at most BLOCK_ROWS) for tokens token0 .. token0 + tokens (at most BLOCK_TOKENS).
+static void run_block(const linear *l, uint32_t row0, uint32_t rows, uint32_t token0, uint32_t tokens) {
+    const hel_linear_params *p = l->p;
+    float w[BLOCK_ROWS * SEGMENT], sums[BLOCK_ROWS * BLOCK_TOKENS] = {0};
+    for (uint32_t first = 0; first < p->cols; first += SEGMENT) {
+        uint32_t count = HEL_MIN(SEGMENT, p->cols - first);
+        for (uint32_t r = 0; r < BLOCK_ROWS; r++) decode(l, row0 + HEL_MIN(r, rows - 1), first, count, w + (size_t)r * SEGMENT);
+        multiply_block(w, l->x + p->x_first + (size_t)token0 * p->x_stride + first, p->x_stride, count, tokens, sums);
+    }
+    for (uint32_t r = 0; r < rows; r++)
+        for (uint32_t t = 0; t < tokens; t++) write_out(l, row0 + r, token0 + t, sums[r * BLOCK_TOKENS + t]);
+}
+
+void SIMD(cpu_linear_matvec)(const cpu_launch *launch, uint32_t first, uint32_t count) {
+    linear l = linear_of(launch);
+    for (uint32_t row = first * BLOCK_ROWS; row < HEL_MIN((first + count) * BLOCK_ROWS, l.p->rows); row += BLOCK_ROWS)
+        run_block(&l, row, HEL_MIN(BLOCK_ROWS, l.p->rows - row), 0, l.p->tokens);
+}
+
+// Groups of one row tile that follow each other share its decoding.
+void SIMD(cpu_linear_matmul)(const cpu_launch *launch, uint32_t first, uint32_t count) {
+    linear l = linear_of(launch);
+    uint32_t token_tiles = (uint32_t)hel_ceil_div(l.p->tokens, TILE_TOKENS);
+    for (uint32_t group = first; group < first + count;) {
+        uint32_t tile = group / token_tiles, token0 = group % token_tiles * TILE_TOKENS;
+        uint32_t tiles = HEL_MIN(HEL_MIN(token_tiles - group % token_tiles, first + count - group), BLOCK_TOKENS / TILE_TOKENS);
+        uint32_t tokens = HEL_MIN(tiles * TILE_TOKENS, l.p->tokens - token0), end = HEL_MIN((tile + 1) * TILE_ROWS, l.p->rows);
+        for (uint32_t row = tile * TILE_ROWS; row < end; row += BLOCK_ROWS)
+            run_block(&l, row, HEL_MIN(BLOCK_ROWS, end - row), token0, tokens);
+        group += tiles;
+    }
+}

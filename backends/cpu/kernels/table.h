@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// The table of vector kernels, one list per instruction set.
+#ifndef BACKENDS_CPU_TABLE_H
+#define BACKENDS_CPU_TABLE_H
+
+#include "../cpu.h"
+
+typedef struct cpu_kernel_entry {
+    const char *name;
+    cpu_kernel_run run;
+} cpu_kernel_entry; // lists end with a NULL name
+
+typedef enum cpu_isa {
+    CPU_ISA_C,
+    CPU_ISA_NEON,
+    CPU_ISA_AVX2,   // with FMA and F16C
+    CPU_ISA_AVX512, // F, BW, DQ, VL
+} cpu_isa;
+
+extern const cpu_kernel_entry cpu_entries_neon[], cpu_entries_avx2[], cpu_entries_avx512[];
+
+#define CPU_VECTOR_KERNELS(isa)                                                                      \
+    void cpu_linear_matvec_##isa(const cpu_launch *launch, uint32_t first, uint32_t count);          \
+    void cpu_linear_matmul_##isa(const cpu_launch *launch, uint32_t first, uint32_t count);          \
+    void cpu_attention_##isa(const cpu_launch *launch, uint32_t first, uint32_t count);
+CPU_VECTOR_KERNELS(neon)
+CPU_VECTOR_KERNELS(avx2)
+CPU_VECTOR_KERNELS(avx512)
+
+// The best set of this processor; for tests, which may only ask for less, what is used from now on.
+cpu_isa cpu_isa_best(void);
+void cpu_isa_limit(cpu_isa most);
+
+#endif
