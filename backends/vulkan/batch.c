@@ -144,7 +144,7 @@ static hel_status submit_commands(const vulkan_queue *queue, const vulkan_batch 
 
 // A batch that the driver refuses is dropped whole; its semaphore is signalled all the same and must come to rest first.
 static void drop(vulkan_device *device, vulkan_queue *queue, vulkan_batch *batch) {
-    if (batch->wait) vulkan.vkDeviceWaitIdle(device->device);
+    if (batch->wait) vulkan_idle(device);
     vulkan_batch_recycle(device, queue, batch);
 }
 
@@ -168,10 +168,13 @@ hel_status vulkan_queue_submit(vulkan_device *device, vulkan_queue *queue) {
 // Fences are all that Vulkan 1.1 has for single batches, so the semaphore covers everything `other` has been given.
 static hel_status signal(vulkan_device *device, vulkan_queue *other, VkSemaphore *out) {
     VkSemaphoreCreateInfo info = {.sType = VK_STRUCTURE_TYPE_SEMAPHORE_CREATE_INFO};
-    HEL_TRY(VULKAN(vkCreateSemaphore, device->device, &info, NULL, out));
-    VkSubmitInfo submit = {.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO, .signalSemaphoreCount = 1, .pSignalSemaphores = out};
+    VkSemaphore semaphore;
+    HEL_TRY(VULKAN(vkCreateSemaphore, device->device, &info, NULL, &semaphore));
+    VkSubmitInfo submit = {
+        .sType = VK_STRUCTURE_TYPE_SUBMIT_INFO, .signalSemaphoreCount = 1, .pSignalSemaphores = &semaphore};
     hel_status status = VULKAN(vkQueueSubmit, other->queue, 1, &submit, VK_NULL_HANDLE);
-    if (status != HEL_OK) vulkan.vkDestroySemaphore(device->device, *out, NULL);
+    if (status == HEL_OK) *out = semaphore;
+    else vulkan.vkDestroySemaphore(device->device, semaphore, NULL);
     return status;
 }
 

@@ -6,12 +6,16 @@
 
 // ---------------------------------------------------------------- closing
 
+// A call that fails for lack of memory says nothing about the work: ask once more before taking the device for lost.
+void vulkan_idle(vulkan_device *device) {
+    if (vulkan.vkDeviceWaitIdle(device->device) != VK_SUCCESS) vulkan.vkDeviceWaitIdle(device->device);
+}
+
 void vulkan_finish_all(vulkan_device *device) {
     bool lost = false;
     for (uint32_t i = 0; i < device->n_queues; i++)
         lost |= vulkan_queue_finish(device, &device->queues[i], device->serial) != HEL_OK;
-    // A call that fails for lack of memory says nothing about the work: ask once more before taking the device for lost.
-    if (lost && vulkan.vkDeviceWaitIdle(device->device) != VK_SUCCESS) vulkan.vkDeviceWaitIdle(device->device);
+    if (lost) vulkan_idle(device);
 }
 
 static void close_device(vulkan_device *device) {

@@ -156,6 +156,7 @@ hel_status vulkan_check(VkResult code, const char *what);
 // device.c
 // Ends all work; what a lost device still holds counts as ended.
 void vulkan_finish_all(vulkan_device *device);
+void vulkan_idle(vulkan_device *device); // nothing runs afterwards
 
 // describe.c
 typedef struct vulkan_families {
