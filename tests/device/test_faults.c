@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every driver call of a small piece of work fails once: always a status, nothing left over, and the device opens
+// Every driver call and every allocation of a small piece of work fails once: always a status, nothing left over, and the device opens
 // and works again.
 #include "support/support.h"
 
@@ -108,6 +108,45 @@ static void test_cached(void **state) {
     fail_each_call(true);
 }
 
+// ---------------------------------------------------------------- host memory
+
+static uint64_t allocations, allocation_to_fail, blocks;
+
+static void *counted_resize(void *user, void *pointer, size_t size) {
+    (void)user;
+    if (++allocations == allocation_to_fail) return NULL;
+    void *resized = realloc(pointer, size ? size : 1);
+    if (resized && !pointer) blocks++;
+    return resized;
+}
+
+static void counted_release(void *user, void *pointer) {
+    (void)user;
+    if (pointer) blocks--;
+    free(pointer);
+}
+
+static void test_memory(void **state) {
+    (void)state;
+    hel_memory_set_hooks(&(hel_memory_hooks){counted_resize, counted_release, NULL});
+    uint64_t failures = 0, n = 0;
+    do {
+        support_remove(cache);
+        support_folder(cache);
+        allocations = 0;
+        allocation_to_fail = ++n;
+        hel_status status = run();
+        failures += status != HEL_OK;
+        assert_true(status == HEL_OK || status == HEL_ERROR_MEMORY);
+        assert_int_equal(blocks, 0);
+        assert_int_equal(injector_live(), 0);
+    } while (n <= allocations);
+    hel_memory_set_hooks(NULL);
+    assert_true(failures > 4); // the rest belong to the cache, which does without
+    print_message("%s: %llu allocations, %llu failures reported\n", injector_device, (unsigned long long)(n - 1),
+                  (unsigned long long)failures);
+}
+
 int main(void) {
     const hel_device *device;
     hel_status status = hel_device_open(injector_device, NULL, &device);
@@ -117,7 +156,7 @@ int main(void) {
         return 77;
     }
     support_folder(cache);
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_compiling), cmocka_unit_test(test_cached)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_compiling), cmocka_unit_test(test_cached), cmocka_unit_test(test_memory)};
     int failed = cmocka_run_group_tests_name("faults", tests, NULL, NULL);
     support_remove(cache);
     return failed;
