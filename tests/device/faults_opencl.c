@@ -73,8 +73,6 @@ CREATE(cl_mem, clCreateBuffer, (cl_context context, cl_mem_flags flags, size_t s
        (context, flags, size, host, code))
 CREATE(cl_mem, clCreateSubBuffer, (cl_mem memory, cl_mem_flags flags, cl_buffer_create_type type, const void *region, cl_int *code),
        (memory, flags, type, region, code))
-CREATE(cl_program, clCreateProgramWithSource, (cl_context context, cl_uint count, const char **texts, const size_t *sizes, cl_int *code),
-       (context, count, texts, sizes, code))
 CREATE(cl_program, clCreateProgramWithBinary,
        (cl_context context, cl_uint count, const cl_device_id *ids, const size_t *sizes, const unsigned char **binaries,
         cl_int *each, cl_int *code), (context, count, ids, sizes, binaries, each, code))
@@ -100,6 +98,18 @@ RELEASE(clReleaseEvent, cl_event)
 RELEASE(clReleaseKernel, cl_kernel)
 RELEASE(clReleaseMemObject, cl_mem)
 RELEASE(clReleaseProgram, cl_program)
+
+static uint64_t compiles;
+uint64_t injector_compiles(void) { return compiles; }
+
+static cl_program CL_API_CALL my_clCreateProgramWithSource(cl_context context, cl_uint count, const char **texts, const size_t *sizes,
+                                                           cl_int *code) {
+    *code = INJECTED;
+    if (due()) return NULL;
+    cl_program program = real.clCreateProgramWithSource(context, count, texts, sizes, code);
+    if (*code == CL_SUCCESS) live++, compiles++;
+    return program;
+}
 
 static cl_int CL_API_CALL my_clRetainEvent(cl_event event) {
     if (due()) return INJECTED;

@@ -6,6 +6,7 @@
 #include <helicoid/device.h>
 
 #include "base/error.h"
+#include "device/backend.h"
 #include "faults.h"
 #include "kernels.h"
 
@@ -104,8 +105,35 @@ static void test_compiling(void **state) {
 
 static void test_cached(void **state) {
     (void)state;
+    support_remove(cache);
+    support_folder(cache);
+    uint64_t compiles = injector_compiles();
     assert_int_equal(run(), HEL_OK);
+    assert_int_equal(injector_compiles(), compiles + 1);
+    assert_int_equal(run(), HEL_OK);
+    assert_int_equal(injector_compiles(), compiles + 1); // the second time it came from the cache
     fail_each_call(true);
+}
+
+// A text that is no kernel: the compiler's words are in the message, and the device goes on.
+static void test_broken_text(void **state) {
+    (void)state;
+    static const unsigned char text[] = "this is not a kernel\n";
+    hel_kernel_source source = *hel_kernel_sources[0];
+    source.opencl = source.cuda = text;
+    source.opencl_size = source.cuda_size = sizeof text - 1;
+    const hel_device *device;
+    hel_kernel *kernel;
+    assert_int_equal(hel_device_open(injector_device, NULL, &device), HEL_OK);
+    hel_device_base *base = hel_device_base_of(device);
+    assert_int_equal(base->functions->kernel_create(device, &source, source.defaults, &kernel), HEL_ERROR_DEVICE);
+    assert_non_null(strstr(hel_error_message(), source.name));
+    assert_non_null(strstr(hel_error_message(), "does not compile: "));
+    assert_null(strstr(hel_error_message(), "no reason"));
+    print_message("%s\n", hel_error_message());
+    assert_int_equal(hel_kernel_get(device, "rmsnorm", NULL, 0, &kernel), HEL_OK);
+    hel_device_destroy(&device);
+    assert_int_equal(injector_live(), 0);
 }
 
 // ---------------------------------------------------------------- host memory
@@ -156,7 +184,8 @@ int main(void) {
         return 77;
     }
     support_folder(cache);
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_compiling), cmocka_unit_test(test_cached), cmocka_unit_test(test_memory)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_compiling), cmocka_unit_test(test_cached),
+                                       cmocka_unit_test(test_broken_text), cmocka_unit_test(test_memory)};
     int failed = cmocka_run_group_tests_name("faults", tests, NULL, NULL);
     support_remove(cache);
     return failed;

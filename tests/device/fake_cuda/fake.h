@@ -12,7 +12,7 @@
 #define FAKE_EXPORT __attribute__((visibility("default")))
 #define FAKE_IMAGE "fake cubin"
 
-// Hooks of the fake driver, found by name with hel_os_library_symbol.
+// Hooks, found by name with hel_os_library_symbol.
 // The n-th call from now on fails once with CUDA_ERROR_UNKNOWN (what it destroys is destroyed); 0 switches this off.
 typedef void fake_cuda_fail_at_function(uint64_t n);
 // Driver calls so far.
@@ -22,5 +22,7 @@ typedef uint64_t fake_cuda_live_function(void);
 // Calls that broke a rule which a real driver does not check (pageable memory given to an asynchronous copy, memory
 // freed while commands are pending, a call outside a context).
 typedef uint64_t fake_cuda_violations_function(void);
+// Of the fake NVRTC: programs compiled so far.
+typedef uint64_t fake_nvrtc_compiles_function(void);
 
 #endif

@@ -20,6 +20,11 @@ struct _nvrtcProgram {
 #define NVRTC_DECLARE(name, parameters) FAKE_EXPORT nvrtcResult name parameters;
 NVRTC_SYMBOLS(NVRTC_DECLARE)
 
+FAKE_EXPORT fake_nvrtc_compiles_function fake_nvrtc_compiles;
+
+static uint64_t compiles;
+uint64_t fake_nvrtc_compiles(void) { return compiles; }
+
 static const int architectures[] = {75, 80, 90};
 
 nvrtcResult nvrtcVersion(int *major, int *minor) {
@@ -81,6 +86,7 @@ nvrtcResult nvrtcCompileProgram(nvrtcProgram program, int count, const char *con
     for (int i = 0; snprintf(prefix, sizeof prefix, "-DCONSTANT_%d=", i), option_value(count, options, prefix, &value); i++)
         length += snprintf(program->image + length, sizeof program->image - (size_t)length, " %u", value);
     program->log = "";
+    compiles++;
     return NVRTC_SUCCESS;
 }
 
