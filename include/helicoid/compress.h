@@ -31,7 +31,8 @@ typedef struct hel_compress_params {
     bool overwrite;             // replace an existing output
     bool dry_run;               // fit and report, write nothing
     uint32_t threads;           // 0: one per processor; the output does not depend on it
-    uint64_t memory_limit;      // bytes for buffers; 0 means 160 MiB. Fewer threads run where it is short
+    uint64_t memory_limit;      // bytes for buffers; 0 means 160 MiB. Fewer threads run where it is short. The
+                                // reference fit needs 4 bytes a value of a tensor and thread on top, for its shuffle
     const char *tokenizer;      // tokenizer file to put beside the model where it has none of its own, or NULL
     hel_progress_callback progress; // bytes of source tensors done; called by one thread at a time; may be NULL
     void *user;
@@ -53,7 +54,8 @@ typedef struct hel_tensor_report {
     double cosine;             // of the tensor with what will be decoded; 1 where it was kept or is all zero
     double squared_error;      // sum over all elements, after the sidecar
     double gap;                // squared_error is at most this far above that of the best codebook for the same
-                               // sidecar; 0 for sources of 16 bits, negative where not computed (reference fit)
+                               // sidecar; only rounding for sources of 16 bits; negative where not computed
+                               // (reference fit)
 } hel_tensor_report;
 
 typedef struct hel_compress_report {

@@ -48,7 +48,8 @@ hel_status hel_checkpoint_init(const char *path, bool overwrite, hel_checkpoint 
     if (hel_path_exists(out->path)) {
         if (!overwrite) status = hel_fail(HEL_ERROR_EXISTS, "%s: exists", out->path);
         else if (out->folder != hel_path_is_directory(out->path))
-            status = hel_fail(HEL_ERROR_EXISTS, "%s: exists and is not a %s", out->path, out->folder ? "folder" : "file");
+            status =
+                hel_fail(HEL_ERROR_EXISTS, "%s: exists and is not a %s", out->path, out->folder ? "folder" : "file");
         else if (out->folder) status = hel_model_folder_check(out->path);
     }
 done:
@@ -76,7 +77,8 @@ hel_status hel_checkpoint_add_file(hel_checkpoint *checkpoint, const char *name,
     hel_status status = HEL_OK;
     if (checkpoint->folder) {
         hel_side_file *file = &checkpoint->files[checkpoint->n_files];
-        if (checkpoint->n_files == HEL_SIDE_FILES_MAX) status = hel_fail(HEL_ERROR_INTERNAL, "too many files beside a model");
+        if (checkpoint->n_files == HEL_SIDE_FILES_MAX)
+            status = hel_fail(HEL_ERROR_INTERNAL, "too many files beside a model");
         else if (!(file->name = hel_string_copy(name))) status = hel_fail_memory(strlen(name));
         if (status == HEL_OK) {
             file->bytes = bytes;
@@ -96,7 +98,8 @@ hel_status hel_checkpoint_add_file(hel_checkpoint *checkpoint, const char *name,
 
 hel_status hel_checkpoint_open(hel_checkpoint *checkpoint, bool resume) {
     checkpoint->begun = true;
-    if (!checkpoint->folder) return hel_writer_open(checkpoint->path, checkpoint->overwrite, resume, &checkpoint->writer);
+    if (!checkpoint->folder)
+        return hel_writer_open(checkpoint->path, checkpoint->overwrite, resume, &checkpoint->writer);
     if (!hel_os_directory_create(checkpoint->part) && errno != EEXIST)
         return hel_fail_errno(checkpoint->part, "cannot create folder");
     char *name, *temporary;
@@ -104,7 +107,8 @@ hel_status hel_checkpoint_open(hel_checkpoint *checkpoint, bool resume) {
     hel_status status = hel_path_join(checkpoint->part, "model.safetensors.part", &temporary);
     if (status == HEL_OK) {
         // Interrupted between the renames of the file and of the folder: the file is worked on under its old name.
-        if (resume && hel_path_exists(name) && !hel_os_rename(name, temporary)) status = hel_fail_errno(name, "cannot rename");
+        if (resume && hel_path_exists(name) && !hel_os_rename(name, temporary))
+            status = hel_fail_errno(name, "cannot rename");
         hel_free(temporary);
     }
     if (status == HEL_OK && !resume) status = hel_model_folder_clear(checkpoint->part);
@@ -114,7 +118,8 @@ hel_status hel_checkpoint_open(hel_checkpoint *checkpoint, bool resume) {
 }
 
 // The header as it stands, digests included; its own digest is written in place at last.
-static hel_status make_header(hel_checkpoint *checkpoint, bool with_digests, const char *data_digest, char **out, size_t *out_size) {
+static hel_status make_header(hel_checkpoint *checkpoint, bool with_digests, const char *data_digest, char **out,
+                              size_t *out_size) {
     json_t *tensors = json_object();
     if (!tensors) return hel_fail_memory(checkpoint->count);
     hel_status status = HEL_OK;
@@ -122,7 +127,8 @@ static hel_status make_header(hel_checkpoint *checkpoint, bool with_digests, con
         char text[HEL_SHA256_TEXT];
         if (with_digests) hel_sha256_text(checkpoint->digests[i], text);
         else memcpy(text, zero_digest, sizeof text);
-        if (json_object_set_new(tensors, checkpoint->entries[i].name, json_string(text)) != 0) status = hel_fail_memory(sizeof text);
+        if (json_object_set_new(tensors, checkpoint->entries[i].name, json_string(text)) != 0)
+            status = hel_fail_memory(sizeof text);
     }
     if (status == HEL_OK) status = set_json(checkpoint, HEL_KEY_TENSORS, tensors);
     if (status == HEL_OK) status = hel_checkpoint_set(checkpoint, HEL_KEY_DATA_DIGEST, data_digest);
@@ -163,12 +169,14 @@ hel_status hel_checkpoint_layout(hel_checkpoint *checkpoint, hel_safetensors_ent
     uint64_t size;
     if (!hel_size_add(checkpoint->header_size, checkpoint->data_bytes, &size))
         return hel_fail(HEL_ERROR_ARGUMENT, "%s: its size overflows", checkpoint->path);
-    if (!hel_os_file_truncate(checkpoint->writer.os, size)) return hel_fail_errno(checkpoint->path, "cannot give the file its size");
+    if (!hel_os_file_truncate(checkpoint->writer.os, size))
+        return hel_fail_errno(checkpoint->path, "cannot give the file its size");
     checkpoint->writer.size = size; // from here on writes leave it alone, so threads may share the writer
     return HEL_OK;
 }
 
-hel_status hel_checkpoint_write(hel_checkpoint *checkpoint, size_t entry, uint64_t offset, const void *bytes, size_t size) {
+hel_status hel_checkpoint_write(hel_checkpoint *checkpoint, size_t entry, uint64_t offset, const void *bytes,
+                                size_t size) {
     const hel_safetensors_entry *tensor = &checkpoint->entries[entry];
     if (offset > tensor->bytes || size > tensor->bytes - offset)
         return hel_fail(HEL_ERROR_INTERNAL, "tensor \"%s\": write past its end", tensor->name);
@@ -176,7 +184,8 @@ hel_status hel_checkpoint_write(hel_checkpoint *checkpoint, size_t entry, uint64
 }
 
 // Digest of the temporary file's bytes.
-static hel_status digest_written(hel_checkpoint *checkpoint, uint64_t offset, uint64_t size, uint8_t digest[HEL_SHA256_SIZE]) {
+static hel_status digest_written(hel_checkpoint *checkpoint, uint64_t offset, uint64_t size,
+                                 uint8_t digest[HEL_SHA256_SIZE]) {
     hel_sha256 *hash = NULL;
     char *piece = hel_alloc(PIECE);
     if (!piece) return hel_fail_memory(PIECE);
@@ -196,7 +205,8 @@ done:
 }
 
 hel_status hel_checkpoint_digest(hel_checkpoint *checkpoint, size_t entry, uint8_t digest[HEL_SHA256_SIZE]) {
-    return digest_written(checkpoint, checkpoint->header_size + checkpoint->entries[entry].offset, checkpoint->entries[entry].bytes, digest);
+    return digest_written(checkpoint, checkpoint->header_size + checkpoint->entries[entry].offset,
+                          checkpoint->entries[entry].bytes, digest);
 }
 
 // ---------------------------------------------------------------- the end
@@ -247,7 +257,8 @@ hel_status hel_checkpoint_commit(hel_checkpoint *checkpoint) {
     if (checkpoint->folder) HEL_TRY(hel_writer_commit(&checkpoint->writer));
     if (hel_path_exists(checkpoint->journal) && !hel_os_remove(checkpoint->journal))
         return hel_fail_errno(checkpoint->journal, "cannot remove");
-    HEL_TRY(checkpoint->folder ? hel_model_folder_publish(checkpoint->part, checkpoint->path) : hel_writer_commit(&checkpoint->writer));
+    HEL_TRY(checkpoint->folder ? hel_model_folder_publish(checkpoint->part, checkpoint->path)
+                               : hel_writer_commit(&checkpoint->writer));
     checkpoint->begun = false;
     return HEL_OK;
 }

@@ -67,7 +67,8 @@ hel_status hel_checkpoint_open(hel_checkpoint *checkpoint, bool resume);
 hel_status hel_checkpoint_layout(hel_checkpoint *checkpoint, hel_safetensors_entry *entries, size_t count);
 
 // Bytes of one tensor. Thread-safety: any number of threads may write at once.
-hel_status hel_checkpoint_write(hel_checkpoint *checkpoint, size_t entry, uint64_t offset, const void *bytes, size_t size);
+hel_status hel_checkpoint_write(hel_checkpoint *checkpoint, size_t entry, uint64_t offset, const void *bytes,
+                                size_t size);
 // The digest of what is in the file now.
 hel_status hel_checkpoint_digest(hel_checkpoint *checkpoint, size_t entry, uint8_t digest[HEL_SHA256_SIZE]);
 

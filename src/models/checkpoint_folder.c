@@ -22,7 +22,8 @@ static bool visit(void *user, const char *name) {
     l->empty = false;
     if (hel_path_is_directory(path)) l->has_folder = true;
     else if (l->remove && !hel_os_remove(path)) l->status = hel_fail_errno(path, "cannot remove");
-    if (hel_path_has_suffix(name, ".safetensors") || hel_path_has_suffix(name, ".safetensors.index.json")) l->has_model = true;
+    if (hel_path_has_suffix(name, ".safetensors") || hel_path_has_suffix(name, ".safetensors.index.json"))
+        l->has_model = true;
     hel_free(path);
     return l->status == HEL_OK;
 }
@@ -55,7 +56,8 @@ static void remove_old(const char *old) {
 hel_status hel_model_folder_publish(const char *part, const char *path) {
     char old[4096];
     bool replaces = hel_path_exists(path);
-    if (snprintf(old, sizeof old, "%s.replaced", path) >= (int)sizeof old) return hel_fail(HEL_ERROR_ARGUMENT, "%s: name is too long", path);
+    if (snprintf(old, sizeof old, "%s.replaced", path) >= (int)sizeof old)
+        return hel_fail(HEL_ERROR_ARGUMENT, "%s: name is too long", path);
     if (!hel_os_directory_sync(part)) return hel_fail_errno(part, "cannot sync directory");
     if (replaces) {
         remove_old(old);

@@ -40,16 +40,17 @@ static hel_status describe_file(const char *path, json_t *out) {
     HEL_TRY(hel_file_open(path, &file));
     hel_status status = hel_file_digest(&file, 0, file.size, digest);
     hel_sha256_text(digest, text);
-    json_t *entry = json_pack("{s:s, s:I, s:s}", "file", hel_path_name(path), "bytes", (json_int_t)file.size, "sha256", text);
+    json_t *entry =
+        json_pack("{s:s, s:I, s:s}", "file", hel_path_name(path), "bytes", (json_int_t)file.size, "sha256", text);
     hel_file_close(&file);
     if (json_array_append_new(out, entry) != 0 && status == HEL_OK) status = hel_fail_memory(sizeof text);
     return status;
 }
 
 static bool seen_before(const hel_archive *archive, size_t tensor) {
-    for (size_t i = 0; i < tensor; i++)
-        if (archive->tensors[i].file == archive->tensors[tensor].file) return true;
-    return tensor > 0 && strcmp(archive->tensors[tensor - 1].file, archive->tensors[tensor].file) == 0;
+    for (size_t i = tensor; i-- > 0;) // most often the one before is of the same file
+        if (strcmp(archive->tensors[i].file, archive->tensors[tensor].file) == 0) return true;
+    return false;
 }
 
 hel_status hel_checkpoint_source(const hel_archive *archive, json_t **out) {
@@ -103,7 +104,8 @@ hel_status hel_checkpoint_add_tokenizer(hel_checkpoint *checkpoint, const hel_ar
     if (archive->tokenizer_text) {
         HEL_TRY(add_copy(checkpoint, "tokenizer.json", archive->tokenizer_text, archive->tokenizer_size));
         if (archive->tokenizer_config_text)
-            HEL_TRY(add_copy(checkpoint, "tokenizer_config.json", archive->tokenizer_config_text, strlen(archive->tokenizer_config_text)));
+            HEL_TRY(add_copy(checkpoint, "tokenizer_config.json", archive->tokenizer_config_text,
+                             strlen(archive->tokenizer_config_text)));
     }
     if (checkpoint->folder && hel_path_is_directory(archive->path))
         for (size_t i = 0; i < HEL_COUNT(others); i++) HEL_TRY(add_from_folder(checkpoint, archive->path, others[i]));
@@ -130,7 +132,8 @@ void hel_checkpoint_time(char text[HEL_TIME_TEXT]) {
     long long year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
     long long day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     long long march_month = (5 * day_of_year + 2) / 153, day = day_of_year - (153 * march_month + 2) / 5 + 1;
-    long long month = march_month < 10 ? march_month + 3 : march_month - 9, year = year_of_era + era * 400 + (month <= 2);
+    long long month = march_month < 10 ? march_month + 3 : march_month - 9,
+              year = year_of_era + era * 400 + (month <= 2);
     snprintf(text, HEL_TIME_TEXT, "%04d-%02d-%02dT%02d:%02d:%02dZ", (int)year, (int)month, (int)day, (int)(rest / 3600),
              (int)(rest / 60 % 60), (int)(rest % 60));
 }

@@ -18,10 +18,12 @@ hel_compress_params hel_compress_params_default(void) {
 
 static hel_status check_params(const char *path, const char *output, const hel_compress_params *params) {
     if (!path || !output || !*path || !*output) return hel_fail(HEL_ERROR_ARGUMENT, "a model and an output are needed");
-    if (params->struct_size != sizeof *params) return hel_fail(HEL_ERROR_ARGUMENT, "hel_compress_params has another size than this library's");
+    if (params->struct_size != sizeof *params)
+        return hel_fail(HEL_ERROR_ARGUMENT, "hel_compress_params has another size than this library's");
     if (params->k != 256 && params->k != 64 && params->k != 32 && params->k != 16)
         return hel_fail(HEL_ERROR_ARGUMENT, "k is %u, possible are 256, 64, 32 and 16", params->k);
-    if (params->fit != HEL_FIT_OPTIMAL && params->fit != HEL_FIT_REFERENCE) return hel_fail(HEL_ERROR_ARGUMENT, "fit is neither optimal nor reference");
+    if (params->fit != HEL_FIT_OPTIMAL && params->fit != HEL_FIT_REFERENCE)
+        return hel_fail(HEL_ERROR_ARGUMENT, "fit is neither optimal nor reference");
     return HEL_OK;
 }
 
@@ -43,7 +45,8 @@ static hel_status order_tensors(hel_compress_job *job) {
     if (!job->order) return hel_fail_memory(job->count * sizeof *job->order);
     for (size_t i = 0; i < job->count; i++) { // insertion by falling size, stable
         size_t at = i;
-        for (; at > 0 && job->tensors[job->order[at - 1]].info->bytes < job->tensors[i].info->bytes; at--) job->order[at] = job->order[at - 1];
+        for (; at > 0 && job->tensors[job->order[at - 1]].info->bytes < job->tensors[i].info->bytes; at--)
+            job->order[at] = job->order[at - 1];
         job->order[at] = i;
         job->total += job->tensors[i].info->bytes * 2;
     }
@@ -54,7 +57,8 @@ static uint64_t planned_bytes(hel_compress_job *job) {
     uint64_t data = 0;
     char *header;
     size_t size = 0;
-    if (hel_safetensors_layout(job->entries, job->n_entries, job->checkpoint.metadata, &header, &size) == HEL_OK) hel_free(header);
+    if (hel_safetensors_layout(job->entries, job->n_entries, job->checkpoint.metadata, &header, &size) == HEL_OK)
+        hel_free(header);
     for (size_t i = 0; i < job->n_entries; i++) data += job->entries[i].bytes;
     return size + data;
 }
@@ -95,7 +99,8 @@ static hel_status finished_before(const char *output, const hel_compress_job *jo
 
 static hel_status run(hel_compress_job *job, const char *output, uint64_t *out_bytes) {
     bool resuming_over = job->params.resume && !job->params.overwrite && hel_path_exists(output), finished = false;
-    HEL_TRY(hel_checkpoint_init(output, job->params.overwrite || job->params.dry_run || resuming_over, &job->checkpoint));
+    HEL_TRY(
+        hel_checkpoint_init(output, job->params.overwrite || job->params.dry_run || resuming_over, &job->checkpoint));
     HEL_TRY(hel_compress_plan(job));
     HEL_TRY(hel_compress_describe(job));
     if (resuming_over) {
@@ -123,9 +128,11 @@ static void job_finish(hel_compress_job *job, bool keep) {
     hel_archive_close(&job->archive);
 }
 
-hel_status hel_compress(const char *path, const char *output, const hel_compress_params *params, hel_compress_report *report) {
+hel_status hel_compress(const char *path, const char *output, const hel_compress_params *params,
+                        hel_compress_report *report) {
     if (report) *report = (hel_compress_report){0};
-    hel_compress_job job = {.params = params ? *params : hel_compress_params_default(), .journal.file = {-1}, .checkpoint.writer.os = {-1}};
+    hel_compress_job job = {
+        .params = params ? *params : hel_compress_params_default(), .journal.file = {-1}, .checkpoint.writer.os = {-1}};
     HEL_TRY(check_params(path, output, &job.params));
     uint64_t start = hel_os_time_ns(), bytes = 0;
     hel_checkpoint_time(job.created);

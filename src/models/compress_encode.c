@@ -54,7 +54,8 @@ static void run_item(void *user, uint64_t item, uint32_t thread) {
     if (status != HEL_OK) note_failure(p->job, status);
 }
 
-static hel_status run_pass(hel_compress_job *job, const char *stage, hel_status (*run)(hel_compress_job *job, size_t tensor)) {
+static hel_status run_pass(hel_compress_job *job, const char *stage,
+                           hel_status (*run)(hel_compress_job *job, size_t tensor)) {
     hel_threads_run(job->threads, job->count, run_item, &(pass){job, stage, run});
     return job->status == HEL_OK ? HEL_OK : hel_fail(job->status, "%s", job->message);
 }
@@ -94,8 +95,11 @@ static hel_status open_values(hel_compress_job *job, tensor_values *source, hel_
 static hel_status fit_tensor(hel_compress_job *job, size_t index) {
     hel_compress_tensor *tensor = &job->tensors[index];
     if (!tensor->compressed || tensor->fit_known) return HEL_OK;
-    hel_fit_options options = {.k = job->params.k, .reference = job->params.fit == HEL_FIT_REFERENCE, .sidecar = tensor->policy.sidecar,
-                               .percentile = tensor->policy.percentile, .cap = tensor->policy.cap};
+    hel_fit_options options = {.k = job->params.k,
+                               .reference = job->params.fit == HEL_FIT_REFERENCE,
+                               .sidecar = tensor->policy.sidecar,
+                               .percentile = tensor->policy.percentile,
+                               .cap = tensor->policy.cap};
     tensor_values source = {job, tensor->info};
     hel_values values;
     float *memory = NULL;
@@ -144,7 +148,8 @@ static hel_status begin(hel_compress_job *job, size_t entry, sink *s) {
 static hel_status end(sink *s) {
     hel_status status = hel_sha256_finish(s->hash, s->job->checkpoint.digests[s->entry]);
     if (status == HEL_OK && s->offset != s->job->entries[s->entry].bytes)
-        status = hel_fail(HEL_ERROR_INTERNAL, "tensor \"%s\": not all of it was written", s->job->entries[s->entry].name);
+        status =
+            hel_fail(HEL_ERROR_INTERNAL, "tensor \"%s\": not all of it was written", s->job->entries[s->entry].name);
     return status;
 }
 
@@ -208,7 +213,8 @@ static hel_status write_codes(hel_compress_job *job, hel_compress_tensor *tensor
         s.bits = hel_compress_index_bits(&job->params);
         s.cols = tensor->info->shape[1];
         s.packed = hel_alloc(HEL_FIT_CODES + 1);
-        status = s.packed ? hel_fit_encode(&values, &tensor->fitted, put_codes, &s, &tensor->error) : hel_fail_memory(HEL_FIT_CODES);
+        status = s.packed ? hel_fit_encode(&values, &tensor->fitted, put_codes, &s, &tensor->error)
+                          : hel_fail_memory(HEL_FIT_CODES);
         if (status == HEL_OK) status = end(&s);
         hel_free(s.packed);
         hel_free(memory);

@@ -53,7 +53,9 @@ static bool next_record(const char *bytes, size_t size, size_t *at, record *out)
     memcpy(head, bytes + *at, sizeof head);
     if (head[2] > size - *at - HEAD - HEL_SHA256_SIZE) return false;
     size_t covered = HEAD + head[2];
-    if (hel_sha256_of(bytes + *at, covered, digest) != HEL_OK || memcmp(digest, bytes + *at + covered, sizeof digest) != 0) return false;
+    if (hel_sha256_of(bytes + *at, covered, digest) != HEL_OK ||
+        memcmp(digest, bytes + *at + covered, sizeof digest) != 0)
+        return false;
     *out = (record){head[0], head[1], bytes + *at + HEAD, head[2]};
     *at += covered + HEL_SHA256_SIZE;
     return true;
@@ -86,7 +88,8 @@ hel_status hel_journal_add_written(hel_compress_job *job, size_t index) {
 static hel_status take_fit(hel_compress_job *job, const record *r) {
     hel_compress_tensor *tensor = &job->tensors[r->tensor];
     size_t fixed = sizeof tensor->fitted.codebook + sizeof tensor->fitted.lower_bound;
-    if (!tensor->compressed || tensor->fit_known || r->size < fixed || (r->size - fixed) % sizeof(hel_kept)) return HEL_OK;
+    if (!tensor->compressed || tensor->fit_known || r->size < fixed || (r->size - fixed) % sizeof(hel_kept))
+        return HEL_OK;
     hel_fitted *fitted = &tensor->fitted;
     uint32_t count = (uint32_t)((r->size - fixed) / sizeof(hel_kept));
     fitted->sidecar.kept = hel_alloc_array(count, sizeof(hel_kept));
@@ -153,7 +156,8 @@ hel_status hel_journal_open(hel_compress_job *job, bool resume) {
         hel_free(bytes);
         HEL_TRY(status);
     }
-    if (!hel_os_file_open(journal->path, HEL_OS_APPEND, &journal->file)) return hel_fail_errno(journal->path, "cannot create");
+    if (!hel_os_file_open(journal->path, HEL_OS_APPEND, &journal->file))
+        return hel_fail_errno(journal->path, "cannot create");
     if (!hel_os_file_truncate(journal->file, journal->size)) return hel_fail_errno(journal->path, "cannot shorten");
     return journal->size ? HEL_OK : begin(job);
 }

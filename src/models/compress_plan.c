@@ -33,7 +33,8 @@ static void decide(hel_compress_job *job, hel_compress_tensor *tensor) {
     if (!job->params.sidecar) tensor->policy.sidecar = false;
     if (!tensor->policy.exact && matches(job->params.exclude, info->name)) tensor->policy.exact = "excluded";
     if (!tensor->policy.exact && info->elements > UINT32_MAX) tensor->policy.exact = "too many elements";
-    if (!tensor->policy.exact && compressed_bytes(job, info, &tensor->policy) >= info->bytes) tensor->policy.exact = "would not shrink";
+    if (!tensor->policy.exact && compressed_bytes(job, info, &tensor->policy) >= info->bytes)
+        tensor->policy.exact = "would not shrink";
     tensor->compressed = !tensor->policy.exact;
     tensor->stored = info->dtype;
 }
@@ -43,7 +44,9 @@ static void widen_biases(hel_compress_job *job) {
     for (size_t i = 0; i < job->count; i++) {
         const hel_tensor_info *info = job->tensors[i].info;
         size_t length = strlen(info->name);
-        if (length <= 5 || strcmp(info->name + length - 5, ".bias") != 0 || (info->dtype != HEL_BF16 && info->dtype != HEL_F16)) continue;
+        if (length <= 5 || strcmp(info->name + length - 5, ".bias") != 0 ||
+            (info->dtype != HEL_BF16 && info->dtype != HEL_F16))
+            continue;
         for (size_t w = 0; w < job->count; w++)
             if (job->tensors[w].compressed && strlen(job->tensors[w].info->name) == length + 2 &&
                 strncmp(job->tensors[w].info->name, info->name, length - 4) == 0) job->tensors[i].stored = HEL_F32;
@@ -80,21 +83,24 @@ static char *module_of(const hel_compress_tensor *tensor) {
 }
 
 // Packed indices do not show the matrix's shape, so the config tells it.
-static int add_module(const hel_compress_job *job, const hel_compress_tensor *tensor, json_t *modules, json_t *bits, json_t *shapes) {
+static int add_module(const hel_compress_job *job, const hel_compress_tensor *tensor, json_t *modules, json_t *bits,
+                      json_t *shapes) {
     char *name = module_of(tensor);
     if (!name) return -1;
     int failed = json_array_append_new(modules, json_string(name));
     failed |= json_object_set_new(bits, name, json_integer(hel_compress_index_bits(&job->params)));
-    failed |= json_object_set_new(shapes, name, json_pack("[I, I]", (json_int_t)tensor->info->shape[0], (json_int_t)tensor->info->shape[1]));
+    failed |= json_object_set_new(
+        shapes, name, json_pack("[I, I]", (json_int_t)tensor->info->shape[0], (json_int_t)tensor->info->shape[1]));
     hel_free(name);
     return failed;
 }
 
 // As the reference's convert_to_hf writes it.
 static json_t *quantization_config(const hel_compress_job *job) {
-    json_t *config = json_pack("{s:s, s:i, s:b, s:[s,s,s,s,s,s,s,s,s]}", "quant_method", "hxq", "codebook_size", (int)job->params.k,
-                               "sidecar_enabled", job->params.sidecar, "exact_patterns", "embed_tokens", "embed_positions", "wte", "wpe",
-                               "lm_head", "layernorm", "layer_norm", "norm", "backbone.embedding");
+    json_t *config =
+        json_pack("{s:s, s:i, s:b, s:[s,s,s,s,s,s,s,s,s]}", "quant_method", "hxq", "codebook_size", (int)job->params.k,
+                  "sidecar_enabled", job->params.sidecar, "exact_patterns", "embed_tokens", "embed_positions", "wte",
+                  "wpe", "lm_head", "layernorm", "layer_norm", "norm", "backbone.embedding");
     json_t *modules = json_array(), *bits = json_object(), *shapes = json_object();
     int failed = !config || !modules || !bits || !shapes;
     for (size_t i = 0; i < job->count && !failed; i++)
@@ -135,7 +141,10 @@ static hel_status add_config(hel_compress_job *job) {
     if (status == HEL_OK && !job->archive->config_text && job->archive->config)
         status = hel_json_print(job->archive->config, 2, &config, NULL);
     if (status == HEL_OK)
-        status = extend_text(job->archive->config_text ? job->archive->config_text : config ? config : "{}", member, size, &text);
+        status = extend_text(job->archive->config_text ? job->archive->config_text
+                             : config                  ? config
+                                                       : "{}",
+                             member, size, &text);
     if (status == HEL_OK) status = hel_checkpoint_add_file(&job->checkpoint, "config.json", text.bytes, text.size);
     else hel_text_finish(&text);
     hel_free(config);
@@ -188,9 +197,10 @@ hel_status hel_compress_describe(hel_compress_job *job) {
     HEL_TRY(hel_checkpoint_set(&job->checkpoint, "helicoid.version", hel_version()));
     HEL_TRY(hel_checkpoint_source(job->archive, &source));
     HEL_TRY(set_text(job, "helicoid.source", source));
-    HEL_TRY(set_text(job, "helicoid.settings",
-                     json_pack("{s:i, s:b, s:b, s:s}", "k", (int)job->params.k, "sidecar", job->params.sidecar, "packed", job->params.packed,
-                               "fit", job->params.fit == HEL_FIT_REFERENCE ? "reference" : "optimal")));
+    HEL_TRY(
+        set_text(job, "helicoid.settings",
+                 json_pack("{s:i, s:b, s:b, s:s}", "k", (int)job->params.k, "sidecar", job->params.sidecar, "packed",
+                           job->params.packed, "fit", job->params.fit == HEL_FIT_REFERENCE ? "reference" : "optimal")));
     HEL_TRY(digest_plan(job));
     hel_sha256_text(job->plan, text);
     return hel_checkpoint_set(&job->checkpoint, "helicoid.plan", text);
@@ -210,7 +220,8 @@ static uint32_t parts_of(const hel_compress_job *job, const hel_compress_tensor 
         memcpy(parts[0].entry.shape, info->shape, sizeof info->shape);
         return 1;
     }
-    uint64_t row = hel_ceil_div(info->shape[1] * hel_compress_index_bits(&job->params), 8), kept = tensor->fitted.sidecar.count;
+    uint64_t row = hel_ceil_div(info->shape[1] * hel_compress_index_bits(&job->params), 8),
+             kept = tensor->fitted.sidecar.count;
     parts[0] = (part){".codebook", {.dtype = HEL_F32, .rank = 1, .shape = {tensor->fitted.k}}};
     parts[1] = (part){".indices", {.dtype = HEL_U8, .rank = 2, .shape = {info->shape[0], row}}};
     if (!kept) return 2;
@@ -229,7 +240,8 @@ static hel_status name_parts(hel_compress_job *job, hel_compress_tensor *tensor,
         memcpy(name + stem, parts[p].suffix, extra + 1);
         tensor->names[p] = name;
         const hel_tensor_info *other = hel_archive_find(job->archive, name);
-        if (other && other != tensor->info) return hel_fail(HEL_ERROR_UNSUPPORTED, "tensor \"%s\" is in the model already", name);
+        if (other && other != tensor->info)
+            return hel_fail(HEL_ERROR_UNSUPPORTED, "tensor \"%s\" is in the model already", name);
     }
     return HEL_OK;
 }

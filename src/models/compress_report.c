@@ -6,7 +6,8 @@
 #include "base/memory.h"
 #include "models/compress_internal.h"
 
-static hel_status describe_tensor(const hel_compress_job *job, const hel_compress_tensor *tensor, hel_tensor_report *out) {
+static hel_status describe_tensor(const hel_compress_job *job, const hel_compress_tensor *tensor,
+                                  hel_tensor_report *out) {
     const hel_tensor_info *info = tensor->info;
     *out = (hel_tensor_report){.name = hel_string_copy(info->name),
                                .tensor_class = hel_tensor_class_name(tensor->policy.class),
@@ -37,7 +38,8 @@ static void add(const hel_tensor_report *tensor, hel_compress_report *out) {
 }
 
 hel_status hel_compress_report_make(const hel_compress_job *job, uint64_t output_bytes, hel_compress_report *out) {
-    *out = (hel_compress_report){.source_bytes = job->archive->file_bytes, .output_bytes = output_bytes, .worst_cosine = 1, .worst_tensor = ""};
+    *out = (hel_compress_report){
+        .source_bytes = job->archive->file_bytes, .output_bytes = output_bytes, .worst_cosine = 1, .worst_tensor = ""};
     out->tensors = hel_alloc_zero(job->count, sizeof *out->tensors);
     if (!out->tensors) return hel_fail_memory(job->count * sizeof *out->tensors);
     for (; out->n_tensors < job->count; out->n_tensors++) {

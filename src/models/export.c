@@ -121,7 +121,8 @@ static hel_status list_entries(exporter *e) {
             exported *item = &e->items[i];
             if (hel_dtype_size(item->dtype) != width) continue;
             hel_safetensors_entry *entry = &e->entries[e->n_entries];
-            *entry = (hel_safetensors_entry){.name = item->name, .dtype = item->dtype, .rank = 2, .shape = {item->desc.rows, item->desc.cols}};
+            *entry = (hel_safetensors_entry){
+                .name = item->name, .dtype = item->dtype, .rank = 2, .shape = {item->desc.rows, item->desc.cols}};
             if (item->tensor) {
                 entry->rank = item->tensor->rank;
                 memcpy(entry->shape, item->tensor->shape, sizeof entry->shape);
@@ -173,7 +174,8 @@ static hel_status narrow_values(exporter *e, const exported *item, uint64_t coun
     return HEL_OK;
 }
 
-static hel_status put(exporter *e, const exported *item, hel_sha256 *hash, uint64_t *offset, const void *bytes, size_t size) {
+static hel_status put(exporter *e, const exported *item, hel_sha256 *hash, uint64_t *offset, const void *bytes,
+                      size_t size) {
     HEL_TRY(hel_checkpoint_write(&e->checkpoint, item->entry, *offset, bytes, size));
     HEL_TRY(hel_sha256_update(hash, bytes, size));
     *offset += size;
@@ -187,7 +189,8 @@ static hel_status put(exporter *e, const exported *item, hel_sha256 *hash, uint6
 static hel_status write_pieces(exporter *e, const exported *item, hel_sha256 *hash) {
     bool same = item->tensor && item->tensor->dtype == item->dtype;
     uint64_t unit = item->tensor ? 1 : item->desc.cols, width = hel_dtype_size(item->dtype), offset = 0;
-    uint64_t units = item->tensor ? item->tensor->elements : item->desc.rows, step = HEL_MAX(1, e->room / HEL_MAX(1, unit));
+    uint64_t units = item->tensor ? item->tensor->elements : item->desc.rows,
+             step = HEL_MAX(1, e->room / HEL_MAX(1, unit));
     if (same) step = HEL_MAX(1, e->room * sizeof(float) / width);
     for (uint64_t first = 0; first < units; first += step) {
         uint64_t count = HEL_MIN(step, units - first);
@@ -244,7 +247,8 @@ static void exporter_finish(exporter *e) {
 hel_status hel_export(const char *path, const char *output, const hel_export_params *params, uint64_t *out_bytes) {
     exporter e = {.params = params ? *params : hel_export_params_default(), .checkpoint.writer.os = {-1}};
     if (!path || !output || !*path || !*output) return hel_fail(HEL_ERROR_ARGUMENT, "a model and an output are needed");
-    if (e.params.struct_size != sizeof e.params) return hel_fail(HEL_ERROR_ARGUMENT, "hel_export_params has another size than this library's");
+    if (e.params.struct_size != sizeof e.params)
+        return hel_fail(HEL_ERROR_ARGUMENT, "hel_export_params has another size than this library's");
     HEL_TRY(hel_source_open(path, &e.archive));
     hel_status status = run(&e, output);
     if (status == HEL_OK && out_bytes) *out_bytes = e.checkpoint.header_size + e.checkpoint.data_bytes;

@@ -37,9 +37,11 @@ static uint32_t index_bits(const hel_weight_desc *desc) {
 // ---------------------------------------------------------------- tensors
 
 static json_t *plain_json(const hel_tensor_info *tensor, totals *sum) {
-    json_t *out = json_pack("{s:s, s:o, s:s, s:s, s:s, s:I}", "name", tensor->name, "shape", shape_json(tensor->rank, tensor->shape),
-                            "dtype", hel_dtype_name(tensor->dtype), "stored_as", tensor->stored_as, "class",
-                            hel_tensor_class_name(hel_tensor_classify(tensor->name, tensor->rank)), "bytes", (json_int_t)tensor->stored_bytes);
+    json_t *out =
+        json_pack("{s:s, s:o, s:s, s:s, s:s, s:I}", "name", tensor->name, "shape",
+                  shape_json(tensor->rank, tensor->shape), "dtype", hel_dtype_name(tensor->dtype), "stored_as",
+                  tensor->stored_as, "class", hel_tensor_class_name(hel_tensor_classify(tensor->name, tensor->rank)),
+                  "bytes", (json_int_t)tensor->stored_bytes);
     if (out && strcmp(tensor->stored_as, hel_dtype_name(tensor->dtype)) != 0) {
         json_object_set_new(out, "expanded_to", json_string(hel_dtype_name(tensor->dtype)));
         sum->expanded = true;
@@ -52,12 +54,14 @@ static json_t *plain_json(const hel_tensor_info *tensor, totals *sum) {
 static json_t *module_json(const hel_weight_desc *desc, totals *sum) {
     char name[512];
     const hel_tensor_info *svd = desc->svd_s;
-    uint64_t kept = desc->sidecar_values ? desc->sidecar_values->elements : 0, bytes = hel_weight_desc_stored_bytes(desc);
+    uint64_t kept = desc->sidecar_values ? desc->sidecar_values->elements : 0,
+             bytes = hel_weight_desc_stored_bytes(desc);
     snprintf(name, sizeof name, "%s.weight", desc->module);
-    json_t *out = json_pack("{s:s, s:[I, I], s:s, s:s, s:s, s:i, s:i, s:i, s:I, s:I}", "name", name, "shape", (json_int_t)desc->rows,
-                            (json_int_t)desc->cols, "dtype", "F32", "stored_as", "HXQ", "class",
-                            hel_tensor_class_name(hel_tensor_classify(name, 2)), "k", (int)desc->k, "d", (int)desc->d, "index_bits",
-                            (int)index_bits(desc), "sidecar", (json_int_t)kept, "bytes", (json_int_t)bytes);
+    json_t *out =
+        json_pack("{s:s, s:[I, I], s:s, s:s, s:s, s:i, s:i, s:i, s:I, s:I}", "name", name, "shape",
+                  (json_int_t)desc->rows, (json_int_t)desc->cols, "dtype", "F32", "stored_as", "HXQ", "class",
+                  hel_tensor_class_name(hel_tensor_classify(name, 2)), "k", (int)desc->k, "d", (int)desc->d,
+                  "index_bits", (int)index_bits(desc), "sidecar", (json_int_t)kept, "bytes", (json_int_t)bytes);
     if (out && svd) json_object_set_new(out, "svd_rank", json_integer((json_int_t)svd->elements));
     sum->elements += desc->rows * desc->cols;
     sum->compressed++;
@@ -66,8 +70,9 @@ static json_t *module_json(const hel_weight_desc *desc, totals *sum) {
 }
 
 static bool is_part(const hel_tensor_info *tensor, const hel_weight_desc *desc) {
-    const hel_tensor_info *parts[] = {desc->data, desc->codebook, desc->sidecar_positions, desc->sidecar_values, desc->svd_u,
-                                      desc->svd_s, desc->svd_vt, desc->channel_scales, desc->group_scales};
+    const hel_tensor_info *parts[] = {desc->data,           desc->codebook,       desc->sidecar_positions,
+                                      desc->sidecar_values, desc->svd_u,          desc->svd_s,
+                                      desc->svd_vt,         desc->channel_scales, desc->group_scales};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         if (parts[i] == tensor) return true;
     return false;
@@ -109,9 +114,11 @@ static hel_status describe_tensors(hel_archive *archive, json_t *list, totals *s
 // ---------------------------------------------------------------- the whole
 
 static json_t *config_json(const json_t *config) {
-    static const char *const keys[] = {"architectures", "model_type", "hidden_size", "intermediate_size", "num_hidden_layers",
-                                       "num_attention_heads", "num_key_value_heads", "head_dim", "vocab_size", "max_position_embeddings",
-                                       "rms_norm_eps", "rope_theta", "rope_parameters", "tie_word_embeddings"};
+    static const char *const keys[] = {"architectures",           "model_type",         "hidden_size",
+                                       "intermediate_size",       "num_hidden_layers",  "num_attention_heads",
+                                       "num_key_value_heads",     "head_dim",           "vocab_size",
+                                       "max_position_embeddings", "rms_norm_eps",       "rope_theta",
+                                       "rope_parameters",         "tie_word_embeddings"};
     json_t *out = json_object(), *quantization = json_object_get(config, "quantization_config");
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         json_t *value = json_object_get(config, keys[i]);
@@ -144,12 +151,15 @@ static hel_status describe(hel_archive *archive, json_t *out) {
     hel_status status = describe_tensors(archive, tensors, &sum);
     if (status == HEL_OK) {
         double f16 = (double)sum.elements * 2, f32 = (double)sum.elements * 4, file = (double)archive->file_bytes;
-        json_t *total = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f}", "tensors", (json_int_t)json_array_size(tensors), "parameters",
-                                  (json_int_t)sum.elements, "compressed", (json_int_t)sum.compressed, "sidecar", (json_int_t)sum.outliers,
-                                  "tensor_bytes", (json_int_t)sum.bytes, "file_bytes", (json_int_t)archive->file_bytes, "ratio_f16",
-                                  file > 0 ? f16 / file : 0, "ratio_f32", file > 0 ? f32 / file : 0);
+        json_t *total = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f}", "tensors",
+                                  (json_int_t)json_array_size(tensors), "parameters", (json_int_t)sum.elements,
+                                  "compressed", (json_int_t)sum.compressed, "sidecar", (json_int_t)sum.outliers,
+                                  "tensor_bytes", (json_int_t)sum.bytes, "file_bytes", (json_int_t)archive->file_bytes,
+                                  "ratio_f16", file > 0 ? f16 / file : 0, "ratio_f32", file > 0 ? f32 / file : 0);
         int failed = !total || json_object_set_new(out, "totals", total) != 0;
-        if (sum.expanded) failed |= json_object_set_new(out, "note", json_string("quantised tensors are expanded to F16 when they are loaded"));
+        if (sum.expanded)
+            failed |= json_object_set_new(out, "note",
+                                          json_string("quantised tensors are expanded to F16 when they are loaded"));
         failed |= json_object_set(out, "tensors", tensors);
         if (failed) status = hel_fail_memory(256);
     }
@@ -161,9 +171,10 @@ hel_status hel_info_json(const char *path, char **out) {
     hel_archive *archive;
     if (!path || !out) return hel_fail(HEL_ERROR_ARGUMENT, "a path is needed");
     HEL_TRY(hel_source_open(path, &archive));
-    json_t *info = json_pack("{s:s, s:s, s:o, s:o}", "path", path, "format", archive->format->name, "config", config_json(archive->config),
-                             "made_by", origin_json(archive->metadata));
-    hel_status status = info ? describe(archive, info) : hel_fail(HEL_ERROR_FORMAT, "%s: not describable as JSON", path);
+    json_t *info = json_pack("{s:s, s:s, s:o, s:o}", "path", path, "format", archive->format->name, "config",
+                             config_json(archive->config), "made_by", origin_json(archive->metadata));
+    hel_status status =
+        info ? describe(archive, info) : hel_fail(HEL_ERROR_FORMAT, "%s: not describable as JSON", path);
     if (status == HEL_OK) status = hel_json_print(info, 2, out, NULL);
     json_decref(info);
     hel_archive_close(&archive);

@@ -10,10 +10,13 @@
 // Matrices of the families we run, whose shapes follow from their hyper-parameters.
 static void shape_by_name(const hel_hyper *h, const char *module, uint64_t *rows, uint64_t *cols) {
     const uint64_t query = (uint64_t)h->heads * h->head_dim, key = (uint64_t)h->kv_heads * h->head_dim;
-    const struct { const char *name; uint64_t rows, cols; } shapes[] = {
-        {".self_attn.q_proj", query, h->hidden}, {".self_attn.k_proj", key, h->hidden}, {".self_attn.v_proj", key, h->hidden},
-        {".self_attn.o_proj", h->hidden, query}, {".mlp.gate_proj", h->ffn, h->hidden}, {".mlp.up_proj", h->ffn, h->hidden},
-        {".mlp.down_proj", h->hidden, h->ffn},   {"embed_tokens", h->vocabulary, h->hidden}, {"lm_head", h->vocabulary, h->hidden},
+    const struct { const char *name; uint64_t rows, cols;
+    } shapes[] = {
+        {".self_attn.q_proj", query, h->hidden}, {".self_attn.k_proj", key, h->hidden},
+        {".self_attn.v_proj", key, h->hidden},   {".self_attn.o_proj", h->hidden, query},
+        {".mlp.gate_proj", h->ffn, h->hidden},   {".mlp.up_proj", h->ffn, h->hidden},
+        {".mlp.down_proj", h->hidden, h->ffn},   {"embed_tokens", h->vocabulary, h->hidden},
+        {"lm_head", h->vocabulary, h->hidden},
     };
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         if (!hel_path_has_suffix(module, shapes[i].name)) continue;
@@ -29,12 +32,14 @@ hel_status hel_module_shape(const hel_archive *archive, const char *module, uint
     *rows = *cols = 0;
     if (!shape) {
         const char *packing = json_string_value(json_object_get(quantization, "index_packing"));
-        if (packing && hel_hyper_parse(archive->config, archive->path, &hyper) == HEL_OK) shape_by_name(&hyper, module, rows, cols);
+        if (packing && hel_hyper_parse(archive->config, archive->path, &hyper) == HEL_OK)
+            shape_by_name(&hyper, module, rows, cols);
         return HEL_OK;
     }
     json_int_t r = json_integer_value(json_array_get(shape, 0)), c = json_integer_value(json_array_get(shape, 1));
     if (json_array_size(shape) != 2 || r <= 0 || c <= 0)
-        return hel_fail(HEL_ERROR_FORMAT, "%s: module_shapes of \"%.200s\" is not [rows, columns]", archive->path, module);
+        return hel_fail(HEL_ERROR_FORMAT, "%s: module_shapes of \"%.200s\" is not [rows, columns]", archive->path,
+                        module);
     *rows = (uint64_t)r;
     *cols = (uint64_t)c;
     return HEL_OK;

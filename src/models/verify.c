@@ -29,7 +29,8 @@ static hel_status advance(verifier *v, uint64_t bytes) {
 
 // ---------------------------------------------------------------- digests
 
-static hel_status expect(const char *path, uint64_t offset, const char *what, const uint8_t digest[HEL_SHA256_SIZE], const char *expected) {
+static hel_status expect(const char *path, uint64_t offset, const char *what, const uint8_t digest[HEL_SHA256_SIZE],
+                         const char *expected) {
     char text[HEL_SHA256_TEXT];
     hel_sha256_text(digest, text);
     if (expected && strcmp(text, expected) == 0) return HEL_OK;
@@ -64,12 +65,14 @@ static hel_status check_tensors(verifier *v, const hel_file *file, uint64_t data
         uint8_t digest[HEL_SHA256_SIZE];
         HEL_TRY(hel_file_digest(file, tensor->offset, tensor->stored_bytes, digest));
         snprintf(what, sizeof what, "tensor \"%.200s\"", tensor->name);
-        HEL_TRY(expect(file->path, tensor->offset, what, digest, json_string_value(json_object_get(digests, tensor->name))));
+        HEL_TRY(expect(file->path, tensor->offset, what, digest,
+                       json_string_value(json_object_get(digests, tensor->name))));
         HEL_TRY(advance(v, tensor->stored_bytes));
         v->report.tensors++;
     }
     if (json_object_size(digests) != v->archive->n_tensors)
-        return hel_fail_file(HEL_ERROR_INTEGRITY, file->path, data, "%zu tensors have digests, %zu are there", json_object_size(digests), v->archive->n_tensors);
+        return hel_fail_file(HEL_ERROR_INTEGRITY, file->path, data, "%zu tensors have digests, %zu are there",
+                             json_object_size(digests), v->archive->n_tensors);
     return HEL_OK;
 }
 
@@ -108,8 +111,10 @@ static hel_status check_files_beside(verifier *v) {
     hel_status status = HEL_OK;
     json_object_foreach(files, name, digest)
         if (status == HEL_OK) {
-            if (strchr(name, '/') || strchr(name, '\\')) status = hel_fail_file(HEL_ERROR_INTEGRITY, v->archive->path, 8, "\"%.100s\" is not a file name", name);
-            else status = check_file(v, v->archive->path, name, json_string_value(digest));
+        if (strchr(name, '/') || strchr(name, '\\'))
+            status = hel_fail_file(HEL_ERROR_INTEGRITY, v->archive->path, 8, "\"%.100s\" is not a file name", name);
+        else
+            status = check_file(v, v->archive->path, name, json_string_value(digest));
         }
     json_decref(files);
     return status;
@@ -136,7 +141,8 @@ static hel_status check_digests(verifier *v, const char *path) {
     HEL_TRY_DONE(metadata_json(v, HEL_KEY_TENSORS, &digests));
     HEL_TRY_DONE(check_tensors(v, &file, header, digests));
     HEL_TRY_DONE(hel_file_digest(&file, header, file.size - header, digest));
-    HEL_TRY_DONE(expect(path, header, "the data", digest, json_string_value(json_object_get(v->archive->metadata, HEL_KEY_DATA_DIGEST))));
+    HEL_TRY_DONE(expect(path, header, "the data", digest,
+                        json_string_value(json_object_get(v->archive->metadata, HEL_KEY_DATA_DIGEST))));
     HEL_TRY_DONE(advance(v, file.size - header));
     if (hel_path_is_directory(v->archive->path)) status = check_files_beside(v);
 done:
@@ -202,7 +208,8 @@ hel_status hel_verify(const char *path, hel_progress_callback progress, void *us
     if (!path) return hel_fail(HEL_ERROR_ARGUMENT, "a path is needed");
     HEL_TRY(hel_archive_open(path, &v.archive));
     const hel_archive *archive = v.archive;
-    hel_status status = is_ours(archive) && archive->n_tensors ? check_digests(&v, archive->tensors[0].file) : check_structure(&v);
+    hel_status status =
+        is_ours(archive) && archive->n_tensors ? check_digests(&v, archive->tensors[0].file) : check_structure(&v);
     if (report) *report = v.report;
     hel_archive_close(&v.archive);
     return status;

@@ -32,7 +32,8 @@ static hel_status sift_values(void *user, uint64_t first, const float *values, u
     for (uint64_t i = 0; i < count; i++) {
         float value = values[i];
         bool evicted = false;
-        if ((value < low || value > high) && hel_sidecar_offer(s->sidecar, first + i, &value, &evicted) && !evicted) continue;
+        if ((value < low || value > high) && hel_sidecar_offer(s->sidecar, first + i, &value, &evicted) && !evicted)
+            continue;
         if (s->bins) hel_bin_add(&s->bins->bins[hel_histogram_bin(s->histogram, value)], value + 0.0f);
     }
     return HEL_OK;
@@ -65,7 +66,8 @@ static hel_status copy_values(void *user, uint64_t first, const float *values, u
     return HEL_OK;
 }
 
-static hel_status distinct_bins(const hel_values *values, const hel_fit_options *options, hel_sidecar *sidecar, hel_bins *bins) {
+static hel_status distinct_bins(const hel_values *values, const hel_fit_options *options, hel_sidecar *sidecar,
+                                hel_bins *bins) {
     uint32_t count = (uint32_t)values->count;
     float *sorted = hel_alloc_array(count, sizeof *sorted);
     if (!sorted) return hel_fail_memory(count * sizeof *sorted);
@@ -88,7 +90,8 @@ done:
     return status;
 }
 
-static hel_status gathered_bins(const hel_values *values, const hel_fit_options *options, hel_sidecar *sidecar, hel_bins *bins) {
+static hel_status gathered_bins(const hel_values *values, const hel_fit_options *options, hel_sidecar *sidecar,
+                                hel_bins *bins) {
     hel_histogram histogram;
     HEL_TRY(hel_histogram_create(values, &histogram));
     hel_percentiles percentiles = hel_percentiles_of(options->percentile, values->count);
@@ -182,7 +185,8 @@ static hel_status polish_codebook(const hel_values *values, hel_fitted *fitted) 
     return status;
 }
 
-static hel_status fit_optimal(const hel_values *values, const hel_fit_options *options, const hel_bins *bins, hel_fitted *out) {
+static hel_status fit_optimal(const hel_values *values, const hel_fit_options *options, const hel_bins *bins,
+                              hel_fitted *out) {
     if (!bins->n) { // the sidecar holds everything
         pad_codebook(out, 1, options->k);
         return HEL_OK;
@@ -194,7 +198,8 @@ static hel_status fit_optimal(const hel_values *values, const hel_fit_options *o
 hel_status hel_fit_values(const hel_values *values, const hel_fit_options *options, hel_fitted *out) {
     *out = (hel_fitted){.reference = options->reference};
     if (!values->count || !options->k || options->k > HEL_CODEBOOK_MAX)
-        return hel_fail(HEL_ERROR_ARGUMENT, "a codebook has 1 to %d entries and is fitted to at least one value", HEL_CODEBOOK_MAX);
+        return hel_fail(HEL_ERROR_ARGUMENT, "a codebook has 1 to %d entries and is fitted to at least one value",
+                        HEL_CODEBOOK_MAX);
     hel_bins bins = {0};
     hel_status status;
     HEL_TRY_DONE((values->count <= SORT_LIMIT ? distinct_bins : gathered_bins)(values, options, &out->sidecar, &bins));

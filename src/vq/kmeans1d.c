@@ -121,7 +121,8 @@ typedef struct bracket {
 } bracket;
 
 // By the power law while the ends are far apart, else where both ends cost the same: a cutting plane of the dual.
-static double next_price(const bracket *ends, uint32_t k, double last_price, uint32_t last_edges, uint32_t round, bool *equal) {
+static double next_price(const bracket *ends, uint32_t k, double last_price, uint32_t last_edges, uint32_t round,
+                         bool *equal) {
     uint32_t apart = ends->many.edges - ends->few.edges;
     if (round < MAX_POWER_ROUNDS && apart > NEAR) {
         double guess = last_price * pow((double)last_edges / k, 3);
@@ -161,7 +162,8 @@ static hel_status solver_create(const hel_bins *bins, solver *s) {
     s->before = hel_alloc_array(nodes, sizeof *s->before);
     s->edges = hel_alloc_array(nodes, sizeof *s->edges);
     s->queue = hel_alloc_array(nodes, sizeof *s->queue);
-    if (!s->prefixes || !s->best || !s->before || !s->edges || !s->queue) return hel_fail_memory(nodes * sizeof(prefix));
+    if (!s->prefixes || !s->best || !s->before || !s->edges || !s->queue)
+        return hel_fail_memory(nodes * sizeof(prefix));
     double count = 0, sum = 0;
     for (uint32_t i = 0; i < bins->n; i++) {
         count += bins->bins[i].count;

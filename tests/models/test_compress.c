@@ -336,7 +336,8 @@ static void test_export(void **state) {
                 squares += pow(small_value(t, i), 2);
             }
             double rounding = dtype <= HEL_EXPORT_F32 ? 0 : dtype == HEL_EXPORT_F16 ? 0x1p-22 : 0x1p-16;
-            assert_true(fabs(squared - expected) <= 1e-9 * expected + squares * rounding + 2 * sqrt(squares * rounding * expected));
+            assert_true(fabs(squared - expected) <=
+                        1e-9 * expected + squares * rounding + 2 * sqrt(squares * rounding * expected));
             free(values);
         }
         hel_archive_close(&archive);

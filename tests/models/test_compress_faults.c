@@ -31,7 +31,8 @@ static bool fault_now(void) {
 int64_t __real_hel_os_file_write(hel_os_file file, uint64_t offset, const void *bytes, size_t size);
 int64_t __wrap_hel_os_file_write(hel_os_file file, uint64_t offset, const void *bytes, size_t size);
 int64_t __wrap_hel_os_file_write(hel_os_file file, uint64_t offset, const void *bytes, size_t size) {
-    if (fault.kind != FAULT_NONE && fault.step + 1 == fault.at) __real_hel_os_file_write(file, offset, bytes, size / 2); // torn
+    if (fault.kind != FAULT_NONE && fault.step + 1 == fault.at)
+        __real_hel_os_file_write(file, offset, bytes, size / 2); // torn
     return fault_now() ? -1 : __real_hel_os_file_write(file, offset, bytes, size);
 }
 
@@ -289,7 +290,8 @@ static void test_failing_allocations(void **state) {
             long live = heap.live;
             hel_memory_set_hooks(NULL);
             if (live != 0) fail_msg("allocation %ld failed: %ld blocks were not freed", at, live);
-            if (status != HEL_OK && status != HEL_ERROR_MEMORY) fail_msg("allocation %ld: %s %s", at, hel_status_name(status), hel_error_message());
+            if (status != HEL_OK && status != HEL_ERROR_MEMORY)
+                fail_msg("allocation %ld: %s %s", at, hel_status_name(status), hel_error_message());
             if (hel_path_exists(out)) {
                 assert_complete(out);
                 support_remove(out);
@@ -307,8 +309,9 @@ static void test_failing_allocations(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_kill_file),      cmocka_unit_test(test_kill_folder),         cmocka_unit_test(test_kill_twice),
-        cmocka_unit_test(test_failing_writes), cmocka_unit_test(test_failing_allocations),
+        cmocka_unit_test(test_kill_file),           cmocka_unit_test(test_kill_folder),
+        cmocka_unit_test(test_kill_twice),          cmocka_unit_test(test_failing_writes),
+        cmocka_unit_test(test_failing_allocations),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

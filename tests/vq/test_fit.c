@@ -10,7 +10,14 @@
 
 static void test_policy(void **state) {
     (void)state;
-    static const struct { const char *name; uint32_t rank; hel_tensor_class class; bool exact; double percentile; uint32_t cap; } cases[] = {
+    static const struct {
+        const char *name;
+        uint32_t rank;
+        hel_tensor_class class;
+        bool exact;
+        double percentile;
+        uint32_t cap;
+    } cases[] = {
         {"model.layers.0.self_attn.q_proj.weight", 2, HEL_CLASS_ATTENTION_QK, false, 99.95, 512},
         {"model.layers.11.self_attn.k_proj.weight", 2, HEL_CLASS_ATTENTION_QK, false, 99.95, 512},
         {"model.layers.1.self_attn.o_proj.weight", 2, HEL_CLASS_ATTENTION_VO, false, 99.9, 512},
@@ -33,9 +40,10 @@ static void test_policy(void **state) {
     static const uint64_t shape[] = {64, 64, 4};
     for (size_t i = 0; i < HEL_COUNT(cases); i++) {
         hel_policy policy = hel_policy_for(cases[i].name, cases[i].rank, shape, true, false);
-        if (policy.class != cases[i].class || (policy.exact != NULL) != cases[i].exact || policy.percentile != cases[i].percentile ||
-            policy.cap != cases[i].cap)
-            fail_msg("%s: class %s, exact %s", cases[i].name, hel_tensor_class_name(policy.class), policy.exact ? policy.exact : "no");
+        if (policy.class != cases[i].class || (policy.exact != NULL) != cases[i].exact ||
+            policy.percentile != cases[i].percentile || policy.cap != cases[i].cap)
+            fail_msg("%s: class %s, exact %s", cases[i].name, hel_tensor_class_name(policy.class),
+                     policy.exact ? policy.exact : "no");
     }
     assert_null(hel_policy_for("lm_head.weight", 2, shape, true, true).exact);
     assert_false(hel_policy_for("model.embed_tokens.weight", 2, shape, true, true).sidecar);
@@ -45,9 +53,18 @@ static void test_policy(void **state) {
 
 static void test_globs(void **state) {
     (void)state;
-    static const struct { const char *pattern, *name; bool match; } cases[] = {
-        {"*", "", true}, {"a?c", "abc", true}, {"a?c", "ac", false}, {"*.weight", "x.weight", true}, {"*.weight", "x.weights", false},
-        {"*embed*", "model.embed_tokens.weight", true}, {"a*b*c", "aXbYbZc", true}, {"a*b*c", "aXbYbZ", false}, {"", "a", false}, {"**a", "ba", true},
+    static const struct { const char *pattern, *name; bool match;
+    } cases[] = {
+        {"*", "", true},
+        {"a?c", "abc", true},
+        {"a?c", "ac", false},
+        {"*.weight", "x.weight", true},
+        {"*.weight", "x.weights", false},
+        {"*embed*", "model.embed_tokens.weight", true},
+        {"a*b*c", "aXbYbZc", true},
+        {"a*b*c", "aXbYbZ", false},
+        {"", "a", false},
+        {"**a", "ba", true},
     };
     for (size_t i = 0; i < HEL_COUNT(cases); i++)
         assert_int_equal(hel_glob_match(cases[i].pattern, cases[i].name), cases[i].match);
@@ -88,7 +105,8 @@ static void test_assign(void **state) {
                 if (!isfinite(value)) continue;
                 uint32_t code = hel_assign(assigner, value), expected = nearest(codebook, k, value, rounded);
                 if (code != expected)
-                    fail_msg("seed %d, %.9g: code %u (%.9g), nearest %u (%.9g)", (int)seed, value, code, codebook[code], expected, codebook[expected]);
+                    fail_msg("seed %d, %.9g: code %u (%.9g), nearest %u (%.9g)", (int)seed, value, code, codebook[code],
+                             expected, codebook[expected]);
             }
         }
     }
@@ -158,7 +176,8 @@ static void test_streaming(void **state) {
             made_values(values, count, 30 + i);
             streamed stream = {values, 0};
             hel_values memory = {.count = count, .data = values};
-            hel_values pieces = {.count = count, .read = read_values, .user = &stream, .piece = piece, .piece_count = 777};
+            hel_values pieces = {
+                .count = count, .read = read_values, .user = &stream, .piece = piece, .piece_count = 777};
             hel_fit_options options = {.k = 64, .reference = reference, .sidecar = true, .percentile = 99.9, .cap = 50};
             hel_fitted one, two;
             hel_fit_error error, again;
@@ -224,7 +243,8 @@ static void test_special_tensors(void **state) {
             made_values(values, count, 1);
             values[count / 2] = bad[b];
             hel_fitted fitted;
-            assert_int_equal(hel_fit_values(&(hel_values){.count = count, .data = values}, &options, &fitted), HEL_ERROR_UNSUPPORTED);
+            assert_int_equal(hel_fit_values(&(hel_values){.count = count, .data = values}, &options, &fitted),
+                             HEL_ERROR_UNSUPPORTED);
         }
     }
     free(values);

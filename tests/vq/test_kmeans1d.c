@@ -67,8 +67,8 @@ static void conquer(const rows *r, uint32_t low, uint32_t high, uint32_t first, 
 
 static double divide_and_conquer(const hel_bins *bins, uint32_t k) {
     uint32_t n = bins->n;
-    double *count = calloc(n + 1, sizeof *count), *sum = calloc(n + 1, sizeof *sum), *best = calloc(n + 1, sizeof *best),
-           *next = calloc(n + 1, sizeof *next), total = 0;
+    double *count = calloc(n + 1, sizeof *count), *sum = calloc(n + 1, sizeof *sum),
+           *best = calloc(n + 1, sizeof *best), *next = calloc(n + 1, sizeof *next), total = 0;
     for (uint32_t i = 0; i < n; i++) {
         count[i + 1] = count[i] + bins->bins[i].count;
         sum[i + 1] = sum[i] + bins->bins[i].sum;
@@ -101,7 +101,8 @@ static void check_against_brute_force(float *values, uint32_t n, uint32_t k) {
     assert_int_equal(partition.bounds[partition.clusters], bins.n);
     for (uint32_t c = 0; c < partition.clusters; c++) assert_true(partition.bounds[c] < partition.bounds[c + 1]);
     double expected = brute_force(values, n, k), scale = segment(values, 0, n);
-    if (!(fabs(partition.cost - expected) <= 1e-12 * scale)) fail_msg("n %u k %u: %.17g, optimum %.17g", n, k, partition.cost, expected);
+    if (!(fabs(partition.cost - expected) <= 1e-12 * scale))
+        fail_msg("n %u k %u: %.17g, optimum %.17g", n, k, partition.cost, expected);
     assert_true(partition.lower_bound <= expected + 1e-12 * scale);
     assert_true(partition.lower_bound >= expected - 1e-9 * scale);
     hel_partition_finish(&partition);
@@ -145,8 +146,10 @@ static void test_divide_and_conquer(void **state) {
     static const uint32_t sizes[] = {16, 32, 64, 256};
     for (uint64_t variant = 0; variant < 3; variant++) {
         made_values(values, COUNT, 5 + variant);
-        if (variant == 1) for (uint32_t i = 0; i < COUNT; i++) values[i] = hel_bf16_to_float(hel_float_to_bf16(values[i]));
-        if (variant == 2) for (uint32_t i = 0; i < COUNT; i++) values[i] = values[i] * values[i] * values[i]; // long tails
+        if (variant == 1)
+            for (uint32_t i = 0; i < COUNT; i++) values[i] = hel_bf16_to_float(hel_float_to_bf16(values[i]));
+        if (variant == 2)
+            for (uint32_t i = 0; i < COUNT; i++) values[i] = values[i] * values[i] * values[i]; // long tails
         assert_int_equal(hel_sort_floats(values, COUNT), HEL_OK);
         hel_bins bins;
         assert_int_equal(hel_bins_from_sorted(values, COUNT, &bins), HEL_OK);
@@ -154,7 +157,8 @@ static void test_divide_and_conquer(void **state) {
             hel_partition partition;
             assert_int_equal(hel_kmeans1d_solve(&bins, sizes[i], &partition), HEL_OK);
             double expected = divide_and_conquer(&bins, sizes[i]);
-            if (fabs(partition.cost - expected) > 1e-8 * expected) fail_msg("%.17g, optimum %.17g", partition.cost, expected);
+            if (fabs(partition.cost - expected) > 1e-8 * expected)
+                fail_msg("%.17g, optimum %.17g", partition.cost, expected);
             assert_true(partition.lower_bound > expected * (1 - 1e-8));
             hel_partition_finish(&partition);
         }
@@ -176,7 +180,8 @@ static void test_gap(void **state) {
     for (uint64_t variant = 0; variant < 3; variant++) {
         made_values(values, COUNT, 40 + variant);
         if (variant == 1) for (uint32_t i = 0; i < COUNT; i++) values[i] = values[i] * values[i] * values[i];
-        if (variant == 2) for (uint32_t i = 0; i < COUNT; i++) values[i] = hel_bf16_to_float(hel_float_to_bf16(values[i]));
+        if (variant == 2)
+            for (uint32_t i = 0; i < COUNT; i++) values[i] = hel_bf16_to_float(hel_float_to_bf16(values[i]));
         hel_values source = {.count = COUNT, .data = values};
         hel_fit_options options = {.k = 256, .percentile = 99.9};
         hel_fitted fitted;
@@ -188,7 +193,8 @@ static void test_gap(void **state) {
         hel_bins bins;
         assert_int_equal(hel_bins_from_sorted(sorted, COUNT, &bins), HEL_OK);
         double optimum = divide_and_conquer(&bins, 256);
-        print_message("error / optimum - 1 = %.3g, certified %.3g\n", error.squared / optimum - 1, error.squared / fitted.lower_bound - 1);
+        print_message("error / optimum - 1 = %.3g, certified %.3g\n", error.squared / optimum - 1,
+                      error.squared / fitted.lower_bound - 1);
         assert_true(error.squared >= optimum * (1 - 1e-9));
         assert_true(fitted.lower_bound <= optimum * (1 + 1e-9));
         assert_true(error.squared <= optimum * (variant == 2 ? 1 + 1e-6 : 1.0005));

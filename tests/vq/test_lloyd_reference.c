@@ -12,7 +12,8 @@
 
 static void test_numpy_choice(void **state) {
     (void)state;
-    static const uint32_t all[] = {8, 1, 5, 0, 7, 2, 9, 4, 3, 6}, begin[] = {4242, 60608, 392832, 41643, 464234, 122681, 10258, 199077};
+    static const uint32_t all[] = {8, 1, 5, 0, 7, 2, 9, 4, 3, 6},
+                          begin[] = {4242, 60608, 392832, 41643, 464234, 122681, 10258, 199077};
     uint32_t small[10], *large = malloc(500000 * sizeof *large);
     assert_int_equal(hel_numpy_choice(42, 10, 10, small), HEL_OK);
     assert_memory_equal(small, all, sizeof all);
@@ -29,8 +30,10 @@ static void test_numpy_choice(void **state) {
 
 static void test_codebooks(void **state) {
     (void)state;
-    static const struct { uint32_t count, k, seed, steps; } cases[] = {
-        {3000, 256, 1, 0}, {3000, 16, 2, 0}, {40000, 256, 3, 0}, {600000, 256, 4, 0}, {5000, 256, 5, 8}, {100, 256, 6, 0}, {5000, 64, 7, 64},
+    static const struct { uint32_t count, k, seed, steps;
+    } cases[] = {
+        {3000, 256, 1, 0}, {3000, 16, 2, 0}, {40000, 256, 3, 0}, {600000, 256, 4, 0},
+        {5000, 256, 5, 8}, {100, 256, 6, 0}, {5000, 64, 7, 64},
     };
     char path[TESTS_PATH], *bytes;
     size_t size, at = 0;
@@ -48,7 +51,8 @@ static void test_codebooks(void **state) {
         for (uint32_t c = 0; c < k; c++) {
             float expected;
             memcpy(&expected, bytes + at + c * sizeof expected, sizeof expected);
-            if (codebook[c] != expected) fail_msg("case %zu code %u: %.9g, the reference has %.9g", i, c, codebook[c], expected);
+            if (codebook[c] != expected)
+                fail_msg("case %zu code %u: %.9g, the reference has %.9g", i, c, codebook[c], expected);
         }
         at += k * sizeof *codebook;
         free(values);
