@@ -16,8 +16,18 @@ hel_compress_params hel_compress_params_default(void) {
     return (hel_compress_params){.struct_size = sizeof(hel_compress_params), .k = 256, .sidecar = true};
 }
 
+// The source is always kept, so the output must not be the model or the folder that holds it.
+static bool is_own_output(const char *path, const char *output) {
+    size_t length = strlen(path), width = strlen(output);
+    while (length > 1 && path[length - 1] == '/') length--;
+    while (width > 1 && output[width - 1] == '/') width--;
+    if (width > length || strncmp(path, output, width) != 0) return false;
+    return width == length || (path[width] == '/' && !memchr(path + width + 1, '/', length - width - 1));
+}
+
 static hel_status check_params(const char *path, const char *output, const hel_compress_params *params) {
     if (!path || !output || !*path || !*output) return hel_fail(HEL_ERROR_ARGUMENT, "a model and an output are needed");
+    if (is_own_output(path, output)) return hel_fail(HEL_ERROR_ARGUMENT, "%s: the output would replace the model", output);
     if (params->struct_size != sizeof *params)
         return hel_fail(HEL_ERROR_ARGUMENT, "hel_compress_params has another size than this library's");
     if (params->k != 256 && params->k != 64 && params->k != 32 && params->k != 16)

@@ -144,6 +144,11 @@ static void test_folder(void **state) {
     assert_status(hel_compress(f.out, f.file, &params, NULL), HEL_ERROR_UNSUPPORTED);
     assert_status(hel_compress(f.model, f.folder, &params, NULL), HEL_ERROR_EXISTS); // holds other folders
     assert_true(hel_path_is_directory(f.model));
+    char file[TESTS_PATH];
+    support_join(file, f.model, "model.safetensors");
+    assert_status(hel_compress(f.model, f.model, &params, NULL), HEL_ERROR_ARGUMENT);
+    assert_status(hel_compress(file, file, &params, NULL), HEL_ERROR_ARGUMENT);
+    assert_status(hel_compress(file, f.model, &params, NULL), HEL_ERROR_ARGUMENT);
 }
 
 static void read_file(const char *path, char **bytes, size_t *size) {

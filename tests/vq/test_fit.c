@@ -209,6 +209,33 @@ static void test_streaming(void **state) {
     }
 }
 
+// The reference fits outliers too and stops early: never better after the same sidecar.
+static void test_beats_reference(void **state) {
+    (void)state;
+    for (uint64_t seed = 0; seed < 12; seed++) {
+        uint64_t count = 500 + made_mix(seed) % 60000;
+        float *values = malloc(count * sizeof *values);
+        uint8_t *codes = malloc(count);
+        made_values(values, count, 60 + seed);
+        for (uint64_t i = 0; i < count && seed % 3; i++)
+            values[i] = seed % 3 == 1 ? values[i] * values[i] * values[i] : hel_bf16_to_float(hel_float_to_bf16(values[i]));
+        hel_values source = {.count = count, .data = values};
+        double squared[2];
+        for (int reference = 0; reference < 2; reference++) {
+            hel_fit_options options = {.k = seed % 2 ? 256 : 16, .reference = reference, .sidecar = true, .percentile = 99.9, .cap = 256};
+            hel_fitted fitted;
+            hel_fit_error error;
+            assert_int_equal(hel_fit_values(&source, &options, &fitted), HEL_OK);
+            assert_int_equal(hel_fit_encode(&source, &fitted, keep_codes, &(decoded){&fitted, codes}, &error), HEL_OK);
+            squared[reference] = error.squared;
+            hel_fitted_finish(&fitted);
+        }
+        if (!(squared[0] <= squared[1])) fail_msg("seed %d: %.9g, the reference has %.9g", (int)seed, squared[0], squared[1]);
+        free(values);
+        free(codes);
+    }
+}
+
 static void test_special_tensors(void **state) {
     (void)state;
     enum { COUNT = 50000 };
@@ -255,6 +282,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_policy),    cmocka_unit_test(test_globs),     cmocka_unit_test(test_assign),
         cmocka_unit_test(test_sidecar),   cmocka_unit_test(test_streaming), cmocka_unit_test(test_special_tensors),
+        cmocka_unit_test(test_beats_reference),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
