@@ -22,7 +22,7 @@ typedef struct check_options {
 } check_options;
 
 static const check_kernel *const families[] = {check_linear_kernels, check_elementwise_kernels, check_rowwise_kernels,
-                                               check_attention_kernels};
+                                               check_attention_kernels, check_vq_kernels, check_fftconv_kernels};
 
 static int usage(void) {
     fprintf(stderr, "usage: check [--device NAME] [--kernel PATTERN] [--seed N] [--rounds N] [--scalar] [--workgroup N]\n"

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+// kmeans_assign, kmeans_partial, kmeans_update: one round of Lloyd's iterations.
+#include <math.h>
+#include <stdio.h>
+
+#include "harness.h"
+#include "kernels.h"
+
+enum { CHUNK = 256, BLOCK = 1024, CELLS = 64, RANGE = 20 };
+
+static uint32_t random_width(check *c) {
+    static const uint32_t widths[] = {1, 2, 3, 4, 8, 17};
+    return widths[check_random(c, 6)];
+}
+
+static uint32_t random_clusters(check *c) {
+    static const uint32_t sizes[] = {1, 2, 16, 63, 64, 65, 256, 1500};
+    return sizes[check_random(c, 8)];
+}
+
+// Small whole numbers: distances are exact, and there are ties.
+static float *whole_numbers(check *c, uint32_t count) {
+    float *values = check_floats(c, count);
+    for (uint32_t i = 0; i < count; i++) values[i] = (float)check_random(c, 9) - 4.0f;
+    return values;
+}
+
+// ---------------------------------------------------------------- assign
+
+static double distance_of(const float *a, const float *b, uint32_t d) {
+    double sum = 0.0;
+    for (uint32_t j = 0; j < d; j++) sum += ((double)a[j] - b[j]) * ((double)a[j] - b[j]);
+    return sum;
+}
+
+// The label must be as near as the nearest within rounding, and the first of them where arithmetic is exact.
+static void check_label(check *c, const float *point, const float *centroids, uint32_t k, uint32_t d, uint32_t i, uint32_t label,
+                        bool exact) {
+    double least = INFINITY, flushed = d * CHECK_TINY * 2.0;
+    uint32_t first = 0;
+    for (uint32_t at = 0; at < k; at++) {
+        double distance = distance_of(point, centroids + (size_t)at * d, d);
+        if (distance < least) least = distance, first = at;
+    }
+    if (label >= k) {
+        check_fail(c, "labels[%u] is %u of %u", i, label, k);
+        return;
+    }
+    double distance = distance_of(point, centroids + (size_t)label * d, d);
+    double magnitude = 0.0; // rounding of a difference counts against what it was made of
+    for (uint32_t j = 0; j < d; j++)
+        magnitude += (fabs((double)point[j]) + fabs((double)centroids[(size_t)label * d + j])) * sqrt(distance) * CHECK_U;
+    if (exact ? label != first : distance > least * (1.0 + 8.0 * (d + 2.0) * CHECK_U) + 4.0 * magnitude + flushed)
+        check_fail(c, "labels[%u] is %u at %.9g, should be %u at %.9g", i, label, distance, first, least);
+}
+
+static void assign_case(check *c, check_fill fill, bool exact) {
+    check_begin(c, fill);
+    uint32_t n = check_size(c, 900), d = random_width(c), k = random_clusters(c), specialised = check_random(c, 2) && d <= 4 ? d : 0;
+    check_shape(c, "n %u, k %u, d %u (%u), %s", n, k, d, specialised, exact ? "whole numbers" : "any values");
+    float *points = exact ? whole_numbers(c, n * d) : check_values(c, n * d, fill, RANGE);
+    float *centroids = exact ? whole_numbers(c, k * d) : check_values(c, k * d, fill, RANGE);
+    uint32_t *labels = check_words(c, n);
+    hel_kmeans_assign_params params = {.n = n, .k = k, .d = d};
+    check_call call = {.kernel = c->kernel, .constants = {specialised}, .n_constants = 1,
+                       .bindings = {{points, n * d, NULL}, {centroids, k * d, NULL}, {NULL, n, labels}}, .n_bindings = 3,
+                       .params = &params, .params_size = sizeof params, .groups = (n + CHUNK - 1) / CHUNK};
+    if (check_run(c, &call))
+        for (uint32_t i = 0; i < n; i++)
+            check_label(c, points + (size_t)i * d, centroids, k, d, i, labels[i], exact || fill == CHECK_ZERO);
+    check_end(c);
+}
+
+static void assign_cases(check *c) {
+    for (uint32_t fill = 0; fill < CHECK_FILLS; fill++)
+        for (uint32_t round = 0; round < 3 * c->rounds; round++) assign_case(c, (check_fill)fill, round % 3 == 0);
+}
+
+// ---------------------------------------------------------------- partial
+
+static void expect_partial(const float *points, const uint32_t *labels, const hel_kmeans_partial_params *p, uint32_t block,
+                           double *want, double *magnitude, uint32_t *counts) {
+    for (uint32_t i = block * BLOCK; i < p->n && i < (block + 1) * BLOCK; i++) {
+        counts[labels[i]]++;
+        for (uint32_t j = 0; j < p->d; j++) {
+            want[labels[i] * p->d + j] += points[(size_t)i * p->d + j];
+            magnitude[labels[i] * p->d + j] += fabs((double)points[(size_t)i * p->d + j]);
+        }
+    }
+}
+
+static void partial_case(check *c, check_fill fill) {
+    check_begin(c, fill);
+    uint32_t n = check_random(c, 2) ? check_size(c, 700) : 1000 + check_random(c, 2500), d = random_width(c), k = random_clusters(c);
+    check_shape(c, "n %u, k %u, d %u", n, k, d);
+    hel_kmeans_partial_params p = {.n = n, .k = k, .d = d};
+    uint32_t blocks = (n + BLOCK - 1) / BLOCK, cells = blocks * k * d, *labels = check_words(c, n);
+    for (uint32_t i = 0; i < n; i++) labels[i] = check_random(c, k);
+    float *points = check_values(c, n * d, fill, RANGE), *partials = check_floats(c, cells);
+    uint32_t *counts = check_words(c, blocks * k), *want_counts = check_words(c, blocks * k);
+    double *want = check_doubles(c, cells), *limit = check_doubles(c, cells);
+    for (uint32_t b = 0; b < blocks; b++)
+        expect_partial(points, labels, &p, b, want + b * k * d, limit + b * k * d, want_counts + b * k);
+    for (uint32_t i = 0; i < cells; i++)
+        limit[i] = check_sum_limit(want_counts[i / d], limit[i]) + CHECK_TINY * want_counts[i / d];
+    check_call call = {.kernel = c->kernel,
+                       .bindings = {{points, n * d, NULL}, {labels, n, NULL}, {NULL, cells, partials}, {NULL, blocks * k, counts}},
+                       .n_bindings = 4, .params = &p, .params_size = sizeof p, .groups = blocks};
+    if (check_run(c, &call)) {
+        check_compare(c, "partials", partials, want, limit, cells, NULL);
+        check_compare_words(c, "counts", counts, want_counts, blocks * k);
+    }
+    check_end(c);
+}
+
+static void partial_cases(check *c) {
+    for (uint32_t fill = 0; fill < CHECK_FILLS; fill++)
+        for (uint32_t round = 0; round < 2 * c->rounds; round++) partial_case(c, (check_fill)fill);
+}
+
+// ---------------------------------------------------------------- update
+
+static void update_case(check *c, check_fill fill) {
+    check_begin(c, fill);
+    uint32_t blocks = check_size(c, 20), d = random_width(c), k = random_clusters(c), cells = k * d;
+    check_shape(c, "blocks %u, k %u, d %u", blocks, k, d);
+    float *partials = check_values(c, blocks * cells, fill, RANGE), *before = check_values(c, cells, CHECK_UNIFORM, 0);
+    float *centroids = check_floats(c, cells);
+    uint32_t *counts = check_words(c, blocks * k);
+    double *want = check_doubles(c, cells), *limit = check_doubles(c, cells);
+    for (uint32_t at = 0; at < k; at++) {
+        bool empty = !check_random(c, 3);
+        for (uint32_t b = 0; b < blocks && !empty; b++) counts[b * k + at] = check_random(c, 30);
+    }
+    for (uint32_t cell = 0; cell < cells; cell++) {
+        double sum = 0.0, magnitude = 0.0, count = 0.0;
+        for (uint32_t b = 0; b < blocks; b++) {
+            sum += partials[b * cells + cell];
+            magnitude += fabs((double)partials[b * cells + cell]);
+            count += counts[b * k + cell / d];
+        }
+        want[cell] = sum / count;
+        limit[cell] = count > 0.0 ? (check_sum_limit(blocks, magnitude) + 6.0 * CHECK_U * fabs(sum)) / count + blocks * CHECK_TINY : -1.0;
+    }
+    hel_kmeans_update_params p = {.blocks = blocks, .k = k, .d = d};
+    check_call call = {.kernel = c->kernel,
+                       .bindings = {{partials, blocks * cells, NULL}, {counts, blocks * k, NULL}, {before, cells, centroids}},
+                       .n_bindings = 3, .params = &p, .params_size = sizeof p, .groups = (cells + CELLS - 1) / CELLS};
+    if (check_run(c, &call)) check_compare(c, "centroids", centroids, want, limit, cells, before);
+    check_end(c);
+}
+
+static void update_cases(check *c) {
+    for (uint32_t fill = 0; fill < CHECK_FILLS; fill++)
+        for (uint32_t round = 0; round < 3 * c->rounds; round++) update_case(c, (check_fill)fill);
+}
+
+static void assign_bench(check *c) {
+    enum { N = 1 << 18, K = 256 };
+    check_begin(c, CHECK_UNIFORM);
+    float *points = check_values(c, N, CHECK_UNIFORM, 0), *centroids = check_values(c, K, CHECK_UNIFORM, 0);
+    hel_kmeans_assign_params params = {.n = N, .k = K, .d = 1};
+    check_call call = {.kernel = c->kernel, .constants = {1}, .n_constants = 1,
+                       .bindings = {{points, N, NULL}, {centroids, K, NULL}, {NULL, N, check_words(c, N)}}, .n_bindings = 3,
+                       .params = &params, .params_size = sizeof params, .groups = N / CHUNK};
+    check_bench(c, &call, "n 262144 k 256 d 1", 8.0 * N);
+}
+
+const check_kernel check_vq_kernels[] = {
+    {"kmeans_assign", assign_cases, assign_bench},
+    {"kmeans_partial", partial_cases, NULL},
+    {"kmeans_update", update_cases, NULL},
+    {NULL, NULL, NULL},
+};

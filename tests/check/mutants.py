@@ -1,0 +1,128 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Breaks the kernels on purpose, one line at a time, and wants the check to notice each time.
+
+    mutants.py --check PROGRAM --compiler CC... --root DIR
+
+Each mutant is one replacement in one file of shaders/. Its C form is built with a thread for each lane, which run one
+after the other between barriers, and checked; so is the kernel as it stands, which must pass.
+"""
+import argparse
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+# What is broken, kernel, file, text that occurs once in it, what stands there instead.
+MUTANTS = [
+    ("tail of a row of indices", "linear_matvec", "weight.kh",
+     "UMIN((((w) + 1u) * 32u + FIELD_BITS - 1u) / FIELD_BITS, FIELDS)", "((((w) + 1u) * 32u + FIELD_BITS - 1u) / FIELD_BITS)"),
+    ("index across two words", "linear_matvec", "weight.kh", "if (shift + bits > 32u)", "if (shift + bits > 33u)"),
+    ("column of a group scale", "linear_matmul", "weight.kh", "(p.cols + p.group - 1u) / p.group", "p.cols / p.group"),
+    ("row of a sidecar in a slice", "linear_matvec", "weight.kh", "sidecar_rows[p.first_row + (row)]\n", "sidecar_rows[row]\n"),
+    ("last entry of the sidecar", "linear_matmul", "weight.kh", "(row) + 1u]", "(row) + 1u] - 1u"),
+    ("sidecar replaces instead of adding", "embedding", "embedding.k", "value += SIDECAR", "value = SIDECAR"),
+    ("bias of a row in a slice", "linear_matvec", "linear_matvec.k", "result += bias[row]", "result += bias[row - p.first_row]"),
+    ("bias left out", "linear_matmul", "linear_matmul.k", "result += bias[p.first_row + row]", "result += 0.0f"),
+    ("accumulation left out", "linear_matvec", "linear_matvec.k", "result += y[at]", "result += 0.0f"),
+    ("barrier of the fold over rows", "linear_matvec", "linear_matvec.k", "            BARRIER;\n", ""),
+    ("barrier after staging", "linear_matmul", "linear_matmul.k", "        BARRIER;\n        u32 item", "        u32 item"),
+    ("barrier before staging anew", "linear_matmul", "linear_matmul.k", "            item += 16u;\n        }\n        BARRIER;\n",
+     "            item += 16u;\n        }\n"),
+    ("rows after the last", "linear_matmul", "linear_matmul.k", "if (row < p.rows && t < p.tokens)", "if (t < p.tokens)"),
+    ("rows of another slice", "embedding", "embedding.k", " && token < p.first_row + p.rows", ""),
+    ("barrier of the fold", "rmsnorm", "common.kh", "        BARRIER; \\\n", "        ; \\\n"),
+    ("epsilon", "rmsnorm", "rmsnorm.k", " + p.epsilon", ""),
+    ("mean over lanes, not columns", "rmsnorm", "rmsnorm.k", "TO_F32(p.cols)", "TO_F32(WORKGROUP)"),
+    ("causal limit", "attention", "attention.k", "+ GROUP / p.heads + 1u", "+ GROUP / p.heads"),
+    ("scale of the scores", "attention", "attention.k", " * p.scale", ""),
+    ("shared key and value heads", "attention", "attention.k", "% p.heads * p.kv_heads / p.heads", "% p.heads % p.kv_heads"),
+    ("rescaling of what was summed", "attention", "attention.k", "mixed[d] * shrink", "mixed[d]"),
+    ("barrier between chunks", "attention", "attention.k", "            mixed[d] = sum;\n        }\n        BARRIER;\n",
+     "            mixed[d] = sum;\n        }\n"),
+    ("block table", "kv_append", "kv_append.k", "block_table[position / p.page_size]", "position / p.page_size"),
+    ("position of the first token", "rope", "rope.k", "(step[0] + t)", "t"),
+    ("sense of rotation", "rope", "rope.k", "a * cosine - b * sine", "a * cosine + b * sine"),
+    ("first of equals", "argmax", "argmax.k", "place[LANE + fold] < place[LANE]", "place[LANE + fold] > place[LANE]"),
+    ("largest subtracted", "softmax", "softmax.k", "x[first + c] - largest) / partial[0]", "x[first + c]) / partial[0]"),
+    ("sign of the exponent", "swiglu", "swiglu.k", "EXP(-gate[i])", "EXP(gate[i])"),
+    ("last element", "add", "add.k", "UMIN(p.n, (GROUP + 1u) * CHUNK)", "UMIN(p.n - 1u, (GROUP + 1u) * CHUNK)"),
+    ("column", "divide_columns", "divide_columns.k", "scales[i % p.cols]", "scales[i / p.cols]"),
+    ("first of the nearest", "kmeans_assign", "kmeans_assign.k", "if (distance < least)", "if (distance <= least)"),
+    ("barrier before the next tile", "kmeans_assign", "kmeans_assign.k", "            item++;\n        }\n        BARRIER;\n",
+     "            item++;\n        }\n"),
+    ("points of the next block", "kmeans_partial", "kmeans_partial.k", "UMIN(p.n, (GROUP + 1u) * BLOCK)", "p.n"),
+    ("cluster without points", "kmeans_update", "kmeans_update.k", "if (count > 0u) ", ""),
+    ("first cluster of a wide point", "kmeans_update", "kmeans_update.k", "+ place / p.d]", "+ place]"),
+    ("transform back", "fftconv", "fftconv.k", "direction == 0u ? -turns", "direction == 1u ? turns"),
+    ("barrier between passes", "fftconv", "fftconv.k", "            BARRIER;\n            u32 to", "            u32 to"),
+    ("direct path", "fftconv", "fftconv.k", " + bias[channel]", " - bias[channel]"),
+]
+
+
+def run(command):
+    return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def must(command):
+    done = run(command)
+    if done.returncode:
+        sys.exit(f"mutants.py: {' '.join(map(str, command))}\n{done.stdout}")
+
+
+def build(arguments, shaders, kernel, folder):
+    """The C form of one kernel as a shared library."""
+    must([sys.executable, arguments.root / "tools/kernels.py", "--out", folder, "--shaders", shaders, kernel])
+    source, library = folder / "form.c", folder / "form.so"
+    source.write_text('#include "kernels_c.inc"\n')
+    must([*arguments.compiler, "-std=c17", "-O1", "-ffp-contract=off", "-shared", "-fPIC", "-DHEL_C_LANES", "-w",
+          f"-I{arguments.root}/src", f"-I{arguments.root}/include", f"-I{folder}", source, "-o", library, "-lm"])
+    return library
+
+
+def check(arguments, library, kernel):
+    return run([arguments.check, "--lanes", "4", "--ordered", "--rounds", "2", "--library", library, "--kernel", kernel])
+
+
+def check_mutant(arguments, mutant, folder):
+    what, kernel, name, old, new = mutant
+    shaders = folder / "shaders"
+    shutil.copytree(arguments.root / "shaders", shaders)
+    text = (shaders / name).read_text()
+    if text.count(old) != 1:
+        return f"{name} has {text.count(old)} times: {old}"
+    (shaders / name).write_text(text.replace(old, new))
+    done = check(arguments, build(arguments, shaders, kernel, folder), kernel)
+    if done.returncode == 0:
+        return "not noticed"
+    failure = next((line for line in done.stdout.splitlines() if line.startswith("FAILED")), f"ended by {done.returncode}")
+    print(f"caught: {kernel}: {what}: {failure[:150]}")
+    return None
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", required=True)
+    parser.add_argument("--root", type=pathlib.Path, required=True)
+    parser.add_argument("--compiler", nargs="+", required=True)
+    arguments = parser.parse_args()
+    failures = 0
+    for kernel in sorted({mutant[1] for mutant in MUTANTS}):
+        with tempfile.TemporaryDirectory() as folder:
+            done = check(arguments, build(arguments, arguments.root / "shaders", kernel, pathlib.Path(folder)), kernel)
+            if done.returncode:
+                failures += 1
+                print(f"FAILED: {kernel} as it stands:\n{done.stdout}")
+    for mutant in MUTANTS:
+        with tempfile.TemporaryDirectory() as folder:
+            problem = check_mutant(arguments, mutant, pathlib.Path(folder))
+        if problem:
+            failures += 1
+            print(f"FAILED: {mutant[1]}: {mutant[0]}: {problem}")
+    print(f"mutants: {len(MUTANTS)}, of which {failures} not caught")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
