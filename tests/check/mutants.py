@@ -17,7 +17,7 @@ import tempfile
 # What is broken, kernel, file, text that occurs once in it, what stands there instead.
 MUTANTS = [
     ("tail of a row of indices", "linear_matvec", "weight.kh",
-     "UMIN((((w) + 1u) * 32u + FIELD_BITS - 1u) / FIELD_BITS, FIELDS)", "((((w) + 1u) * 32u + FIELD_BITS - 1u) / FIELD_BITS)"),
+     "UMIN(FIELD_FIRST((w) + 1u), FIELDS)", "FIELD_FIRST((w) + 1u)"),
     ("index across two words", "linear_matvec", "weight.kh", "if (shift + bits > 32u)", "if (shift + bits > 33u)"),
     ("column of a group scale", "linear_matmul", "weight.kh", "(p.cols + p.group - 1u) / p.group", "p.cols / p.group"),
     ("row of a sidecar in a slice", "linear_matvec", "weight.kh", "sidecar_rows[p.first_row + (row)]\n", "sidecar_rows[row]\n"),
@@ -27,10 +27,10 @@ MUTANTS = [
     ("bias left out", "linear_matmul", "linear_matmul.k", "result += bias[p.first_row + row]", "result += 0.0f"),
     ("accumulation left out", "linear_matvec", "linear_matvec.k", "result += y[at]", "result += 0.0f"),
     ("barrier of the fold over rows", "linear_matvec", "linear_matvec.k", "            BARRIER;\n", ""),
-    ("barrier after staging", "linear_matmul", "linear_matmul.k", "        BARRIER;\n        u32 item", "        u32 item"),
-    ("barrier before staging anew", "linear_matmul", "linear_matmul.k", "            item += 16u;\n        }\n        BARRIER;\n",
-     "            item += 16u;\n        }\n"),
-    ("rows after the last", "linear_matmul", "linear_matmul.k", "if (row < p.rows && t < p.tokens)", "if (t < p.tokens)"),
+    ("barrier after staging", "linear_matmul", "linear_matmul.k", "        BARRIER;\n        for (u32 item", "        for (u32 item"),
+    ("barrier before staging anew", "linear_matmul", "linear_matmul.k", "            }\n        }\n        BARRIER;\n",
+     "            }\n        }\n"),
+    ("rows after the last", "linear_matmul", "linear_matmul.k", "row < p.rows && t", "t"),
     ("rows of another slice", "embedding", "embedding.k", " && token < p.first_row + p.rows", ""),
     ("barrier of the fold", "rmsnorm", "common.kh", "        BARRIER; \\\n", "        ; \\\n"),
     ("epsilon", "rmsnorm", "rmsnorm.k", " + p.epsilon", ""),
