@@ -142,8 +142,13 @@ static void test_folder(void **state) {
     params.overwrite = true;
     assert_status(hel_compress(f.model, f.out, &params, NULL), HEL_OK);
     assert_status(hel_compress(f.out, f.file, &params, NULL), HEL_ERROR_UNSUPPORTED);
-    assert_status(hel_compress(f.model, f.folder, &params, NULL), HEL_ERROR_EXISTS); // holds other folders
-    assert_true(hel_path_is_directory(f.model));
+    char other[TESTS_PATH], inner[TESTS_PATH];
+    support_join(other, f.folder, "other");
+    support_join(inner, other, "inner");
+    assert_true(hel_os_directory_create(other) && hel_os_directory_create(inner));
+    assert_status(hel_compress(f.model, other, &params, NULL), HEL_ERROR_EXISTS); // no model folder
+    assert_true(hel_path_is_directory(inner));
+    assert_status(hel_compress(f.model, f.folder, &params, NULL), HEL_ERROR_ARGUMENT); // holds the source
     char file[TESTS_PATH];
     support_join(file, f.model, "model.safetensors");
     assert_status(hel_compress(f.model, f.model, &params, NULL), HEL_ERROR_ARGUMENT);
