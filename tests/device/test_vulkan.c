@@ -331,7 +331,7 @@ static void test_failing_calls(void **state) {
 
 static int run_defect(const char *name) {
     if (strcmp(name, "missing-barrier") == 0) fake_no_barriers();
-    else if (strcmp(name, "short-range") == 0) fake_short_range();
+    else if (strcmp(name, "long-range") == 0) fake_long_range();
     else return 2;
     hel_status status = HEL_OK;
     const hel_device *device;
