@@ -355,6 +355,8 @@ int main(int argc, char **argv) {
     int code = status == HEL_OK ? 0 : status == HEL_ERROR_UNAVAILABLE ? 77 : 1;
     if (!code && argc > 1) code = run_defect(argv[1]);
     if (!code && argc == 1) {
+        VkInstance instance; // keeps the drivers loaded: loading them anew for each device would take most of the time
+        if (vulkan_instance_create(&instance) != HEL_OK) return 1;
         fake_install();
         const struct CMUnitTest tests[] = {
             cmocka_unit_test(test_barriers),        cmocka_unit_test(test_batches),
@@ -363,6 +365,7 @@ int main(int argc, char **argv) {
             cmocka_unit_test(test_pipeline_file),   cmocka_unit_test(test_failing_calls),
         };
         code = cmocka_run_group_tests_name("vulkan", tests, NULL, NULL);
+        vulkan.vkDestroyInstance(instance, NULL);
     }
     support_remove(cache_folder);
     return code;
