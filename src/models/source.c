@@ -17,6 +17,7 @@ enum { NAME_SIZE = 96 };
 
 // The view's tensor i is the origin's tensor i.
 typedef struct view_state {
+    hel_archive_format format; // under the origin's name
     char *names;               // NAME_SIZE bytes each
     const hel_role **roles;    // of each tensor, NULL where there is none
     uint32_t heads, kv_heads;  // for the row order; 0 where rows are in order already
@@ -102,6 +103,9 @@ static hel_status make_view(hel_archive *origin, json_t *config, uint32_t heads,
     }
     view_state *view = archive->state;
     archive->origin = origin;
+    view->format = view_format;
+    view->format.name = origin->format->name;
+    archive->format = &view->format;
     view->heads = heads;
     view->kv_heads = kv_heads;
     archive->config = config;

@@ -159,6 +159,7 @@ static void test_gguf(void **state) {
         write_gguf(kinds[k].architecture, kinds[k].interleaved);
         assert_int_equal(hel_source_open(path, &archive), HEL_OK);
         assert_true(hel_archive_is_gguf(archive));
+        assert_string_equal(archive->format->name, "GGUF v3");
         assert_int_equal(hel_gguf_get_u64(archive, "tokenizer.ggml.eos_token_id", &value), HEL_OK);
         assert_int_equal(value, 2);
         check_tensors(archive);
@@ -217,6 +218,34 @@ static void test_refused(void **state) {
     assert_null(archive);
 }
 
+// Divisors as Llama 3.1's published parameters give them (by wavelength), and others that no parameters give.
+static void test_rope_divisors(void **state) {
+    (void)state;
+    for (int right = 0; right < 2; right++) {
+        static const uint64_t shape[1] = {HEAD_DIM / 2};
+        float divisors[HEAD_DIM / 2];
+        gguf_file file = {0};
+        hel_archive *archive;
+        add_keys(&file, "llama");
+        gguf_f32(&file, "llama.rope.freq_base", 500000);
+        for (int i = 0; i < HEAD_DIM / 2; i++) {
+            double wavelength = 2 * 3.14159265358979323846 * pow(500000, 2.0 * i / HEAD_DIM), smooth = (8192 / wavelength - 1) / (4 - 1);
+            divisors[i] = (float)(wavelength < 8192.0 / 4 ? 1 : wavelength > 8192 ? 8 : 1 / ((1 - smooth) / 8 + smooth));
+        }
+        if (!right) divisors[1] = 3;
+        add_gguf(&file, "token_embd.weight", find_golden("model.embed_tokens.weight", -1), 0);
+        gguf_tensor(&file, "rope_freqs.weight", 0, 1, shape, divisors, sizeof divisors);
+        gguf_write(&file, path, 3);
+        assert_int_equal(hel_source_open(path, &archive), HEL_OK);
+        const json_t *scaling = json_object_get(archive->config, "rope_scaling");
+        assert_string_equal(json_string_value(json_object_get(scaling, "rope_type")), right ? "llama3" : "longrope");
+        if (right) assert_true(json_real_value(json_object_get(scaling, "factor")) == 8);
+        hel_hyper hyper;
+        assert_int_equal(hel_hyper_parse(archive->config, path, &hyper), right ? HEL_OK : HEL_ERROR_UNSUPPORTED);
+        hel_archive_close(&archive);
+    }
+}
+
 static int make_folder(void **state) {
     (void)state;
     char name[TESTS_PATH];
@@ -236,6 +265,7 @@ static int remove_folder(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_gguf), cmocka_unit_test(test_llama2c), cmocka_unit_test(test_unknown), cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_rope_divisors),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
