@@ -122,10 +122,11 @@ static hel_status step(generator *g, uint32_t most) {
 
 static hel_status prepare(generator *g, const uint32_t *prompt, uint32_t vocabulary, uint32_t most) {
     g->history = hel_alloc_array((size_t)g->prompt + most, sizeof *g->history);
-    g->logits = hel_alloc_array(vocabulary, sizeof *g->logits);
-    if (!g->history || !g->logits) return hel_fail_memory(vocabulary * sizeof *g->logits);
+    if (!g->history) return hel_fail_memory(((size_t)g->prompt + most) * sizeof *g->history);
     memcpy(g->history, prompt, g->prompt * sizeof *prompt);
     g->length = g->prompt;
+    g->logits = hel_alloc_array(vocabulary, sizeof *g->logits);
+    if (!g->logits) return hel_fail_memory(vocabulary * sizeof *g->logits);
     HEL_TRY(hel_sampler_create(&g->params->sampling, vocabulary, &g->sampler));
     return hel_utf8_stream_create(&g->characters);
 }
