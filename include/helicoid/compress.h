@@ -29,7 +29,7 @@ typedef struct hel_compress_params {
     const char *const *exclude; // NULL-terminated globs of tensor names to keep exact; wins over `include`
     bool resume;                // continue what an interrupted run with the same source and settings left
     bool overwrite;             // replace an existing output
-    bool dry_run;               // fit and report, write nothing
+    bool dry_run;               // fit and report, write nothing; `output` may be ""
     uint32_t threads;           // 0: one per processor; the output does not depend on it
     uint64_t memory_limit;      // bytes for buffers; 0 means 160 MiB. Fewer threads run where it is short. The
                                 // reference fit needs 4 bytes a value of a tensor and thread on top, for its shuffle

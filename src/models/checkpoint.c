@@ -44,17 +44,19 @@ hel_status hel_checkpoint_init(const char *path, bool overwrite, hel_checkpoint 
         status = hel_fail_memory(length + 16);
         goto done;
     }
-    HEL_TRY_DONE(hel_checkpoint_set(out, "format", "pt"));
-    if (hel_path_exists(out->path)) {
-        if (!overwrite) status = hel_fail(HEL_ERROR_EXISTS, "%s: exists", out->path);
-        else if (out->folder != hel_path_is_directory(out->path))
-            status =
-                hel_fail(HEL_ERROR_EXISTS, "%s: exists and is not a %s", out->path, out->folder ? "folder" : "file");
-        else if (out->folder) status = hel_model_folder_check(out->path);
-    }
+    status = hel_checkpoint_set(out, "format", "pt");
 done:
     if (status != HEL_OK) hel_checkpoint_finish(out, true);
     return status;
+}
+
+hel_status hel_checkpoint_check(const hel_checkpoint *checkpoint) {
+    const char *path = checkpoint->path;
+    if (!hel_path_exists(path)) return HEL_OK;
+    if (!checkpoint->overwrite) return hel_fail(HEL_ERROR_EXISTS, "%s: exists", path);
+    if (checkpoint->folder != hel_path_is_directory(path))
+        return hel_fail(HEL_ERROR_EXISTS, "%s: exists and is not a %s", path, checkpoint->folder ? "folder" : "file");
+    return checkpoint->folder ? hel_model_folder_check(path) : HEL_OK;
 }
 
 hel_status hel_checkpoint_set(hel_checkpoint *checkpoint, const char *key, const char *value) {

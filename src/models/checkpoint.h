@@ -50,8 +50,10 @@ typedef struct hel_checkpoint {
     uint64_t data_bytes;
 } hel_checkpoint;
 
-// Checks that `path` may be written; creates nothing. Single file where `path` ends in ".safetensors".
+// Touches no file. Single file where `path` ends in ".safetensors".
 hel_status hel_checkpoint_init(const char *path, bool overwrite, hel_checkpoint *out);
+// HEL_ERROR_EXISTS where the name is taken by what may not be replaced.
+hel_status hel_checkpoint_check(const hel_checkpoint *checkpoint);
 
 // Takes over the texts; config.json, tokenizer.json and tokenizer_config.json go into a single file's metadata, others
 // only beside a folder's tensors.

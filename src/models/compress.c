@@ -21,12 +21,13 @@ static bool is_own_output(const char *path, const char *output) {
     size_t length = strlen(path), width = strlen(output);
     while (length > 1 && path[length - 1] == '/') length--;
     while (width > 1 && output[width - 1] == '/') width--;
-    if (width > length || strncmp(path, output, width) != 0) return false;
+    if (!width || width > length || strncmp(path, output, width) != 0) return false;
     return width == length || (path[width] == '/' && !memchr(path + width + 1, '/', length - width - 1));
 }
 
 static hel_status check_params(const char *path, const char *output, const hel_compress_params *params) {
-    if (!path || !output || !*path || !*output) return hel_fail(HEL_ERROR_ARGUMENT, "a model and an output are needed");
+    if (!path || !output || !*path || (!*output && !params->dry_run))
+        return hel_fail(HEL_ERROR_ARGUMENT, "a model and an output are needed");
     if (is_own_output(path, output)) return hel_fail(HEL_ERROR_ARGUMENT, "%s: the output would replace the model", output);
     if (params->struct_size != sizeof *params)
         return hel_fail(HEL_ERROR_ARGUMENT, "hel_compress_params has another size than this library's");
@@ -109,8 +110,8 @@ static hel_status finished_before(const char *output, const hel_compress_job *jo
 
 static hel_status run(hel_compress_job *job, const char *output, uint64_t *out_bytes) {
     bool resuming_over = job->params.resume && !job->params.overwrite && hel_path_exists(output), finished = false;
-    HEL_TRY(
-        hel_checkpoint_init(output, job->params.overwrite || job->params.dry_run || resuming_over, &job->checkpoint));
+    HEL_TRY(hel_checkpoint_init(output, job->params.overwrite, &job->checkpoint));
+    if (!resuming_over && !job->params.dry_run) HEL_TRY(hel_checkpoint_check(&job->checkpoint));
     HEL_TRY(hel_compress_plan(job));
     HEL_TRY(hel_compress_describe(job));
     if (resuming_over) {

@@ -222,6 +222,7 @@ static hel_status write_items(exporter *e) {
 
 static hel_status run(exporter *e, const char *output) {
     HEL_TRY(hel_checkpoint_init(output, e->params.overwrite, &e->checkpoint));
+    HEL_TRY(hel_checkpoint_check(&e->checkpoint));
     HEL_TRY(list_items(e));
     HEL_TRY(list_entries(e));
     HEL_TRY(describe(e));

@@ -197,6 +197,7 @@ static void test_choices(void **state) {
     params.exclude = exclude;
     params.k = 64;
     params.dry_run = true;
+    assert_status(hel_compress(f.model, "", &params, NULL), HEL_OK);
     assert_status(hel_compress(f.model, f.file, &params, &report), HEL_OK);
     assert_false(hel_path_exists(f.file));
     assert_true(report_of(&report, "model.embed_tokens.weight")->compressed);
