@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+// Loading a compressed model and generating from it while one allocation, or one driver call, fails: a status, nothing
+// left over, and what survives still works. Without arguments allocations fail, on the CPU; built with an injector
+// (tests/device/faults.h) the driver's calls do.
+#include "support/support.h"
+
+#include <helicoid/helicoid.h>
+
+#ifdef WITH_INJECTOR
+#include "device/faults.h"
+#endif
+
+// Every point up to DENSE, then every SPARSE-th: the later ones repeat the earlier ones layer by layer.
+enum { TOKENS = 6, DENSE = 200, SPARSE = 97 };
+
+static char folder[TESTS_PATH], model_path[TESTS_PATH], cache[TESTS_PATH];
+static uint32_t expected[TOKENS];
+
+// ---------------------------------------------------------------- what fails
+
+#ifdef WITH_INJECTOR
+static const char *device_name(void) { return injector_device; }
+static void fail_at(uint64_t n) { injector_fail_at(n); }
+static uint64_t calls(void) { return injector_calls(); }
+static uint64_t live(void) { return injector_live(); }
+static void start_counting(void) {
+    const hel_device *device; // loads the driver
+    assert_int_equal(hel_device_open(injector_device, NULL, &device), HEL_OK);
+    hel_device_destroy(&device);
+    assert_true(injector_load());
+}
+#else
+static struct heap {
+    uint64_t calls, fail_at, live;
+} heap;
+
+static void *resize(void *user, void *pointer, size_t size) {
+    (void)user;
+    if (__atomic_add_fetch(&heap.calls, 1, __ATOMIC_SEQ_CST) == heap.fail_at) return NULL;
+    void *out = realloc(pointer, size);
+    if (!pointer && out) __atomic_add_fetch(&heap.live, 1, __ATOMIC_SEQ_CST);
+    return out;
+}
+
+static void release(void *user, void *pointer) {
+    (void)user;
+    if (pointer) __atomic_sub_fetch(&heap.live, 1, __ATOMIC_SEQ_CST);
+    free(pointer);
+}
+
+static const char *device_name(void) { return "cpu"; }
+static void fail_at(uint64_t n) { heap.fail_at = n ? heap.calls + n : 0; }
+static uint64_t calls(void) { return heap.calls; }
+static uint64_t live(void) { return heap.live; }
+static void start_counting(void) { hel_memory_set_hooks(&(hel_memory_hooks){resize, release, NULL}); }
+#endif
+
+// ---------------------------------------------------------------- what is done
+
+static hel_status load(hel_model **model, hel_context **context) {
+    hel_model_params params = hel_model_params_default();
+    params.devices = device_name();
+    params.cache_directory = cache;
+    params.threads = 1;
+    hel_context_params context_params = hel_context_params_default();
+    context_params.capacity = 32;
+    hel_status status = hel_model_load(model_path, &params, model);
+    return status == HEL_OK ? hel_context_create(*model, &context_params, context) : status;
+}
+
+static hel_status generate(hel_context *context) {
+    static const uint32_t prompt[] = {1, 403, 407};
+    hel_generate_params params = hel_generate_params_default();
+    params.max_tokens = TOKENS;
+    params.ignore_eos = true;
+    hel_generation generation;
+    hel_status status = hel_generate(context, prompt, 3, &params, &generation);
+    if (status == HEL_OK) {
+        assert_int_equal(generation.count, TOKENS);
+        if (!expected[0]) memcpy(expected, generation.tokens, sizeof expected);
+        assert_memory_equal(generation.tokens, expected, sizeof expected);
+    }
+    hel_generation_finish(&generation);
+    return status;
+}
+
+static hel_status run_all(void) {
+    hel_model *model = NULL;
+    hel_context *context = NULL;
+    hel_status status = load(&model, &context);
+    if (status == HEL_OK) status = generate(context);
+    hel_context_destroy(&context);
+    hel_model_destroy(&model);
+    return status;
+}
+
+static uint64_t next_point(uint64_t n) { return n + (n < DENSE ? 1 : SPARSE); }
+
+static void test_whole(void **state) {
+    (void)state;
+    assert_int_equal(run_all(), HEL_OK);
+    uint64_t before = calls(), rest = live();
+    assert_int_equal(run_all(), HEL_OK);
+    uint64_t total = calls() - before, failed = 0;
+    assert_int_equal(live(), rest);
+    for (uint64_t n = 1; n <= total; n = next_point(n)) {
+        fail_at(n);
+        failed += run_all() != HEL_OK;
+        fail_at(0);
+        if (live() != rest) fail_msg("point %llu of %llu: %lld objects were not freed", (unsigned long long)n, (unsigned long long)total, (long long)(live() - rest));
+    }
+    print_message("%s: %llu of %llu points failed in turn, with a status\n", device_name(), (unsigned long long)failed, (unsigned long long)total);
+    assert_true(failed > 50);
+    assert_int_equal(run_all(), HEL_OK);
+}
+
+// A context that saw a failure goes on, unless the device says that it is lost.
+static void test_handle_stays_usable(void **state) {
+    (void)state;
+    hel_model *model = NULL;
+    hel_context *context = NULL;
+    assert_int_equal(load(&model, &context), HEL_OK);
+    assert_int_equal(generate(context), HEL_OK);
+    uint64_t before = calls();
+    assert_int_equal(hel_context_rewind(context, 0), HEL_OK);
+    assert_int_equal(generate(context), HEL_OK);
+    uint64_t total = calls() - before;
+    for (uint64_t n = 1; n <= total; n = next_point(n)) {
+        assert_int_equal(hel_context_rewind(context, 0), HEL_OK);
+        fail_at(n);
+        generate(context);
+        fail_at(0);
+        assert_int_equal(hel_context_rewind(context, 0), HEL_OK);
+        hel_status status = generate(context);
+        if (status != HEL_OK) fail_msg("after point %llu of %llu: %s", (unsigned long long)n, (unsigned long long)total, hel_error_message());
+    }
+    hel_context_destroy(&context);
+    hel_model_destroy(&model);
+}
+
+static int set_up(void **state) {
+    (void)state;
+    char source[TESTS_PATH];
+    support_folder(folder);
+    support_join(model_path, folder, "model.safetensors");
+    support_join(cache, folder, "cache");
+    support_data(source, "stories260K/stories260K.bin");
+    hel_status status = hel_compress(source, model_path, NULL, NULL);
+    start_counting();
+    return status == HEL_OK ? 0 : -1;
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    hel_memory_set_hooks(NULL);
+    support_remove(folder);
+    return 0;
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_whole), cmocka_unit_test(test_handle_stays_usable)};
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
