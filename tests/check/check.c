@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Compares every kernel on one device with an independent oracle in double precision.
 //
-//   check [--device NAME] [--kernel PATTERN] [--seed N] [--rounds N] [--scalar] [--workgroup N] [--exhaustive] [--bench]
+//   check [--device NAME] [--kernel PATTERN] [--seed N] [--rounds N] [--scalar] [--workgroup N] [--flags N]
+//         [--compile | --bench]
 //   check --lanes N [--ordered] --library PATH ...   the C forms with N threads to a work-group
 //
+// --flags is the number of sets of flags that each form of weight is checked with: 1, 2 or, as the CPU compiles
+// nothing, 16. --compile stops where a kernel is compiled with the constants of the case.
 // Exit 0: all right; 1: a kernel is wrong; 2: usage; 77: the device is not there.
 #include <fnmatch.h>
 #include <stdio.h>
@@ -17,8 +20,8 @@
 typedef struct check_options {
     const char *device, *pattern, *library;
     uint64_t seed;
-    uint32_t rounds, lanes, workgroup;
-    bool scalar, ordered, exhaustive, bench;
+    uint32_t rounds, lanes, workgroup, flags;
+    bool scalar, ordered, compile, bench;
 } check_options;
 
 static const check_kernel *const families[] = {check_linear_kernels, check_elementwise_kernels, check_rowwise_kernels,
@@ -26,14 +29,14 @@ static const check_kernel *const families[] = {check_linear_kernels, check_eleme
 
 static int usage(void) {
     fprintf(stderr, "usage: check [--device NAME] [--kernel PATTERN] [--seed N] [--rounds N] [--scalar] [--workgroup N]\n"
-                    "             [--exhaustive] [--bench] | --lanes N [--ordered] --library PATH ...\n");
+                    "             [--flags N] [--compile | --bench] | --lanes N [--ordered] --library PATH ...\n");
     return 2;
 }
 
 static bool take_flag(const char *word, check_options *out) {
     if (!strcmp(word, "--scalar")) out->scalar = true;
     else if (!strcmp(word, "--ordered")) out->ordered = true;
-    else if (!strcmp(word, "--exhaustive")) out->exhaustive = true;
+    else if (!strcmp(word, "--compile")) out->compile = true;
     else if (!strcmp(word, "--bench")) out->bench = true;
     else return false;
     return true;
@@ -45,6 +48,7 @@ static bool take_value(const char *word, const char *value, check_options *out) 
     else if (!strcmp(word, "--library")) out->library = value;
     else if (!strcmp(word, "--seed")) out->seed = strtoull(value, NULL, 10);
     else if (!strcmp(word, "--rounds")) out->rounds = (uint32_t)strtoul(value, NULL, 10);
+    else if (!strcmp(word, "--flags")) out->flags = (uint32_t)strtoul(value, NULL, 10);
     else if (!strcmp(word, "--lanes")) out->lanes = (uint32_t)strtoul(value, NULL, 10);
     else if (!strcmp(word, "--workgroup")) out->workgroup = (uint32_t)strtoul(value, NULL, 10);
     else return false;
@@ -102,14 +106,12 @@ static int check_all(check *c, const check_options *options) {
 int main(int argc, char **argv) {
     check_options options = {.device = "cpu", .seed = 1, .rounds = 3};
     if (!parse(argc, argv, &options)) return usage();
-    check c = {.device = options.device, .seed = options.seed, .rounds = options.rounds,
-             // The CPU compiles nothing.
-             .exhaustive = options.exhaustive || !strcmp(options.device, "cpu")};
+    check c = {.device = options.device, .seed = options.seed, .rounds = options.rounds, .compile = options.compile};
+    c.flags_per_form = options.flags ? options.flags : !options.lanes && !strcmp(options.device, "cpu") ? 16 : 2;
     bool missing = false;
     const char *reason;
     if (options.lanes) {
         c.device = "lanes";
-        c.exhaustive = options.exhaustive;
         reason = check_runner_lanes(options.library, options.lanes, options.ordered, &c.runner);
     } else {
         reason = check_runner_device(options.device, options.scalar, options.workgroup, &c.runner, &missing);

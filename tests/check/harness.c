@@ -165,11 +165,9 @@ static uint32_t bound_words(const check_binding *binding) { return binding->word
 bool check_run(check *c, const check_call *call) {
     uint32_t *blocks[HEL_MAX_BINDINGS];
     for (uint32_t b = 0; b < call->n_bindings; b++) blocks[b] = make_block(c, &call->bindings[b], bound_words(&call->bindings[b]));
-    const char *reason = c->runner->run(c->runner, call, blocks, 1, NULL);
-    if (reason) {
-        check_fail(c, "%s", reason);
-        return false;
-    }
+    const char *reason = c->runner->run(c->runner, call, blocks, c->compile ? 0 : 1, NULL);
+    if (reason) check_fail(c, "%s", reason);
+    if (reason || c->compile) return false;
     for (uint32_t b = 0; b < call->n_bindings; b++) {
         const check_binding *binding = &call->bindings[b];
         int64_t damage = first_damage(c, binding, blocks[b], bound_words(binding));

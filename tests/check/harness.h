@@ -44,7 +44,8 @@ typedef struct check_runner {
     const char *name;
     uint32_t workgroup_of_one; // 0: the kernel's own work-group size; else the size that every kernel runs with
     uint32_t margin;
-    // NULL where all went well, else the reason. `out_ns` is NULL, or gets the times of `repeats` runs.
+    // NULL where all went well, else the reason. With 0 repeats the kernel is compiled and no more. `out_ns` is NULL,
+    // or gets the times of `repeats` runs.
     const char *(*run)(struct check_runner *runner, const check_call *call, uint32_t *const *blocks, uint32_t repeats,
                        uint64_t *out_ns);
     void (*destroy)(struct check_runner *runner);
@@ -61,7 +62,8 @@ typedef struct check {
     uint64_t seed;
     uint64_t random;
     uint32_t rounds;    // random shapes per kernel and fill
-    bool exhaustive;    // every combination of constants, where a device compiles each of them slowly
+    bool compile;       // and no more
+    uint32_t flags_per_form; // sets of flags with each form of weight: devices compile each anew
     const char *kernel; // under check
     uint32_t workgroup; // of that kernel on this runner
     uint32_t number;    // of the case within the kernel
@@ -99,7 +101,8 @@ float *check_values(check *c, size_t count, check_fill fill, int range);
 
 // ---------------------------------------------------------------- calling and comparing
 
-// Runs the call; checks canaries and inputs; fills the results. False (and the case has failed) where something broke.
+// Runs the call; checks canaries and inputs; fills the results. False where something broke, which fails the case, or
+// where the call is only compiled.
 bool check_run(check *c, const check_call *call);
 // got[i] within limit[i] of want[i]; a negative limit means that bit patterns must agree with `before`.
 void check_compare(check *c, const char *what, const float *got, const double *want, const double *limit, size_t count,

@@ -95,8 +95,9 @@ static hel_status run_filled(device_runner *runner, const check_call *call, uint
                              uint64_t *out_ns, hel_buffer **buffers) {
     hel_binding bindings[HEL_MAX_BINDINGS];
     hel_kernel *kernel;
-    hel_status status = fill_buffers(runner, call, blocks, buffers, bindings);
-    if (status == HEL_OK) status = find_kernel(runner, call, &kernel);
+    hel_status status = find_kernel(runner, call, &kernel);
+    if (status != HEL_OK || !repeats) return status;
+    status = fill_buffers(runner, call, blocks, buffers, bindings);
     for (uint32_t i = 0; i < repeats && status == HEL_OK; i++)
         status = run_once(runner, kernel, call, bindings, out_ns ? out_ns + i : NULL);
     for (uint32_t b = 0; b < call->n_bindings && status == HEL_OK; b++) {

@@ -1,0 +1,57 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Shows every kernel's text to the languages' own judges.
+
+    texts.py --root DIR --glslc PATH --spirv-val PATH     what glslc makes is valid SPIR-V for Vulkan 1.1
+    texts.py --root DIR --clang PATH                      the OpenCL text is OpenCL C 1.2, without a warning
+
+Exit 77 where a program is not there.
+"""
+import argparse
+import pathlib
+import subprocess
+import sys
+
+
+def judge(name, command, text):
+    done = subprocess.run(command, input=text, capture_output=True)
+    if done.returncode == 0:
+        return 0
+    print(f"FAILED kernel {name}: {' '.join(command)}\n{done.stderr.decode()}{done.stdout.decode()}")
+    return 1
+
+
+def judge_spirv(arguments, kernel, shaders):
+    spirv = kernel.spirv(arguments.glslc, (shaders / "prelude.glsl").read_text())
+    return judge(kernel.name, [arguments.spirv_val, "--target-env", "vulkan1.1", "-"], spirv)
+
+
+def judge_opencl(arguments, kernel, shaders):
+    constants = [f"-DCONSTANT_{i}={value}" for i, value in enumerate(kernel.defaults)]
+    command = [arguments.clang, "-x", "cl", "-cl-std=CL1.2", "-Xclang", "-finclude-default-header", "-fsyntax-only", "-Wall",
+               "-Werror", "-Wno-unused-function", f"-DWORKGROUP={kernel.workgroup}", *constants, "-"]
+    return judge(kernel.name, command, ((shaders / "prelude.cl").read_text() + kernel.text).encode())
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--root", type=pathlib.Path, required=True)
+    for program in ("glslc", "spirv-val", "clang"):
+        parser.add_argument(f"--{program}", default="")
+    parser.add_argument("names", nargs="+")
+    arguments = parser.parse_args()
+    if not (arguments.clang or (arguments.glslc and arguments.spirv_val)):
+        print("skipped: the program is not on this machine")
+        return 77
+    sys.dont_write_bytecode = True
+    sys.path.insert(0, str(arguments.root / "tools"))
+    from kernels import Kernel
+    shaders = arguments.root / "shaders"
+    one = judge_opencl if arguments.clang else judge_spirv
+    failures = sum(one(arguments, Kernel(shaders, name), shaders) for name in arguments.names)
+    print(f"texts: {len(arguments.names)} kernels, {failures} refused")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
