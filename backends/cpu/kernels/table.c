@@ -8,9 +8,9 @@ static cpu_isa limit = CPU_ISA_AVX512;
 
 static cpu_isa detect(void) {
 #if defined(__x86_64__) && defined(__GNUC__)
-    // The compiler's runtime also asks whether the system saves the registers.
+    // The compiler's runtime also asks whether the system saves the registers. Every processor with AVX2 has F16C.
     __builtin_cpu_init();
-    bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+    bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                   __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
     return avx2 && avx512 ? CPU_ISA_AVX512 : avx2 ? CPU_ISA_AVX2 : CPU_ISA_C;
