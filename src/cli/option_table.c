@@ -38,6 +38,22 @@ const verb_row verb_table[] = {
     {"tokenize", "MODEL", "Show the token ids of a text",
      "Prints the ids that the model's tokenizer gives a text, in the form that --tokens takes.",
      "helicoid tokenize model/ -p \"Hello\"", run_tokenize},
+    {"compress", "MODEL", "Compress a model",
+     "Replaces each matrix by a codebook, one index a value and a short list of exact values. OUT is a Hugging Face "
+     "folder, or one self-contained file where its name ends in .safetensors. Embeddings, norms and the output head stay "
+     "exact unless --include names them.",
+     "helicoid compress model/ -o model-hxq/", run_compress},
+    {"info", "MODEL", "Show what is in a model file",
+     "Prints format, architecture, totals and a table of the tensors.",
+     "helicoid info model-hxq/", run_info},
+    {"verify", "MODEL", "Check a model file",
+     "Recomputes the digests that compress and export write, so that any changed byte is found; of other files the "
+     "structure is checked. Exit code 3 for a damaged file.",
+     "helicoid verify model-hxq/", run_verify},
+    {"export", "MODEL", "Write a model out dense",
+     "Decodes compressed matrices and writes safetensors: a Hugging Face folder, or one file where OUT ends in "
+     ".safetensors.",
+     "helicoid export model-hxq/ -o dense/", run_export},
 };
 
 const size_t verb_count = sizeof verb_table / sizeof verb_table[0];

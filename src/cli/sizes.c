@@ -13,7 +13,7 @@ bool sizes_of(const char *path, uint64_t output_bytes, model_sizes *out) {
     json_t *root = json_loads(text, 0, NULL), *totals = json_object_get(root, "totals");
     *out = (model_sizes){
         .source_bytes = (uint64_t)json_integer_value(json_object_get(totals, "file_bytes")),
-        .f16_bytes = (uint64_t)json_integer_value(json_object_get(totals, "f16_bytes")),
+        .f16_bytes = 2 * (uint64_t)json_integer_value(json_object_get(totals, "parameters")),
         .output_bytes = output_bytes,
     };
     json_decref(root);
