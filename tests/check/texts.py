@@ -4,11 +4,13 @@
 
     texts.py --root DIR --glslc PATH --spirv-val PATH     what glslc makes is valid SPIR-V for Vulkan 1.1
     texts.py --root DIR --clang PATH                      the OpenCL text is OpenCL C 1.2, without a warning
+    texts.py --root DIR --docs                            docs/kernels.md has the kernel's line as it should be
 
 Exit 77 where a program is not there.
 """
 import argparse
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -33,21 +35,38 @@ def judge_opencl(arguments, kernel, shaders):
     return judge(kernel.name, command, ((shaders / "prelude.cl").read_text() + kernel.text).encode())
 
 
+def judge_docs(arguments, kernel, shaders):
+    """The line of the table, made from the text itself."""
+    bindings = re.findall(r"^(IN|OUT|INOUT)\(\d+, (\w+), (\w+)\)$", kernel.text, re.M)
+    fields = re.findall(r"(\w+) (\w+);", kernel.fields)[1:]
+    constants = re.findall(r"^(?:MODE|TUNE)\(\d+, (\w+), (\d+)\)$", kernel.text, re.M)
+    cells = [f"`{kernel.name}`",
+             ", ".join(f"{name} {element}{'' if access == 'IN' else ' ' + access.lower()}" for access, element, name in bindings),
+             ", ".join(name + (" (float)" if kind == "float" else "") for kind, name in fields),
+             ", ".join(f"{name} {value}" for name, value in constants), str(kernel.workgroup)]
+    line = "| " + " | ".join(cells) + " |"
+    if line in (arguments.root / "docs/kernels.md").read_text().splitlines():
+        return 0
+    print(f"FAILED kernel {kernel.name}: docs/kernels.md should have the line\n{line}")
+    return 1
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", type=pathlib.Path, required=True)
     for program in ("glslc", "spirv-val", "clang"):
         parser.add_argument(f"--{program}", default="")
+    parser.add_argument("--docs", action="store_true")
     parser.add_argument("names", nargs="+")
     arguments = parser.parse_args()
-    if not (arguments.clang or (arguments.glslc and arguments.spirv_val)):
+    if not (arguments.docs or arguments.clang or (arguments.glslc and arguments.spirv_val)):
         print("skipped: the program is not on this machine")
         return 77
     sys.dont_write_bytecode = True
     sys.path.insert(0, str(arguments.root / "tools"))
     from kernels import Kernel
     shaders = arguments.root / "shaders"
-    one = judge_opencl if arguments.clang else judge_spirv
+    one = judge_docs if arguments.docs else judge_opencl if arguments.clang else judge_spirv
     failures = sum(one(arguments, Kernel(shaders, name), shaders) for name in arguments.names)
     print(f"texts: {len(arguments.names)} kernels, {failures} refused")
     return 1 if failures else 0
