@@ -14,7 +14,6 @@
 #include <string.h>
 
 #include "base/os.h"
-#include "device/kernel_source.h"
 #include "harness.h"
 
 typedef struct check_options {
@@ -24,8 +23,8 @@ typedef struct check_options {
     bool scalar, ordered, compile, bench;
 } check_options;
 
-static const check_kernel *const families[] = {check_linear_kernels, check_elementwise_kernels, check_rowwise_kernels,
-                                               check_attention_kernels, check_vq_kernels, check_fftconv_kernels};
+static const check_kernel *const families[] = {check_linear_kernels,    check_elementwise_kernels, check_rowwise_kernels,
+                                               check_attention_kernels, check_vq_kernels,          check_fftconv_kernels};
 
 static int usage(void) {
     fprintf(stderr, "usage: check [--device NAME] [--kernel PATTERN] [--seed N] [--rounds N] [--scalar] [--workgroup N]\n"
@@ -98,8 +97,8 @@ static int check_all(check *c, const check_options *options) {
         if (!options->pattern || !fnmatch(options->pattern, (*at)->name, 0)) complete &= check_source(c, *at, options);
     check_finish(c);
     if (!options->bench)
-        printf("check: %s (%s): %u cases, %u failed, %u expected failures\n", c->device, c->runner->name, c->cases, c->failures,
-               c->expected);
+        printf("check: %s (%s): %u cases, %u failed, %u expected failures\n", c->device, c->runner->name, c->cases,
+               c->failures, c->expected);
     return complete && !c->failures && (c->cases || options->bench) ? 0 : 1;
 }
 

@@ -35,18 +35,14 @@ static uint32_t pool_words(const page_pool *pages) {
 
 static size_t slot_of(const page_pool *pages, uint32_t kv_head, uint32_t position) {
     uint32_t page = pages->table[position / pages->page_size];
-    return (((size_t)page * pages->kv_heads + kv_head) * pages->page_size + position % pages->page_size) * pages->head_dim;
-}
-
-static void repeat(check *c, void (*one)(check *c, check_fill fill)) {
-    for (uint32_t fill = 0; fill < CHECK_FILLS; fill++)
-        for (uint32_t round = 0; round < 4 * c->rounds; round++) one(c, (check_fill)fill);
+    return (((size_t)page * pages->kv_heads + kv_head) * pages->page_size + position % pages->page_size) *
+           pages->head_dim;
 }
 
 // ---------------------------------------------------------------- rope
 
-static void expect_pair(const float *a, const float *b, const float *turn, double *want_a, double *want_b, double *limit_a,
-                        double *limit_b) {
+static void expect_pair(const float *a, const float *b, const float *turn, double *want_a, double *want_b,
+                        double *limit_a, double *limit_b) {
     double x = *a, y = *b, cosine = turn[0], sine = turn[1];
     *want_a = x * cosine - y * sine;
     *want_b = x * sine + y * cosine;
@@ -55,28 +51,30 @@ static void expect_pair(const float *a, const float *b, const float *turn, doubl
     *limit_b = 3.0 * CHECK_U * (fabs(x * sine) + fabs(y * cosine)) + 5.0 * CHECK_TINY;
 }
 
-static void expect_rope(const hel_rope_params *p, uint32_t layout, uint32_t step, const float *x, const float *table, double *want,
-                        double *limit) {
+static void expect_rope(const hel_rope_params *p, uint32_t layout, uint32_t step, const float *x, const float *table,
+                        double *want, double *limit) {
     for (uint32_t t = 0; t < p->tokens; t++)
         for (uint32_t h = 0; h < p->heads; h++)
             for (uint32_t i = 0; i < p->rotary / 2; i++) {
                 size_t head = (size_t)t * p->stride + h * p->head_dim;
                 size_t a = head + (layout ? 2 * i : i), b = head + (layout ? 2 * i + 1 : i + p->rotary / 2);
-                expect_pair(x + a, x + b, table + ((size_t)(step + t) * (p->rotary / 2) + i) * 2, want + a, want + b, limit + a,
-                            limit + b);
+                expect_pair(x + a, x + b, table + ((size_t)(step + t) * (p->rotary / 2) + i) * 2, want + a, want + b,
+                            limit + a, limit + b);
             }
 }
 
 static void rope_case(check *c, check_fill fill) {
     check_begin(c, fill);
-    uint32_t heads = check_size(c, 9), head_dim = 2 * check_size(c, 64), layout = check_random(c, 2), step = check_random(c, 40);
+    uint32_t heads = check_size(c, 9), head_dim = 2 * check_size(c, 64), layout = check_random(c, 2),
+             step = check_random(c, 40);
     hel_rope_params p = {.tokens = check_size(c, 12), .heads = heads, .head_dim = head_dim};
     p.rotary = check_random(c, 2) ? head_dim : 2 * (1 + check_random(c, head_dim / 2));
     p.stride = heads * head_dim + 3 * check_random(c, 2);
     uint32_t words = (p.tokens - 1) * p.stride + heads * head_dim, positions = step + p.tokens;
-    check_shape(c, "tokens %u, heads %u, head_dim %u, rotary %u, stride %u, step %u, layout %u", p.tokens, heads, head_dim,
-                p.rotary, p.stride, step, layout);
-    float *x = check_values(c, words, fill, RANGE), *y = check_floats(c, words), *table = check_floats(c, positions * p.rotary);
+    check_shape(c, "tokens %u, heads %u, head_dim %u, rotary %u, stride %u, step %u, layout %u", p.tokens, heads,
+                head_dim, p.rotary, p.stride, step, layout);
+    float *x = check_values(c, words, fill, RANGE), *y = check_floats(c, words),
+          *table = check_floats(c, positions * p.rotary);
     for (uint32_t i = 0; i < positions * p.rotary; i += 2) {
         double angle = 6.28 * check_uniform(c);
         table[i] = (float)cos(angle), table[i + 1] = (float)sin(angle);
@@ -84,17 +82,22 @@ static void rope_case(check *c, check_fill fill) {
     double *want = check_doubles(c, words), *limit = check_doubles(c, words);
     for (uint32_t i = 0; i < words; i++) limit[i] = -1.0; // what does not rotate stays
     expect_rope(&p, layout, step, x, table, want, limit);
-    check_call call = {.kernel = c->kernel, .constants = {layout}, .n_constants = 1,
-                       .bindings = {{x, words, y}, {&step, 1, NULL}, {table, positions * p.rotary, NULL}}, .n_bindings = 3,
-                       .params = &p, .params_size = sizeof p, .groups = (uint64_t)p.tokens * heads};
+    check_call call = {.kernel = c->kernel,
+                       .constants = {layout},
+                       .n_constants = 1,
+                       .bindings = {{x, words, y}, {&step, 1, NULL}, {table, positions * p.rotary, NULL}},
+                       .n_bindings = 3,
+                       .params = &p,
+                       .params_size = sizeof p,
+                       .groups = (uint64_t)p.tokens * heads};
     if (check_run(c, &call)) check_compare(c, "x", y, want, limit, words, x);
     check_end(c);
 }
 
 // ---------------------------------------------------------------- kv_append
 
-static void expect_append(check *c, const hel_kv_append_params *p, uint32_t step, const page_pool *pages, const float *from,
-                          const float *before, const float *got, const char *what) {
+static void expect_append(check *c, const hel_kv_append_params *p, uint32_t step, const page_pool *pages,
+                          const float *from, const float *before, const float *got, const char *what) {
     uint32_t words = pool_words(pages);
     double *want = check_doubles(c, words), *limit = check_doubles(c, words);
     for (uint32_t i = 0; i < words; i++) limit[i] = -1.0;
@@ -114,15 +117,23 @@ static void append_case(check *c, check_fill fill) {
     hel_kv_append_params p = {.tokens = tokens, .kv_heads = check_size(c, 5), .head_dim = check_size(c, 130)};
     page_pool pages = make_pages(c, step + tokens, p.kv_heads, p.head_dim);
     p.page_size = pages.page_size;
-    check_shape(c, "tokens %u, kv_heads %u, head_dim %u, page_size %u, step %u", tokens, p.kv_heads, p.head_dim, p.page_size, step);
+    check_shape(c, "tokens %u, kv_heads %u, head_dim %u, page_size %u, step %u", tokens, p.kv_heads, p.head_dim,
+                p.page_size, step);
     uint32_t words = tokens * p.kv_heads * p.head_dim, pool = pool_words(&pages);
     float *k = check_values(c, words, fill, RANGE), *v = check_values(c, words, fill, RANGE);
     float *keys = check_values(c, pool, CHECK_UNIFORM, 0), *values = check_values(c, pool, CHECK_UNIFORM, 0);
     float *keys_after = check_floats(c, pool), *values_after = check_floats(c, pool);
     check_call call = {.kernel = c->kernel,
-                       .bindings = {{k, words, NULL}, {v, words, NULL}, {keys, pool, keys_after}, {values, pool, values_after},
-                                    {pages.table, pages.table_size, NULL}, {&step, 1, NULL}},
-                       .n_bindings = 6, .params = &p, .params_size = sizeof p, .groups = (uint64_t)tokens * p.kv_heads};
+                       .bindings = {{k, words, NULL},
+                                    {v, words, NULL},
+                                    {keys, pool, keys_after},
+                                    {values, pool, values_after},
+                                    {pages.table, pages.table_size, NULL},
+                                    {&step, 1, NULL}},
+                       .n_bindings = 6,
+                       .params = &p,
+                       .params_size = sizeof p,
+                       .groups = (uint64_t)tokens * p.kv_heads};
     if (check_run(c, &call)) {
         expect_append(c, &p, step, &pages, k, keys, keys_after, "k_pages");
         expect_append(c, &p, step, &pages, v, values, values_after, "v_pages");
@@ -197,8 +208,11 @@ static void expect_attention(const attended *a, uint32_t t, uint32_t head, doubl
 
 static void make_attended(check *c, uint32_t most_tokens, uint32_t most_before, attended *a) {
     static const uint32_t dims[] = {1, 8, 31, 64, 65, 128, 256};
-    uint32_t kv_heads = 1 + check_random(c, 3), tokens = 1 + check_random(c, most_tokens), step = check_random(c, most_before);
-    a->p = (hel_attention_params){.tokens = tokens, .kv_heads = kv_heads, .heads = kv_heads * (1 + check_random(c, 3)),
+    uint32_t kv_heads = 1 + check_random(c, 3), tokens = 1 + check_random(c, most_tokens),
+             step = check_random(c, most_before);
+    a->p = (hel_attention_params){.tokens = tokens,
+                                  .kv_heads = kv_heads,
+                                  .heads = kv_heads * (1 + check_random(c, 3)),
                                   .head_dim = dims[check_random(c, 7)]};
     a->p.scale = 1.0f / sqrtf((float)a->p.head_dim);
     a->step = step;
@@ -214,9 +228,15 @@ static void make_attended(check *c, uint32_t most_tokens, uint32_t most_before, 
 static check_call attention_call(const check *c, attended *a, float *y) {
     uint32_t words = a->p.tokens * a->p.heads * a->p.head_dim, pool = pool_words(&a->pages);
     return (check_call){.kernel = c->kernel,
-                        .bindings = {{a->q, words, NULL}, {a->keys, pool, NULL}, {a->values, pool, NULL},
-                                     {a->pages.table, a->pages.table_size, NULL}, {&a->step, 1, NULL}, {NULL, words, y}},
-                        .n_bindings = 6, .params = &a->p, .params_size = sizeof a->p,
+                        .bindings = {{a->q, words, NULL},
+                                     {a->keys, pool, NULL},
+                                     {a->values, pool, NULL},
+                                     {a->pages.table, a->pages.table_size, NULL},
+                                     {&a->step, 1, NULL},
+                                     {NULL, words, y}},
+                        .n_bindings = 6,
+                        .params = &a->p,
+                        .params_size = sizeof a->p,
                         .groups = (uint64_t)a->p.tokens * a->p.heads};
 }
 
@@ -224,8 +244,8 @@ static void attention_case(check *c, check_fill fill) {
     check_begin(c, fill);
     attended a;
     make_attended(c, 12, check_random(c, 2) ? 20 : 200, &a);
-    check_shape(c, "tokens %u, heads %u, kv_heads %u, head_dim %u, page_size %u, step %u", a.p.tokens, a.p.heads, a.p.kv_heads,
-                a.p.head_dim, a.p.page_size, a.step);
+    check_shape(c, "tokens %u, heads %u, kv_heads %u, head_dim %u, page_size %u, step %u", a.p.tokens, a.p.heads,
+                a.p.kv_heads, a.p.head_dim, a.p.page_size, a.step);
     uint32_t words = a.p.tokens * a.p.heads * a.p.head_dim;
     float *y = check_floats(c, words);
     check_call call = attention_call(c, &a, y);
@@ -238,13 +258,14 @@ static void attention_case(check *c, check_fill fill) {
     check_end(c);
 }
 
-static void rope_cases(check *c) { repeat(c, rope_case); }
-static void append_cases(check *c) { repeat(c, append_case); }
-static void attention_cases(check *c) { repeat(c, attention_case); }
+static void rope_cases(check *c) { check_each_fill(c, 4, rope_case); }
+static void append_cases(check *c) { check_each_fill(c, 4, append_case); }
+static void attention_cases(check *c) { check_each_fill(c, 4, attention_case); }
 
 static void attention_bench(check *c) {
     check_begin(c, CHECK_UNIFORM);
-    attended a = {.p = {.tokens = 1, .heads = 32, .kv_heads = 8, .head_dim = 128, .page_size = 64, .scale = 0.088f}, .step = 4095};
+    attended a = {.p = {.tokens = 1, .heads = 32, .kv_heads = 8, .head_dim = 128, .page_size = 64, .scale = 0.088f},
+                  .step = 4095};
     a.pages = (page_pool){.kv_heads = 8, .head_dim = 128, .page_size = 64, .count = 64, .table_size = 64};
     a.pages.table = check_words(c, 64);
     for (uint32_t i = 0; i < 64; i++) a.pages.table[i] = i;

@@ -40,7 +40,8 @@ static void add_case(check *c, check_fill fill) {
 // 1 / (1 + exp(-g)): Vulkan allows exp an error of 3 + 2 |g| units in the last place, a division 2.5; below 2^-126 the
 // factor may vanish altogether.
 static double swiglu_limit(double gate, double up, double want) {
-    return fabs(want) * (16.0 + 4.0 * fmin(fabs(gate), 100.0)) * CHECK_U + CHECK_TINY * (fabs(gate * up) + fabs(gate) + fabs(up) + 2.0);
+    return fabs(want) * (16.0 + 4.0 * fmin(fabs(gate), 100.0)) * CHECK_U +
+           CHECK_TINY * (fabs(gate * up) + fabs(gate) + fabs(up) + 2.0);
 }
 
 static void swiglu_case(check *c, check_fill fill) {
@@ -71,26 +72,25 @@ static void divide_case(check *c, check_fill fill) {
         want[i] = (double)x[i] / (double)scales[i % cols];
         limit[i] = 6.0 * CHECK_U * fabs(want[i]) + CHECK_TINY * 0x1p10; // 2.5 units in the last place, flushed inputs
     }
-    run_two(c, x, scales, cols, n, &(hel_divide_columns_params){.n = n, .cols = cols}, sizeof(hel_divide_columns_params), want,
-            limit);
+    run_two(c, x, scales, cols, n, &(hel_divide_columns_params){.n = n, .cols = cols}, sizeof(hel_divide_columns_params),
+            want, limit);
     check_end(c);
 }
 
-static void repeat(check *c, void (*one)(check *c, check_fill fill)) {
-    for (uint32_t fill = 0; fill < CHECK_FILLS; fill++)
-        for (uint32_t round = 0; round < 4 * c->rounds; round++) one(c, (check_fill)fill);
-}
-
-static void add_cases(check *c) { repeat(c, add_case); }
-static void swiglu_cases(check *c) { repeat(c, swiglu_case); }
-static void divide_cases(check *c) { repeat(c, divide_case); }
+static void add_cases(check *c) { check_each_fill(c, 4, add_case); }
+static void swiglu_cases(check *c) { check_each_fill(c, 4, swiglu_case); }
+static void divide_cases(check *c) { check_each_fill(c, 4, divide_case); }
 
 static void bench_two(check *c, const void *params, uint32_t params_size) {
     enum { N = 1 << 22 };
     check_begin(c, CHECK_UNIFORM);
     float *a = check_values(c, N, CHECK_UNIFORM, 0), *y = check_floats(c, N);
-    check_call call = {.kernel = c->kernel, .bindings = {{a, N, NULL}, {a, N, NULL}, {NULL, N, y}}, .n_bindings = 3,
-                       .params = params, .params_size = params_size, .groups = chunks(N)};
+    check_call call = {.kernel = c->kernel,
+                       .bindings = {{a, N, NULL}, {a, N, NULL}, {NULL, N, y}},
+                       .n_bindings = 3,
+                       .params = params,
+                       .params_size = params_size,
+                       .groups = chunks(N)};
     check_bench(c, &call, "n 4194304", 12.0 * N);
 }
 

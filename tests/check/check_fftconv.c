@@ -32,8 +32,10 @@ static double squares_of(const float *x, uint32_t n) {
 
 // The error of an FFT is normwise (Higham 2002, theorem 24.2): a few roundings a pass of the norm of what goes in,
 // here both signals scaled to 1 and packed as one.
-static void expect_row(const float *u, const float *h, double bias, uint32_t n, uint32_t size, double *want, double *limit) {
-    double error = 4.0 * log2(size) * CHECK_U * largest_of(u, n) * largest_of(h, n) * (squares_of(u, n) + squares_of(h, n));
+static void expect_row(const float *u, const float *h, double bias, uint32_t n, uint32_t size, double *want,
+                       double *limit) {
+    double error =
+        4.0 * log2(size) * CHECK_U * largest_of(u, n) * largest_of(h, n) * (squares_of(u, n) + squares_of(h, n));
     for (uint32_t t = 0; t < n; t++) {
         for (uint32_t s = 0; s <= t; s++) want[t] += (double)h[s] * u[t - s];
         want[t] += bias * u[t];
@@ -53,28 +55,41 @@ static void fftconv_case(check *c, check_fill fill) {
     for (uint32_t r = 0; r < rows; r++)
         expect_row(u + r * n, h + r % channels * n, bias[r % channels], n, size, want + r * n, limit + r * n);
     hel_fftconv_params params = {.steps = n, .channels = channels};
-    check_call call = {.kernel = c->kernel, .constants = {size}, .n_constants = 1,
-                       .bindings = {{u, words, NULL}, {h, channels * n, NULL}, {bias, channels, NULL},
-                                    {make_turns(c, size), size, NULL}, {NULL, words, y}},
-                       .n_bindings = 5, .params = &params, .params_size = sizeof params, .groups = rows};
+    check_call call = {.kernel = c->kernel,
+                       .constants = {size},
+                       .n_constants = 1,
+                       .bindings = {{u, words, NULL},
+                                    {h, channels * n, NULL},
+                                    {bias, channels, NULL},
+                                    {make_turns(c, size), size, NULL},
+                                    {NULL, words, y}},
+                       .n_bindings = 5,
+                       .params = &params,
+                       .params_size = sizeof params,
+                       .groups = rows};
     if (check_run(c, &call)) check_compare(c, "y", y, want, limit, words, NULL);
     check_end(c);
 }
 
-static void fftconv_cases(check *c) {
-    for (uint32_t fill = 0; fill < CHECK_FILLS; fill++)
-        for (uint32_t round = 0; round < 3 * c->rounds; round++) fftconv_case(c, (check_fill)fill);
-}
+static void fftconv_cases(check *c) { check_each_fill(c, 3, fftconv_case); }
 
 static void fftconv_bench(check *c) {
     enum { ROWS = 768, STEPS = 512, SIZE = 1024 };
     check_begin(c, CHECK_UNIFORM);
     float *u = check_values(c, ROWS * STEPS, CHECK_UNIFORM, 0), *bias = check_values(c, ROWS, CHECK_UNIFORM, 0);
     hel_fftconv_params params = {.steps = STEPS, .channels = ROWS};
-    check_call call = {.kernel = c->kernel, .constants = {SIZE}, .n_constants = 1,
-                       .bindings = {{u, ROWS * STEPS, NULL}, {u, ROWS * STEPS, NULL}, {bias, ROWS, NULL},
-                                    {make_turns(c, SIZE), SIZE, NULL}, {NULL, ROWS * STEPS, check_floats(c, ROWS * STEPS)}},
-                       .n_bindings = 5, .params = &params, .params_size = sizeof params, .groups = ROWS};
+    check_call call = {.kernel = c->kernel,
+                       .constants = {SIZE},
+                       .n_constants = 1,
+                       .bindings = {{u, ROWS * STEPS, NULL},
+                                    {u, ROWS * STEPS, NULL},
+                                    {bias, ROWS, NULL},
+                                    {make_turns(c, SIZE), SIZE, NULL},
+                                    {NULL, ROWS * STEPS, check_floats(c, ROWS * STEPS)}},
+                       .n_bindings = 5,
+                       .params = &params,
+                       .params_size = sizeof params,
+                       .groups = ROWS};
     check_bench(c, &call, "rows 768 steps 512", 12.0 * ROWS * STEPS);
 }
 

@@ -51,8 +51,12 @@ static void make_product(check *c, weight_form form, uint32_t rows, uint32_t col
     uint32_t count = check_random(c, 2) ? rows : 1 + check_random(c, rows), first = check_random(c, rows - count + 1);
     weight_make(c, form, rows, cols, first, count, &out->weight);
     hel_linear_params *p = &out->params;
-    *p = (hel_linear_params){.rows = count, .cols = cols, .tokens = tokens, .row_words = out->weight.row_words,
-                             .group = out->weight.group, .first_row = first};
+    *p = (hel_linear_params){.rows = count,
+                             .cols = cols,
+                             .tokens = tokens,
+                             .row_words = out->weight.row_words,
+                             .group = out->weight.group,
+                             .first_row = first};
     p->x_first = check_random(c, 5), p->x_stride = cols + check_random(c, 4);
     p->y_first = check_random(c, 5), p->y_stride = rows + check_random(c, 4);
     out->x_words = p->x_first + (tokens - 1) * p->x_stride + cols;
@@ -80,8 +84,8 @@ static void check_product(check *c, weight_form form, check_fill fill, uint32_t 
     linear_product product = {0};
     make_product(c, form, rows, cols, tokens, &product);
     const hel_linear_params *p = &product.params;
-    check_shape(c, "format %u bits %u d %u flags %u, rows %u of %u from %u, cols %u, tokens %u of %u, group %u", form.format, form.bits,
-             form.d, form.flags, p->rows, rows, p->first_row, cols, tokens, lanes, p->group);
+    check_shape(c, "format %u bits %u d %u flags %u, rows %u of %u from %u, cols %u, tokens %u of %u, group %u",
+                form.format, form.bits, form.d, form.flags, p->rows, rows, p->first_row, cols, tokens, lanes, p->group);
     check_call call = {.kernel = c->kernel, .constants = {form.format, form.bits, form.d, form.flags, lanes}};
     call.n_constants = lanes ? 5 : 4;
     call.groups = lanes ? (p->rows + 7) / 8 : (uint64_t)((p->rows + 31) / 32) * ((tokens + 31) / 32);
@@ -169,16 +173,25 @@ static void embedding_form(check *c, weight_form form, uint32_t number) {
     uint32_t count = check_random(c, 2) ? rows : 1 + check_random(c, rows), first = check_random(c, rows - count + 1);
     table_lookup lookup = {.count = check_size(c, 20)};
     weight_make(c, form, rows, cols, first, count, &lookup.weight);
-    check_shape(c, "format %u bits %u d %u flags %u, rows %u of %u from %u, cols %u, tokens %u, group %u",
-             form.format, form.bits, form.d, form.flags, count, rows, first, cols, lookup.count, lookup.weight.group);
+    check_shape(c, "format %u bits %u d %u flags %u, rows %u of %u from %u, cols %u, tokens %u, group %u", form.format,
+                form.bits, form.d, form.flags, count, rows, first, cols, lookup.count, lookup.weight.group);
     lookup.tokens = check_words(c, lookup.count);
     for (uint32_t t = 0; t < lookup.count; t++) lookup.tokens[t] = check_random(c, rows);
     lookup.before = check_values(c, (size_t)lookup.count * cols, CHECK_UNIFORM, 0);
     lookup.y = check_floats(c, (size_t)lookup.count * cols);
-    hel_embedding_params params = {.rows = count, .cols = cols, .tokens = lookup.count, .row_words = lookup.weight.row_words,
-                                   .group = lookup.weight.group, .first_row = first};
-    check_call call = {.kernel = c->kernel, .constants = {form.format, form.bits, form.d, form.flags}, .n_constants = 4,
-                       .n_bindings = 7, .params = &params, .params_size = sizeof params, .groups = lookup.count};
+    hel_embedding_params params = {.rows = count,
+                                   .cols = cols,
+                                   .tokens = lookup.count,
+                                   .row_words = lookup.weight.row_words,
+                                   .group = lookup.weight.group,
+                                   .first_row = first};
+    check_call call = {.kernel = c->kernel,
+                       .constants = {form.format, form.bits, form.d, form.flags},
+                       .n_constants = 4,
+                       .n_bindings = 7,
+                       .params = &params,
+                       .params_size = sizeof params,
+                       .groups = lookup.count};
     weight_bind(&lookup.weight, call.bindings);
     call.bindings[5] = (check_binding){lookup.tokens, lookup.count, NULL};
     call.bindings[6] = (check_binding){lookup.before, lookup.count * cols, lookup.y};
@@ -197,14 +210,19 @@ static void bench_product(check *c, weight_form form, uint32_t tokens) {
     enum { ROWS = 4096, COLS = 4096 };
     bool matvec = tokens <= 8;
     char shape[96];
-    snprintf(shape, sizeof shape, "%ux%u tokens %u format %u bits %u d %u", ROWS, COLS, tokens, form.format, form.bits, form.d);
+    snprintf(shape, sizeof shape, "%ux%u tokens %u format %u bits %u d %u", ROWS, COLS, tokens, form.format, form.bits,
+             form.d);
     check_begin(c, CHECK_UNIFORM);
     linear_product product = {.x_words = tokens * COLS, .y_words = tokens * ROWS};
     weight_make(c, form, ROWS, COLS, 0, ROWS, &product.weight);
     product.x = check_values(c, product.x_words, CHECK_UNIFORM, 0);
     product.y = check_floats(c, product.y_words);
-    product.params = (hel_linear_params){.rows = ROWS, .cols = COLS, .tokens = tokens, .row_words = product.weight.row_words,
-                                         .x_stride = COLS, .y_stride = ROWS};
+    product.params = (hel_linear_params){.rows = ROWS,
+                                         .cols = COLS,
+                                         .tokens = tokens,
+                                         .row_words = product.weight.row_words,
+                                         .x_stride = COLS,
+                                         .y_stride = ROWS};
     check_call call = {.kernel = c->kernel, .constants = {form.format, form.bits, form.d, form.flags, tokens}};
     call.n_constants = matvec ? 5 : 4;
     call.groups = matvec ? ROWS / 8 : (uint64_t)(ROWS / 32) * ((tokens + 31) / 32);

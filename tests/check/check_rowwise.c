@@ -8,14 +8,10 @@
 
 enum { RANGE = 30 };
 
-static void repeat(check *c, void (*one)(check *c, check_fill fill)) {
-    for (uint32_t fill = 0; fill < CHECK_FILLS; fill++)
-        for (uint32_t round = 0; round < 4 * c->rounds; round++) one(c, (check_fill)fill);
-}
-
 // ---------------------------------------------------------------- rmsnorm
 
-static void expect_rmsnorm(const float *x, const float *gain, uint32_t cols, double epsilon, double *want, double *limit) {
+static void expect_rmsnorm(const float *x, const float *gain, uint32_t cols, double epsilon, double *want,
+                           double *limit) {
     double squares = 0.0;
     for (uint32_t i = 0; i < cols; i++) squares += (double)x[i] * x[i];
     double scale = 1.0 / sqrt(squares / cols + epsilon);
@@ -37,8 +33,12 @@ static void rmsnorm_case(check *c, check_fill fill) {
     double *want = check_doubles(c, (size_t)rows * cols), *limit = check_doubles(c, (size_t)rows * cols);
     for (uint32_t r = 0; r < rows; r++)
         expect_rmsnorm(x + r * cols, gain, cols, params.epsilon, want + r * cols, limit + r * cols);
-    check_call call = {.kernel = c->kernel, .bindings = {{x, rows * cols, NULL}, {gain, cols, NULL}, {NULL, rows * cols, y}},
-                       .n_bindings = 3, .params = &params, .params_size = sizeof params, .groups = rows};
+    check_call call = {.kernel = c->kernel,
+                       .bindings = {{x, rows * cols, NULL}, {gain, cols, NULL}, {NULL, rows * cols, y}},
+                       .n_bindings = 3,
+                       .params = &params,
+                       .params_size = sizeof params,
+                       .groups = rows};
     if (check_run(c, &call)) check_compare(c, "y", y, want, limit, (size_t)rows * cols, NULL);
     check_end(c);
 }
@@ -61,8 +61,8 @@ static void expect_softmax(const float *x, uint32_t cols, double scale, double *
         error += want[i] * exponent_error(scale * x[i], largest);
     }
     for (uint32_t i = 0; i < cols; i++)
-        limit[i] = want[i] * (exponent_error(scale * x[i], largest) + error + 8.0 * CHECK_U) + check_sum_limit(cols, want[i]) +
-                   2.0 * CHECK_TINY;
+        limit[i] = want[i] * (exponent_error(scale * x[i], largest) + error + 8.0 * CHECK_U) +
+                   check_sum_limit(cols, want[i]) + 2.0 * CHECK_TINY;
 }
 
 static void softmax_case(check *c, check_fill fill) {
@@ -72,9 +72,14 @@ static void softmax_case(check *c, check_fill fill) {
     check_shape(c, "rows %u, cols %u, scale %.9g", rows, cols, params.scale);
     float *x = check_values(c, (size_t)rows * cols, fill, 8), *y = check_floats(c, (size_t)rows * cols);
     double *want = check_doubles(c, (size_t)rows * cols), *limit = check_doubles(c, (size_t)rows * cols);
-    for (uint32_t r = 0; r < rows; r++) expect_softmax(x + r * cols, cols, params.scale, want + r * cols, limit + r * cols);
-    check_call call = {.kernel = c->kernel, .bindings = {{x, rows * cols, NULL}, {NULL, rows * cols, y}}, .n_bindings = 2,
-                       .params = &params, .params_size = sizeof params, .groups = rows};
+    for (uint32_t r = 0; r < rows; r++)
+        expect_softmax(x + r * cols, cols, params.scale, want + r * cols, limit + r * cols);
+    check_call call = {.kernel = c->kernel,
+                       .bindings = {{x, rows * cols, NULL}, {NULL, rows * cols, y}},
+                       .n_bindings = 2,
+                       .params = &params,
+                       .params_size = sizeof params,
+                       .groups = rows};
     if (check_run(c, &call)) check_compare(c, "y", y, want, limit, (size_t)rows * cols, NULL);
     check_end(c);
 }
@@ -112,22 +117,30 @@ static void argmax_case(check *c, check_fill fill) {
         want[r] = first_of_largest(x + r * cols, cols);
     }
     hel_argmax_params params = {.cols = cols};
-    check_call call = {.kernel = c->kernel, .bindings = {{x, rows * cols, NULL}, {NULL, rows, index}}, .n_bindings = 2,
-                       .params = &params, .params_size = sizeof params, .groups = rows};
+    check_call call = {.kernel = c->kernel,
+                       .bindings = {{x, rows * cols, NULL}, {NULL, rows, index}},
+                       .n_bindings = 2,
+                       .params = &params,
+                       .params_size = sizeof params,
+                       .groups = rows};
     if (check_run(c, &call)) check_compare_words(c, "index", index, want, rows);
     check_end(c);
 }
 
-static void rmsnorm_cases(check *c) { repeat(c, rmsnorm_case); }
-static void softmax_cases(check *c) { repeat(c, softmax_case); }
-static void argmax_cases(check *c) { repeat(c, argmax_case); }
+static void rmsnorm_cases(check *c) { check_each_fill(c, 4, rmsnorm_case); }
+static void softmax_cases(check *c) { check_each_fill(c, 4, softmax_case); }
+static void argmax_cases(check *c) { check_each_fill(c, 4, argmax_case); }
 
 static void bench_rows(check *c, const void *params, uint32_t params_size, bool gain, bool index) {
     enum { ROWS = 512, COLS = 4096, N = ROWS * COLS };
     check_begin(c, CHECK_UNIFORM);
     float *x = check_values(c, N, CHECK_UNIFORM, 0), *y = check_floats(c, N);
-    check_call call = {.kernel = c->kernel, .bindings = {{x, N, NULL}}, .n_bindings = 1, .params = params,
-                       .params_size = params_size, .groups = ROWS};
+    check_call call = {.kernel = c->kernel,
+                       .bindings = {{x, N, NULL}},
+                       .n_bindings = 1,
+                       .params = params,
+                       .params_size = params_size,
+                       .groups = ROWS};
     if (gain) call.bindings[call.n_bindings++] = (check_binding){x, COLS, NULL};
     call.bindings[call.n_bindings++] = (check_binding){NULL, index ? ROWS : N, y};
     check_bench(c, &call, "512x4096", index ? 4.0 * N : 8.0 * N);
@@ -139,7 +152,9 @@ static void rmsnorm_bench(check *c) {
 static void softmax_bench(check *c) {
     bench_rows(c, &(hel_softmax_params){.cols = 4096, .scale = 1.0f}, sizeof(hel_softmax_params), false, false);
 }
-static void argmax_bench(check *c) { bench_rows(c, &(hel_argmax_params){.cols = 4096}, sizeof(hel_argmax_params), false, true); }
+static void argmax_bench(check *c) {
+    bench_rows(c, &(hel_argmax_params){.cols = 4096}, sizeof(hel_argmax_params), false, true);
+}
 
 const check_kernel check_rowwise_kernels[] = {
     {"rmsnorm", rmsnorm_cases, rmsnorm_bench},

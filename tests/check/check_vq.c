@@ -34,8 +34,8 @@ static double distance_of(const float *a, const float *b, uint32_t d) {
 }
 
 // The label must be as near as the nearest within rounding, and the first of them where arithmetic is exact.
-static void check_label(check *c, const float *point, const float *centroids, uint32_t k, uint32_t d, uint32_t i, uint32_t label,
-                        bool exact) {
+static void check_label(check *c, const float *point, const float *centroids, uint32_t k, uint32_t d, uint32_t i,
+                        uint32_t label, bool exact) {
     double least = INFINITY, flushed = d * CHECK_TINY * 2.0;
     uint32_t first = 0;
     for (uint32_t at = 0; at < k; at++) {
@@ -56,15 +56,21 @@ static void check_label(check *c, const float *point, const float *centroids, ui
 
 static void assign_case(check *c, check_fill fill, bool exact) {
     check_begin(c, fill);
-    uint32_t n = check_size(c, 900), d = random_width(c), k = random_clusters(c), specialised = check_random(c, 2) && d <= 4 ? d : 0;
+    uint32_t n = check_size(c, 900), d = random_width(c), k = random_clusters(c),
+             specialised = check_random(c, 2) && d <= 4 ? d : 0;
     check_shape(c, "n %u, k %u, d %u (%u), %s", n, k, d, specialised, exact ? "whole numbers" : "any values");
     float *points = exact ? whole_numbers(c, n * d) : check_values(c, n * d, fill, RANGE);
     float *centroids = exact ? whole_numbers(c, k * d) : check_values(c, k * d, fill, RANGE);
     uint32_t *labels = check_words(c, n);
     hel_kmeans_assign_params params = {.n = n, .k = k, .d = d};
-    check_call call = {.kernel = c->kernel, .constants = {specialised}, .n_constants = 1,
-                       .bindings = {{points, n * d, NULL}, {centroids, k * d, NULL}, {NULL, n, labels}}, .n_bindings = 3,
-                       .params = &params, .params_size = sizeof params, .groups = (n + CHUNK - 1) / CHUNK};
+    check_call call = {.kernel = c->kernel,
+                       .constants = {specialised},
+                       .n_constants = 1,
+                       .bindings = {{points, n * d, NULL}, {centroids, k * d, NULL}, {NULL, n, labels}},
+                       .n_bindings = 3,
+                       .params = &params,
+                       .params_size = sizeof params,
+                       .groups = (n + CHUNK - 1) / CHUNK};
     if (check_run(c, &call))
         for (uint32_t i = 0; i < n; i++)
             check_label(c, points + (size_t)i * d, centroids, k, d, i, labels[i], exact || fill == CHECK_ZERO);
@@ -78,8 +84,8 @@ static void assign_cases(check *c) {
 
 // ---------------------------------------------------------------- partial
 
-static void expect_partial(const float *points, const uint32_t *labels, const hel_kmeans_partial_params *p, uint32_t block,
-                           double *want, double *magnitude, uint32_t *counts) {
+static void expect_partial(const float *points, const uint32_t *labels, const hel_kmeans_partial_params *p,
+                           uint32_t block, double *want, double *magnitude, uint32_t *counts) {
     for (uint32_t i = block * BLOCK; i < p->n && i < (block + 1) * BLOCK; i++) {
         counts[labels[i]]++;
         for (uint32_t j = 0; j < p->d; j++) {
@@ -91,7 +97,8 @@ static void expect_partial(const float *points, const uint32_t *labels, const he
 
 static void partial_case(check *c, check_fill fill) {
     check_begin(c, fill);
-    uint32_t n = check_random(c, 2) ? check_size(c, 700) : 1000 + check_random(c, 2500), d = random_width(c), k = random_clusters(c);
+    uint32_t n = check_random(c, 2) ? check_size(c, 700) : 1000 + check_random(c, 2500), d = random_width(c),
+             k = random_clusters(c);
     check_shape(c, "n %u, k %u, d %u", n, k, d);
     hel_kmeans_partial_params p = {.n = n, .k = k, .d = d};
     uint32_t blocks = (n + BLOCK - 1) / BLOCK, cells = blocks * k * d, *labels = check_words(c, n);
@@ -103,9 +110,13 @@ static void partial_case(check *c, check_fill fill) {
         expect_partial(points, labels, &p, b, want + b * k * d, limit + b * k * d, want_counts + b * k);
     for (uint32_t i = 0; i < cells; i++)
         limit[i] = check_sum_limit(want_counts[i / d], limit[i]) + CHECK_TINY * want_counts[i / d];
-    check_call call = {.kernel = c->kernel,
-                       .bindings = {{points, n * d, NULL}, {labels, n, NULL}, {NULL, cells, partials}, {NULL, blocks * k, counts}},
-                       .n_bindings = 4, .params = &p, .params_size = sizeof p, .groups = blocks};
+    check_call call = {
+        .kernel = c->kernel,
+        .bindings = {{points, n * d, NULL}, {labels, n, NULL}, {NULL, cells, partials}, {NULL, blocks * k, counts}},
+        .n_bindings = 4,
+        .params = &p,
+        .params_size = sizeof p,
+        .groups = blocks};
     if (check_run(c, &call)) {
         check_compare(c, "partials", partials, want, limit, cells, NULL);
         check_compare_words(c, "counts", counts, want_counts, blocks * k);
@@ -113,10 +124,7 @@ static void partial_case(check *c, check_fill fill) {
     check_end(c);
 }
 
-static void partial_cases(check *c) {
-    for (uint32_t fill = 0; fill < CHECK_FILLS; fill++)
-        for (uint32_t round = 0; round < 2 * c->rounds; round++) partial_case(c, (check_fill)fill);
-}
+static void partial_cases(check *c) { check_each_fill(c, 2, partial_case); }
 
 // ---------------------------------------------------------------- update
 
@@ -140,29 +148,37 @@ static void update_case(check *c, check_fill fill) {
             count += counts[b * k + cell / d];
         }
         want[cell] = sum / count;
-        limit[cell] = count > 0.0 ? (check_sum_limit(blocks, magnitude) + 6.0 * CHECK_U * fabs(sum)) / count + blocks * CHECK_TINY : -1.0;
+        limit[cell] = count > 0.0
+                          ? (check_sum_limit(blocks, magnitude) + 6.0 * CHECK_U * fabs(sum)) / count + blocks * CHECK_TINY
+                          : -1.0;
     }
     hel_kmeans_update_params p = {.blocks = blocks, .k = k, .d = d};
-    check_call call = {.kernel = c->kernel,
-                       .bindings = {{partials, blocks * cells, NULL}, {counts, blocks * k, NULL}, {before, cells, centroids}},
-                       .n_bindings = 3, .params = &p, .params_size = sizeof p, .groups = (cells + CELLS - 1) / CELLS};
+    check_call call = {
+        .kernel = c->kernel,
+        .bindings = {{partials, blocks * cells, NULL}, {counts, blocks * k, NULL}, {before, cells, centroids}},
+        .n_bindings = 3,
+        .params = &p,
+        .params_size = sizeof p,
+        .groups = (cells + CELLS - 1) / CELLS};
     if (check_run(c, &call)) check_compare(c, "centroids", centroids, want, limit, cells, before);
     check_end(c);
 }
 
-static void update_cases(check *c) {
-    for (uint32_t fill = 0; fill < CHECK_FILLS; fill++)
-        for (uint32_t round = 0; round < 3 * c->rounds; round++) update_case(c, (check_fill)fill);
-}
+static void update_cases(check *c) { check_each_fill(c, 3, update_case); }
 
 static void assign_bench(check *c) {
     enum { N = 1 << 18, K = 256 };
     check_begin(c, CHECK_UNIFORM);
     float *points = check_values(c, N, CHECK_UNIFORM, 0), *centroids = check_values(c, K, CHECK_UNIFORM, 0);
     hel_kmeans_assign_params params = {.n = N, .k = K, .d = 1};
-    check_call call = {.kernel = c->kernel, .constants = {1}, .n_constants = 1,
-                       .bindings = {{points, N, NULL}, {centroids, K, NULL}, {NULL, N, check_words(c, N)}}, .n_bindings = 3,
-                       .params = &params, .params_size = sizeof params, .groups = N / CHUNK};
+    check_call call = {.kernel = c->kernel,
+                       .constants = {1},
+                       .n_constants = 1,
+                       .bindings = {{points, N, NULL}, {centroids, K, NULL}, {NULL, N, check_words(c, N)}},
+                       .n_bindings = 3,
+                       .params = &params,
+                       .params_size = sizeof params,
+                       .groups = N / CHUNK};
     check_bench(c, &call, "n 262144 k 256 d 1", 8.0 * N);
 }
 

@@ -79,6 +79,17 @@ void check_fail(check *c, const char *format, ...) {
     fflush(stdout);
 }
 
+void check_each_fill(check *c, uint32_t times, void (*one)(check *c, check_fill fill)) {
+    for (uint32_t fill = 0; fill < CHECK_FILLS; fill++)
+        for (uint32_t round = 0; round < times * c->rounds; round++) one(c, (check_fill)fill);
+}
+
+const hel_kernel_source *check_source_of(const char *kernel) {
+    const hel_kernel_source *const *at = hel_kernel_sources;
+    while (strcmp((*at)->name, kernel)) at++;
+    return *at;
+}
+
 void *check_memory(check *c, size_t count, size_t size) {
     struct check_memory *block = calloc(1, sizeof *block + count * size);
     if (!block) {
@@ -138,41 +149,40 @@ float *check_values(check *c, size_t count, check_fill fill, int range) {
 
 // ---------------------------------------------------------------- calling and comparing
 
-static uint32_t *make_block(check *c, const check_binding *binding, uint32_t words) {
-    uint32_t margin = c->runner->margin, *block = check_words(c, (size_t)words + 2 * margin);
+static uint32_t *make_block(check *c, const check_binding *binding) {
+    uint32_t margin = c->runner->margin, words = check_bound_words(binding),
+             *block = check_words(c, (size_t)words + 2 * margin);
     for (size_t i = 0; i < (size_t)words + 2 * margin; i++) block[i] = CANARY;
     if (binding->data) memcpy(block + margin, binding->data, (size_t)words * sizeof *block);
     return block;
 }
 
 // The first word of a block that should have stayed as it was and did not; -1 where there is none.
-static int64_t first_damage(const check *c, const check_binding *binding, const uint32_t *block, uint32_t words) {
-    uint32_t margin = c->runner->margin;
+static int64_t first_damage(const check *c, const check_binding *binding, const uint32_t *block) {
+    uint32_t margin = c->runner->margin, words = check_bound_words(binding);
     for (uint32_t i = 0; i < margin; i++)
         if (block[i] != CANARY) return i;
     for (uint32_t i = 0; i < margin; i++)
         if (block[margin + words + i] != CANARY) return (int64_t)margin + words + i;
     if (binding->result) return -1;
     for (uint32_t i = 0; i < words; i++)
-        if (block[margin + i] != (binding->data ? ((const uint32_t *)binding->data)[i] : CANARY)) return (int64_t)margin + i;
+        if (block[margin + i] != (binding->data ? ((const uint32_t *)binding->data)[i] : CANARY))
+            return (int64_t)margin + i;
     return -1;
 }
 
-enum { UNUSED_WORDS = 4 }; // an input without data is still bound, to 16 bytes
-
-static uint32_t bound_words(const check_binding *binding) { return binding->words ? binding->words : UNUSED_WORDS; }
-
 bool check_run(check *c, const check_call *call) {
     uint32_t *blocks[HEL_MAX_BINDINGS];
-    for (uint32_t b = 0; b < call->n_bindings; b++) blocks[b] = make_block(c, &call->bindings[b], bound_words(&call->bindings[b]));
+    for (uint32_t b = 0; b < call->n_bindings; b++) blocks[b] = make_block(c, &call->bindings[b]);
     const char *reason = c->runner->run(c->runner, call, blocks, c->compile ? 0 : 1, NULL);
     if (reason) check_fail(c, "%s", reason);
     if (reason || c->compile) return false;
     for (uint32_t b = 0; b < call->n_bindings; b++) {
         const check_binding *binding = &call->bindings[b];
-        int64_t damage = first_damage(c, binding, blocks[b], bound_words(binding));
-        if (damage >= 0) check_fail(c, "binding %u: word %lld of %u was overwritten", b,
-                                    (long long)damage - c->runner->margin, binding->words);
+        int64_t damage = first_damage(c, binding, blocks[b]);
+        if (damage >= 0)
+            check_fail(c, "binding %u: word %lld of %u was overwritten", b, (long long)damage - c->runner->margin,
+                       binding->words);
         if (binding->result) memcpy(binding->result, blocks[b] + c->runner->margin, binding->words * sizeof(uint32_t));
     }
     return !c->case_failed;
@@ -183,7 +193,8 @@ void check_compare(check *c, const char *what, const float *got, const double *w
     for (size_t i = 0; i < count; i++) {
         if (limit[i] < 0.0) {
             uint32_t expected = before ? hel_float_bits(before[i]) : CANARY;
-            if (hel_float_bits(got[i]) != expected) check_fail(c, "%s[%zu] should stay as it was and is %.9g", what, i, got[i]);
+            if (hel_float_bits(got[i]) != expected)
+                check_fail(c, "%s[%zu] should stay as it was and is %.9g", what, i, got[i]);
         } else if (!(fabs((double)got[i] - want[i]) <= limit[i])) {
             check_fail(c, "%s[%zu] is %.9g, should be %.9g within %.3g", what, i, got[i], want[i], limit[i]);
         }
@@ -208,7 +219,7 @@ void check_bench(check *c, const check_call *call, const char *shape, double byt
     enum { REPEATS = 21 };
     uint64_t times[REPEATS];
     uint32_t *blocks[HEL_MAX_BINDINGS];
-    for (uint32_t b = 0; b < call->n_bindings; b++) blocks[b] = make_block(c, &call->bindings[b], bound_words(&call->bindings[b]));
+    for (uint32_t b = 0; b < call->n_bindings; b++) blocks[b] = make_block(c, &call->bindings[b]);
     const char *reason = c->runner->run(c->runner, call, blocks, REPEATS, times);
     if (reason) {
         check_fail(c, "%s", reason);

@@ -10,24 +10,29 @@
 
 #include <helicoid/device.h>
 
+#include "device/kernel_source.h"
+
 // Half a unit in the last place of a float at 1: the largest relative error of one rounding.
 #define CHECK_U 0x1p-24
 // The smallest normal float: results and inputs below it may be flushed to zero.
 #define CHECK_TINY 0x1p-126
 
 typedef enum check_fill {
-    CHECK_UNIFORM,  // -1 .. 1
+    CHECK_UNIFORM, // -1 .. 1
     CHECK_ZERO,
-    CHECK_EXTREME,  // both signs, magnitudes 2^-range .. 2^range
+    CHECK_EXTREME, // both signs, magnitudes 2^-range .. 2^range
     CHECK_DENORMAL, // every other value is below 2^-126
     CHECK_FILLS,
 } check_fill;
 
 typedef struct check_binding {
     const void *data; // what the kernel finds there; NULL: canary words
-    uint32_t words;   // 0: an input that this call does not use
-    void *result;     // gets what the kernel leaves there; NULL: the kernel must leave it alone
+    uint32_t words; // 0: an input that this call does not use
+    void *result; // gets what the kernel leaves there; NULL: the kernel must leave it alone
 } check_binding;
+
+// An input without data is still bound, to 16 bytes.
+static inline uint32_t check_bound_words(const check_binding *binding) { return binding->words ? binding->words : 4; }
 
 typedef struct check_call {
     const char *kernel;
@@ -51,7 +56,10 @@ typedef struct check_runner {
     void (*destroy)(struct check_runner *runner);
 } check_runner;
 
-const char *check_runner_device(const char *device, bool scalar, uint32_t workgroup, check_runner **out, bool *out_missing);
+const hel_kernel_source *check_source_of(const char *kernel); // must exist
+
+const char *check_runner_device(const char *device, bool scalar, uint32_t workgroup, check_runner **out,
+                                bool *out_missing);
 // The C forms in a shared library built with HEL_C_LANES, `lanes` threads to a work-group: all at once, or, where
 // `ordered`, one after the other between barriers, so that a missing barrier shows every time.
 const char *check_runner_lanes(const char *library, uint32_t lanes, bool ordered, check_runner **out);
@@ -61,12 +69,12 @@ typedef struct check {
     const char *device; // as asked for
     uint64_t seed;
     uint64_t random;
-    uint32_t rounds;    // random shapes per kernel and fill
-    bool compile;       // and no more
+    uint32_t rounds; // random shapes per kernel and fill
+    bool compile; // and no more
     uint32_t flags_per_form; // sets of flags with each form of weight: devices compile each anew
     const char *kernel; // under check
     uint32_t workgroup; // of that kernel on this runner
-    uint32_t number;    // of the case within the kernel
+    uint32_t number; // of the case within the kernel
     char shape[256];
     check_fill fill;
     struct check_memory *memory;
@@ -89,6 +97,9 @@ void *check_memory(check *c, size_t count, size_t size);
 float *check_floats(check *c, size_t count);
 double *check_doubles(check *c, size_t count);
 uint32_t *check_words(check *c, size_t count);
+
+// Runs one(c, fill) for every fill, `times` times the rounds asked for.
+void check_each_fill(check *c, uint32_t times, void (*one)(check *c, check_fill fill));
 
 // ---------------------------------------------------------------- values
 

@@ -26,12 +26,6 @@ static void forget_kernel(device_runner *runner) {
     runner->kernel = NULL;
 }
 
-static const hel_kernel_source *find_source(const char *name) {
-    for (const hel_kernel_source *const *at = hel_kernel_sources; *at; at++)
-        if (!strcmp((*at)->name, name)) return *at;
-    return NULL;
-}
-
 // The backends take any source, so a copy with another work-group size is all it needs.
 static hel_status compile_forced(device_runner *runner, const check_call *call, hel_kernel **out) {
     if (runner->kernel && !strcmp(runner->source.name, call->kernel) &&
@@ -40,7 +34,7 @@ static hel_status compile_forced(device_runner *runner, const check_call *call, 
         return HEL_OK;
     }
     forget_kernel(runner);
-    runner->source = *find_source(call->kernel);
+    runner->source = *check_source_of(call->kernel);
     runner->source.workgroup = runner->base.workgroup_of_one;
     uint32_t constants[HEL_MAX_CONSTANTS];
     memcpy(constants, runner->source.defaults, sizeof constants);
@@ -62,16 +56,17 @@ static hel_status find_kernel(device_runner *runner, const check_call *call, hel
 }
 
 static uint64_t block_bytes(const check_runner *runner, const check_binding *binding, uint64_t *out_inner) {
-    *out_inner = (binding->words ? binding->words : 4) * sizeof(uint32_t);
+    *out_inner = check_bound_words(binding) * sizeof(uint32_t);
     return *out_inner + 2 * (uint64_t)runner->margin * sizeof(uint32_t);
 }
 
-static hel_status fill_buffers(device_runner *runner, const check_call *call, uint32_t *const *blocks, hel_buffer **buffers,
-                               hel_binding *bindings) {
+static hel_status fill_buffers(device_runner *runner, const check_call *call, uint32_t *const *blocks,
+                               hel_buffer **buffers, hel_binding *bindings) {
     for (uint32_t b = 0; b < call->n_bindings; b++) {
         uint64_t inner, size = block_bytes(&runner->base, &call->bindings[b], &inner);
         hel_status status = hel_buffer_create(runner->device, size, &buffers[b]);
-        if (status == HEL_OK) status = hel_buffer_write(runner->device, HEL_QUEUE_COMPUTE, buffers[b], 0, blocks[b], size);
+        if (status == HEL_OK)
+            status = hel_buffer_write(runner->device, HEL_QUEUE_COMPUTE, buffers[b], 0, blocks[b], size);
         if (status != HEL_OK) return status;
         bindings[b] = (hel_binding){buffers[b], runner->base.margin * sizeof(uint32_t), inner};
     }
@@ -107,7 +102,8 @@ static hel_status run_filled(device_runner *runner, const check_call *call, uint
     return status;
 }
 
-static const char *run(check_runner *base, const check_call *call, uint32_t *const *blocks, uint32_t repeats, uint64_t *out_ns) {
+static const char *run(check_runner *base, const check_call *call, uint32_t *const *blocks, uint32_t repeats,
+                       uint64_t *out_ns) {
     device_runner *runner = (device_runner *)base;
     hel_buffer *buffers[HEL_MAX_BINDINGS] = {NULL};
     hel_status status = run_filled(runner, call, blocks, repeats, out_ns, buffers);
@@ -123,7 +119,8 @@ static void destroy(check_runner *base) {
     free(runner);
 }
 
-const char *check_runner_device(const char *name, bool scalar, uint32_t workgroup, check_runner **out, bool *out_missing) {
+const char *check_runner_device(const char *name, bool scalar, uint32_t workgroup, check_runner **out,
+                                bool *out_missing) {
     device_runner *runner = calloc(1, sizeof *runner);
     if (!runner) return "no memory";
     hel_device_params params = hel_device_params_default();

@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "base/os.h"
-#include "device/kernel_source.h"
 #include "harness.h"
 
 enum { MOST_LANES = 64, SHARED_BYTES = 65536, MARGIN = 64 };
@@ -104,13 +103,8 @@ static void run_threads(lanes_runner *runner) {
     for (uint32_t i = 0; i < runner->lanes; i++) hel_os_thread_join(&threads[i]);
 }
 
-static const hel_kernel_source *find_source(const char *name) {
-    for (const hel_kernel_source *const *at = hel_kernel_sources; *at; at++)
-        if (!strcmp((*at)->name, name)) return *at;
-    return NULL;
-}
-
-static const char *run(check_runner *base, const check_call *call, uint32_t *const *blocks, uint32_t repeats, uint64_t *out_ns) {
+static const char *run(check_runner *base, const check_call *call, uint32_t *const *blocks, uint32_t repeats,
+                       uint64_t *out_ns) {
     lanes_runner *runner = (lanes_runner *)base;
     char symbol[64];
     snprintf(symbol, sizeof symbol, "hel_c_%s", call->kernel);
@@ -120,7 +114,7 @@ static const char *run(check_runner *base, const check_call *call, uint32_t *con
     void *buffers[HEL_MAX_BINDINGS];
     for (uint32_t b = 0; b < call->n_bindings; b++) buffers[b] = blocks[b] + MARGIN;
     uint32_t constants[HEL_MAX_CONSTANTS];
-    memcpy(constants, find_source(call->kernel)->defaults, sizeof constants);
+    memcpy(constants, check_source_of(call->kernel)->defaults, sizeof constants);
     memcpy(constants, call->constants, call->n_constants * sizeof *constants);
     _Alignas(8) unsigned char params[HEL_MAX_PARAMS];
     memcpy(params, call->params, call->params_size);

@@ -116,7 +116,8 @@ static void make_sidecar(check *c, test_weight *weight) {
     weight->sidecar_rows[weight->rows] = count;
 }
 
-void weight_make(check *c, weight_form form, uint32_t rows, uint32_t cols, uint32_t first, uint32_t count, test_weight *out) {
+void weight_make(check *c, weight_form form, uint32_t rows, uint32_t cols, uint32_t first, uint32_t count,
+                 test_weight *out) {
     test_weight *weight = out;
     *weight = (test_weight){.form = form, .rows = rows, .cols = cols, .first = first, .count = count};
     weight->row_words = (uint32_t)(((uint64_t)(cols / field_width(form)) * field_bits(form) + 31) / 32);

@@ -15,25 +15,26 @@ typedef struct weight_form {
 
 typedef struct test_weight {
     weight_form form;
-    uint32_t rows, cols, group;   // of the whole weight
-    uint32_t first, count;        // rows in the slice that `words` holds
+    uint32_t rows, cols, group; // of the whole weight
+    uint32_t first, count; // rows in the slice that `words` holds
     uint32_t row_words;
-    uint32_t *words;              // [count, row_words]
-    uint32_t entries;             // of the codebook
-    float *codebook;              // [entries, d]
-    uint32_t *sidecar_rows;       // [rows + 1]
-    uint32_t *sidecar_entries;    // column, bits of the difference
-    float *group_scales;          // [rows, ceil(cols / group)]
-    float *bias;                  // [rows]
-    double *values;               // [count, cols]: W
-    double *magnitudes;           // [count, cols]: the sum of what W is made of, without signs
+    uint32_t *words; // [count, row_words]
+    uint32_t entries; // of the codebook
+    float *codebook; // [entries, d]
+    uint32_t *sidecar_rows; // [rows + 1]
+    uint32_t *sidecar_entries; // column, bits of the difference
+    float *group_scales; // [rows, ceil(cols / group)]
+    float *bias; // [rows]
+    double *values; // [count, cols]: W
+    double *magnitudes; // [count, cols]: the sum of what W is made of, without signs
 } test_weight;
 
 enum { WEIGHT_FORMS = 21 };
 weight_form weight_form_at(uint32_t i, uint32_t flags);
 // A number of columns near `cols` that the form can have.
 uint32_t weight_cols(weight_form form, uint32_t cols);
-void weight_make(check *c, weight_form form, uint32_t rows, uint32_t cols, uint32_t first, uint32_t count, test_weight *out);
+void weight_make(check *c, weight_form form, uint32_t rows, uint32_t cols, uint32_t first, uint32_t count,
+                 test_weight *out);
 // Bindings 0 to 4 of every kernel that reads weights.
 void weight_bind(const test_weight *weight, check_binding *bindings);
 
