@@ -16,7 +16,7 @@ hel_tensor hel_embedding(hel_exec *exec, hel_binding tokens, uint32_t count, con
                                        .first_row = slice->first};
         hel_binding bindings[] = {{.buffer = slice->words},
                                   hel_exec_optional(exec, weight->codebook),
-                                  hel_exec_optional(exec, weight->sidecar_rows),
+                                  hel_exec_optional(exec, weight->sidecar_blocks),
                                   hel_exec_optional(exec, weight->sidecar_entries),
                                   hel_exec_optional(exec, weight->group_scales),
                                   tokens,

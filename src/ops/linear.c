@@ -38,7 +38,7 @@ static void multiply(hel_exec *exec, rows_of x, const hel_weight *weight, bool a
                                     .y_stride = weight->rows};
         hel_binding bindings[] = {{.buffer = slice->words},
                                   hel_exec_optional(exec, weight->codebook),
-                                  hel_exec_optional(exec, weight->sidecar_rows),
+                                  hel_exec_optional(exec, weight->sidecar_blocks),
                                   hel_exec_optional(exec, weight->sidecar_entries),
                                   hel_exec_optional(exec, weight->group_scales),
                                   hel_exec_optional(exec, weight->bias),

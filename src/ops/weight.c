@@ -8,6 +8,8 @@
 #include "base/size.h"
 
 enum { PIECE_BYTES = 8 << 20 };
+// The kernels find outliers by blocks of eight rows; the row within a block stands above a column of 29 bits.
+enum { SIDECAR_ROWS = 8, MAX_COLUMNS = 1 << 29 };
 
 // ---------------------------------------------------------------- layout
 
@@ -24,7 +26,7 @@ static uint32_t index_bits(uint32_t k) {
 }
 
 static hel_status set_layout(const hel_weight_desc *desc, hel_weight *weight) {
-    if (desc->rows > UINT32_MAX || desc->cols > UINT32_MAX || !desc->rows || !desc->cols)
+    if (desc->rows > UINT32_MAX || desc->cols > MAX_COLUMNS || !desc->rows || !desc->cols)
         return hel_fail(HEL_ERROR_UNSUPPORTED, "%s: %llu x %llu is too large", desc->module,
                         (unsigned long long)desc->rows, (unsigned long long)desc->cols);
     weight->rows = (uint32_t)desc->rows;
@@ -99,7 +101,7 @@ static hel_status upload_parts(part_list *parts) {
     hel_weight *weight = parts->weight;
     if (!parts->size) return HEL_OK;
     HEL_TRY(hel_buffer_create(weight->device, parts->size, &weight->extras));
-    hel_binding *bindings[] = {&weight->codebook, &weight->sidecar_rows, &weight->sidecar_entries,
+    hel_binding *bindings[] = {&weight->codebook, &weight->sidecar_blocks, &weight->sidecar_entries,
                                &weight->group_scales, &weight->bias, &weight->channel_scales};
     for (size_t i = 0; i < HEL_COUNT(bindings); i++)
         if (bindings[i]->size) bindings[i]->buffer = weight->extras;
@@ -154,7 +156,7 @@ typedef struct sidecar_fold {
     hel_outlier *outliers; // by position
     size_t count, next;
     const float *codebook, *group_scales;
-    uint32_t *entries;     // pairs: column, bits of the difference
+    uint32_t *entries;     // pairs: row in its block and column, bits of the difference
 } sidecar_fold;
 
 static void fold_outliers(const hel_weight *weight, sidecar_fold *sidecar, uint32_t first, uint32_t count, const uint16_t *indices) {
@@ -167,7 +169,7 @@ static void fold_outliers(const hel_weight *weight, sidecar_fold *sidecar, uint3
         if (weight->group)
             decoded *= sidecar->group_scales[outlier->row * hel_ceil_div(weight->cols, weight->group) + outlier->col / weight->group];
         float difference = (float)(outlier->value - decoded);
-        sidecar->entries[2 * sidecar->next] = outlier->col;
+        sidecar->entries[2 * sidecar->next] = outlier->row % SIDECAR_ROWS << 29 | outlier->col;
         memcpy(&sidecar->entries[2 * sidecar->next + 1], &difference, sizeof difference);
     }
 }
@@ -175,11 +177,12 @@ static void fold_outliers(const hel_weight *weight, sidecar_fold *sidecar, uint3
 static hel_status add_sidecar(part_list *parts, const sidecar_fold *sidecar) {
     if (!sidecar->count) return HEL_OK;
     hel_weight *weight = parts->weight;
-    uint32_t *starts = hel_alloc_zero((size_t)weight->rows + 1, sizeof *starts);
-    if (!starts) return hel_fail_memory(((size_t)weight->rows + 1) * sizeof *starts);
-    for (size_t i = 0; i < sidecar->count; i++) starts[sidecar->outliers[i].row + 1]++;
-    for (uint32_t r = 0; r < weight->rows; r++) starts[r + 1] += starts[r];
-    hel_status status = add_part(parts, &weight->sidecar_rows, starts, ((uint64_t)weight->rows + 1) * sizeof *starts);
+    size_t blocks = hel_ceil_div(weight->rows, SIDECAR_ROWS);
+    uint32_t *starts = hel_alloc_zero(blocks + 1, sizeof *starts);
+    if (!starts) return hel_fail_memory((blocks + 1) * sizeof *starts);
+    for (size_t i = 0; i < sidecar->count; i++) starts[sidecar->outliers[i].row / SIDECAR_ROWS + 1]++;
+    for (size_t b = 0; b < blocks; b++) starts[b + 1] += starts[b];
+    hel_status status = add_part(parts, &weight->sidecar_blocks, starts, (blocks + 1) * sizeof *starts);
     if (status == HEL_OK)
         status = add_part(parts, &weight->sidecar_entries, sidecar->entries, sidecar->count * 2 * sizeof(uint32_t));
     hel_free(starts);

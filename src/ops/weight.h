@@ -33,12 +33,12 @@ typedef struct hel_weight {
     uint32_t n_slices;
     hel_weight_slice *slices;
     hel_buffer *extras;  // holds the parts below; size 0 where absent
-    hel_binding codebook, sidecar_rows, sidecar_entries, group_scales, bias, channel_scales;
+    hel_binding codebook, sidecar_blocks, sidecar_entries, group_scales, bias, channel_scales;
     struct hel_weight *svd_us, *svd_vt; // dense [rows, rank] and [rank, cols], NULL without
 } hel_weight;
 
 static inline uint32_t hel_weight_flags(const hel_weight *weight) {
-    return (weight->sidecar_rows.size ? HEL_WEIGHT_SIDECAR : 0u) | (weight->bias.size ? HEL_WEIGHT_BIAS : 0u) |
+    return (weight->sidecar_blocks.size ? HEL_WEIGHT_SIDECAR : 0u) | (weight->bias.size ? HEL_WEIGHT_BIAS : 0u) |
            (weight->group_scales.size ? HEL_WEIGHT_GROUPS : 0u);
 }
 

@@ -94,18 +94,19 @@ static void make_groups(check *c, test_weight *weight) {
                 weight->group_scales[(size_t)(weight->first + r) * groups + col / weight->group];
 }
 
-// Rows without, with a few and with many entries; columns ascend.
+// Rows without, with a few and with many entries; columns ascend. Blocks of eight rows have one start each.
 static void make_sidecar(check *c, test_weight *weight) {
-    weight->sidecar_rows = check_words(c, weight->rows + 1);
+    uint32_t blocks = (weight->rows + 7) / 8;
+    weight->sidecar_blocks = check_words(c, blocks + 1);
     weight->sidecar_entries = check_words(c, (size_t)2 * weight->rows * weight->cols);
     uint32_t count = 0;
     for (uint32_t r = 0; r < weight->rows; r++) {
-        weight->sidecar_rows[r] = count;
+        if (r % 8 == 0) weight->sidecar_blocks[r / 8] = count;
         uint32_t one_in = r % 3 == 0 ? 0 : r % 3 == 1 ? weight->cols / 2 + 1 : 4;
         for (uint32_t col = 0; one_in && col < weight->cols; col++) {
             if (check_random(c, one_in)) continue;
             float difference = check_values(c, 1, c->fill, VALUE_RANGE)[0];
-            weight->sidecar_entries[2 * count] = col;
+            weight->sidecar_entries[2 * count] = r % 8 << 29 | col;
             weight->sidecar_entries[2 * count++ + 1] = hel_float_bits(difference);
             if (r < weight->first || r >= weight->first + weight->count) continue;
             size_t at = (size_t)(r - weight->first) * weight->cols + col;
@@ -113,7 +114,7 @@ static void make_sidecar(check *c, test_weight *weight) {
             weight->magnitudes[at] += fabs((double)difference);
         }
     }
-    weight->sidecar_rows[weight->rows] = count;
+    weight->sidecar_blocks[blocks] = count;
 }
 
 void weight_make(check *c, weight_form form, uint32_t rows, uint32_t cols, uint32_t first, uint32_t count,
@@ -140,8 +141,9 @@ void weight_bind(const test_weight *weight, check_binding *bindings) {
     bindings[0] = (check_binding){weight->words, weight->count * weight->row_words, NULL};
     if (weight->codebook) bindings[1] = (check_binding){weight->codebook, weight->entries * weight->form.d, NULL};
     if (flags & WEIGHT_SIDECAR) {
-        bindings[2] = (check_binding){weight->sidecar_rows, weight->rows + 1, NULL};
-        bindings[3] = (check_binding){weight->sidecar_entries, 2 * weight->sidecar_rows[weight->rows], NULL};
+        uint32_t blocks = (weight->rows + 7) / 8;
+        bindings[2] = (check_binding){weight->sidecar_blocks, blocks + 1, NULL};
+        bindings[3] = (check_binding){weight->sidecar_entries, 2 * weight->sidecar_blocks[blocks], NULL};
         if (!bindings[3].words) bindings[3].data = NULL;
     }
     if (flags & WEIGHT_GROUPS)

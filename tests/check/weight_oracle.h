@@ -21,8 +21,8 @@ typedef struct test_weight {
     uint32_t *words; // [count, row_words]
     uint32_t entries; // of the codebook
     float *codebook; // [entries, d]
-    uint32_t *sidecar_rows; // [rows + 1]
-    uint32_t *sidecar_entries; // column, bits of the difference
+    uint32_t *sidecar_blocks; // [blocks of eight rows + 1]
+    uint32_t *sidecar_entries; // row in the block << 29 | column, bits of the difference
     float *group_scales; // [rows, ceil(cols / group)]
     float *bias; // [rows]
     double *values; // [count, cols]: W

@@ -15,7 +15,7 @@ enum { BLOCK_ROWS = 8, SEGMENT = 2048, BLOCK_TOKENS = 128, TILE_ROWS = 32, TILE_
 typedef struct linear {
     const hel_linear_params *p;
     uint32_t format, bits, d, flags;
-    const uint32_t *weights, *sidecar_rows, *sidecar_entries;
+    const uint32_t *weights, *sidecar_blocks, *sidecar_entries;
     const float *codebook, *group_scales, *bias, *x;
     float *y;
 } linear;
@@ -107,8 +107,10 @@ static void multiply_block(const float *w, const float *x, size_t x_stride, uint
 
 static float sidecar_sum(const linear *l, uint32_t row, const float *x) {
     float sum = 0.0f;
-    for (uint32_t e = l->sidecar_rows[row]; e < l->sidecar_rows[row + 1]; e++)
-        sum += hel_bits_float(l->sidecar_entries[2 * e + 1]) * x[l->sidecar_entries[2 * e]];
+    for (uint32_t e = l->sidecar_blocks[row / BLOCK_ROWS]; e < l->sidecar_blocks[row / BLOCK_ROWS + 1]; e++) {
+        uint32_t place = l->sidecar_entries[2 * e];
+        if (place >> 29 == row % BLOCK_ROWS) sum += hel_bits_float(l->sidecar_entries[2 * e + 1]) * x[place & 0x1fffffff];
+    }
     return sum;
 }
 
