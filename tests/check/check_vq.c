@@ -6,7 +6,7 @@
 #include "harness.h"
 #include "kernels.h"
 
-enum { CHUNK = 256, BLOCK = 1024, CELLS = 64, RANGE = 20 };
+enum { CHUNK = 64, BLOCK = 1024, RANGE = 20 };
 
 static uint32_t random_width(check *c) {
     static const uint32_t widths[] = {1, 2, 3, 4, 8, 17};
@@ -159,7 +159,7 @@ static void update_case(check *c, check_fill fill) {
         .n_bindings = 3,
         .params = &p,
         .params_size = sizeof p,
-        .groups = (cells + CELLS - 1) / CELLS};
+        .groups = (cells + CHUNK - 1) / CHUNK};
     if (check_run(c, &call)) check_compare(c, "centroids", centroids, want, limit, cells, before);
     check_end(c);
 }
