@@ -6,12 +6,12 @@
 
 enum {
     DEVICES = 1u << 0,
-    COMPRESS = 1u << 5,
-    INFO = 1u << 6,
-    GENERATE = 1u << 1,
-    PERPLEXITY = 1u << 2,
-    LOGITS = 1u << 3,
-    TOKENIZE = 1u << 4,
+    COMPRESS = 1u << 1,
+    INFO = 1u << 2,
+    GENERATE = 1u << 3,
+    PERPLEXITY = 1u << 4,
+    LOGITS = 1u << 5,
+    TOKENIZE = 1u << 6,
     VERIFY = 1u << 7,
     EXPORT = 1u << 8,
     ALL = (1u << 9) - 1,
@@ -24,6 +24,14 @@ const verb_row verb_table[] = {
      "Lists every device of every backend with its type, driver, memory, subgroup size and features, and for each "
      "backend or device that cannot be used the reason.",
      "helicoid devices", run_devices},
+    {"compress", "MODEL", "Compress a model",
+     "Replaces each matrix by a codebook, one index a value and a short list of exact values. OUT is a Hugging Face "
+     "folder, or one self-contained file where its name ends in .safetensors. Embeddings, norms and the output head stay "
+     "exact unless --include names them. An interrupted run leaves OUT.part, which --resume continues.",
+     "helicoid compress model/ -o model-hxq/", run_compress},
+    {"info", "FILE", "Show what is in a model file",
+     "Prints format, architecture, totals and a table of the tensors.",
+     "helicoid info model-hxq/", run_info},
     {"generate", "MODEL", "Generate text",
      "Continues a prompt and writes the text to standard output as it comes. The prompt is TEXT, standard input with "
      "-p -, or token ids.",
@@ -38,15 +46,7 @@ const verb_row verb_table[] = {
     {"tokenize", "MODEL", "Show the token ids of a text",
      "Prints the ids that the model's tokenizer gives a text, in the form that --tokens takes.",
      "helicoid tokenize model/ -p \"Hello\"", run_tokenize},
-    {"compress", "MODEL", "Compress a model",
-     "Replaces each matrix by a codebook, one index a value and a short list of exact values. OUT is a Hugging Face "
-     "folder, or one self-contained file where its name ends in .safetensors. Embeddings, norms and the output head stay "
-     "exact unless --include names them.",
-     "helicoid compress model/ -o model-hxq/", run_compress},
-    {"info", "MODEL", "Show what is in a model file",
-     "Prints format, architecture, totals and a table of the tensors.",
-     "helicoid info model-hxq/", run_info},
-    {"verify", "MODEL", "Check a model file",
+    {"verify", "FILE", "Check a model file",
      "Recomputes the digests that compress and export write, so that any changed byte is found; of other files the "
      "structure is checked. Exit code 3 for a damaged file.",
      "helicoid verify model-hxq/", run_verify},
