@@ -5,6 +5,7 @@ import os
 import pathlib
 import re
 import resource
+import shlex
 import shutil
 import signal
 import struct
@@ -16,7 +17,7 @@ import unittest
 
 PROGRAM, DATA = sys.argv[1], pathlib.Path(sys.argv[2])
 MODEL = str(DATA / "stories260K" / "stories260K.bin")
-RUNNER = os.environ.get("HELICOID_TEST_RUNNER", "").split()  # an emulator, for cross builds
+RUNNER = shlex.split(os.environ.get("MESON_EXE_WRAPPER", ""))  # an emulator, for cross builds
 OK, FAILED, USAGE, INTEGRITY, UNSUPPORTED, UNAVAILABLE, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
 VERBS = ["devices", "compress", "info", "generate", "perplexity", "logits", "tokenize", "verify", "export"]
 
