@@ -30,7 +30,8 @@ int run_export(const cli_options *options) {
     int code = report_status(options, hel_export(options->model, options->output, &params, &bytes));
     progress_clear();
     model_sizes sizes;
-    if (code == EXIT_OK && !sizes_of(options->model, bytes, &sizes)) code = report_error(options, EXIT_FAILED, "%s", hel_error_message());
+    if (code == EXIT_OK && !sizes_of(options->model, bytes, &sizes))
+        code = report_error(options, EXIT_FAILED, "%s", hel_error_message());
     if (code != EXIT_OK) return code;
     if (options->json) {
         json_t *root = sizes_json(&sizes);

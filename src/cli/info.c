@@ -13,27 +13,32 @@ static const char *text_of(const json_t *object, const char *key) {
     return text ? text : "";
 }
 
-static long long whole_of(const json_t *object, const char *key) { return (long long)json_integer_value(json_object_get(object, key)); }
+static long long whole_of(const json_t *object, const char *key) {
+    return (long long)json_integer_value(json_object_get(object, key));
+}
 
 static void print_summary(const json_t *root) {
     const json_t *totals = json_object_get(root, "totals"), *config = json_object_get(root, "config");
     char bytes[32];
     printf("%s: %s", text_of(root, "path"), text_of(root, "format"));
     if (json_object_get(config, "model_type"))
-        printf(", %s, %lld layers, %lld wide, vocabulary %lld", text_of(config, "model_type"), whole_of(config, "num_hidden_layers"),
-               whole_of(config, "hidden_size"), whole_of(config, "vocab_size"));
+        printf(", %s, %lld layers, %lld wide, vocabulary %lld", text_of(config, "model_type"),
+               whole_of(config, "num_hidden_layers"), whole_of(config, "hidden_size"), whole_of(config, "vocab_size"));
     printf("\n%lld tensors, %lld parameters, %s, ratio to f16 %.2f, to f32 %.2f\n", whole_of(totals, "tensors"),
            whole_of(totals, "parameters"), report_bytes(bytes, (uint64_t)whole_of(totals, "file_bytes")),
-           json_number_value(json_object_get(totals, "ratio_f16")), json_number_value(json_object_get(totals, "ratio_f32")));
+           json_number_value(json_object_get(totals, "ratio_f16")),
+           json_number_value(json_object_get(totals, "ratio_f32")));
     if (whole_of(totals, "compressed"))
-        printf("%lld matrices compressed, %lld values in sidecars\n", whole_of(totals, "compressed"), whole_of(totals, "sidecar"));
+        printf("%lld matrices compressed, %lld values in sidecars\n", whole_of(totals, "compressed"),
+               whole_of(totals, "sidecar"));
     if (text_of(root, "note")[0]) printf("%s\n", text_of(root, "note"));
 }
 
 static void shape_text(const json_t *shape, char *text, size_t size) {
     text[0] = 0;
     for (size_t i = 0, at = 0; i < json_array_size(shape) && at < size; i++)
-        at += (size_t)snprintf(text + at, size - at, i ? " x %lld" : "%lld", (long long)json_integer_value(json_array_get(shape, i)));
+        at += (size_t)snprintf(text + at, size - at, i ? " x %lld" : "%lld",
+                               (long long)json_integer_value(json_array_get(shape, i)));
 }
 
 // Empty where the tensor has no such number.

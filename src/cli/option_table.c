@@ -121,7 +121,8 @@ const option_row option_table[] = {
      .help = "buffers of compress (0: 160M), or of each device (0: no limit); K, M, G may follow"},
 
     {"device", 'd', OPTION_TEXT, AT(device), ALL, "NAMES",
-     .help = "cpu, vulkan:0, or several as in vulkan:0,cpu; unless given, the best one"},
+     .help = "cpu, vulkan:0, or several as in vulkan:0,cpu; unless given, the best one; "
+             "verbs that run no model work on the CPU"},
     {"threads", 'j', OPTION_WHOLE, AT(threads), ALL, "N", "0", .most = 4096, .help = "0: one per processor"},
     {"json", 0, OPTION_SWITCH, AT(json), ALL, .set = 1, .help = "report as JSON on standard output"},
     {"quiet", 'q', OPTION_SWITCH, AT(quiet), ALL, .set = 1, .help = "only errors and what was asked for"},
