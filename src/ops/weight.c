@@ -97,6 +97,21 @@ static hel_status add_tensor(part_list *parts, hel_archive *archive, const hel_t
     return status;
 }
 
+// Kernels may read every entry that an index of so many bits can name, so short codebooks are filled up with zeros.
+static hel_status add_codebook(part_list *parts, hel_archive *archive, const hel_tensor_info *codebook) {
+    hel_weight *weight = parts->weight;
+    HEL_TRY(add_tensor(parts, archive, codebook, &weight->codebook));
+    if (!codebook || weight->bits > 8) return HEL_OK;
+    uint64_t size = ((uint64_t)weight->d << weight->bits) * sizeof(float), more = size - weight->codebook.size;
+    unsigned char *grown = hel_resize(parts->bytes, parts->size + more);
+    if (!grown) return hel_fail_memory(parts->size + more);
+    memset(grown + parts->size, 0, more);
+    parts->bytes = grown;
+    parts->size += more;
+    weight->codebook.size = size;
+    return HEL_OK;
+}
+
 static hel_status upload_parts(part_list *parts) {
     hel_weight *weight = parts->weight;
     if (!parts->size) return HEL_OK;
@@ -245,7 +260,7 @@ static hel_status prepare_matrix(hel_archive *archive, const hel_weight_desc *de
     HEL_TRY_DONE(add_tensor(&parts, archive, desc->bias, &weight->bias));
     HEL_TRY_DONE(add_tensor(&parts, archive, desc->channel_scales, &weight->channel_scales));
     HEL_TRY_DONE(add_tensor(&parts, archive, desc->group_scales, &weight->group_scales));
-    HEL_TRY_DONE(add_tensor(&parts, archive, desc->codebook, &weight->codebook));
+    HEL_TRY_DONE(add_codebook(&parts, archive, desc->codebook));
     if (desc->sidecar_positions) HEL_TRY_DONE(read_sidecar(&stream, &parts));
     HEL_TRY_DONE(open_stream(&stream));
     for (uint32_t first = 0; first < weight->rows; first += stream.piece_rows)

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Compares every kernel on one device with an independent oracle in double precision.
 //
-//   check [--device NAME] [--kernel PATTERN] [--seed N] [--rounds N] [--scalar] [--workgroup N] [--flags N]
-//         [--compile | --bench]
+//   check [--device NAME] [--kernel PATTERN] [--seed N] [--rounds N] [--scalar] [--isa SET] [--workgroup N]
+//         [--flags N] [--compile | --bench]
 //   check --lanes N [--ordered] --library PATH ...   the C forms with N threads to a work-group
 //
-// --flags is the number of sets of flags that each form of weight is checked with: 1, 2 or, as the CPU compiles
+// --isa limits the CPU to the vector kernels of avx2 or avx512. --flags is the number of sets of flags that each form of weight is checked with: 1, 2 or, as the CPU compiles
 // nothing, 16. --compile stops where a kernel is compiled with the constants of the case.
 // Exit 0: all right; 1: a kernel is wrong; 2: usage; 77: the device is not there.
 #include <fnmatch.h>
@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backends/cpu/kernels/table.h"
 #include "base/os.h"
 #include "harness.h"
 
@@ -21,13 +22,14 @@ typedef struct check_options {
     uint64_t seed;
     uint32_t rounds, lanes, workgroup, flags;
     bool scalar, ordered, compile, bench;
+    const char *isa; // the most that the CPU's vector kernels may use
 } check_options;
 
 static const check_kernel *const families[] = {check_linear_kernels,    check_elementwise_kernels, check_rowwise_kernels,
                                                check_attention_kernels, check_vq_kernels,          check_fftconv_kernels};
 
 static int usage(void) {
-    fprintf(stderr, "usage: check [--device NAME] [--kernel PATTERN] [--seed N] [--rounds N] [--scalar] [--workgroup N]\n"
+    fprintf(stderr, "usage: check [--device NAME] [--kernel PATTERN] [--seed N] [--rounds N] [--scalar] [--isa SET] [--workgroup N]\n"
                     "             [--flags N] [--compile | --bench] | --lanes N [--ordered] --library PATH ...\n");
     return 2;
 }
@@ -45,6 +47,7 @@ static bool take_value(const char *word, const char *value, check_options *out) 
     if (!strcmp(word, "--device")) out->device = value;
     else if (!strcmp(word, "--kernel")) out->pattern = value;
     else if (!strcmp(word, "--library")) out->library = value;
+    else if (!strcmp(word, "--isa")) out->isa = value;
     else if (!strcmp(word, "--seed")) out->seed = strtoull(value, NULL, 10);
     else if (!strcmp(word, "--rounds")) out->rounds = (uint32_t)strtoul(value, NULL, 10);
     else if (!strcmp(word, "--flags")) out->flags = (uint32_t)strtoul(value, NULL, 10);
@@ -90,6 +93,18 @@ static bool check_source(check *c, const hel_kernel_source *source, const check_
     return c->cases > cases;
 }
 
+// False where the processor does not have the set.
+static bool limit_isa(const char *name) {
+    static const struct { const char *name; cpu_isa isa; } sets[] = {
+        {"avx2", CPU_ISA_AVX2}, {"avx512", CPU_ISA_AVX512}, {"avx512vbmi", CPU_ISA_AVX512VBMI}};
+    for (size_t i = 0; i < sizeof sets / sizeof *sets; i++)
+        if (!strcmp(sets[i].name, name)) {
+            cpu_isa_limit(sets[i].isa);
+            return cpu_isa_best() == sets[i].isa;
+        }
+    return false;
+}
+
 static int check_all(check *c, const check_options *options) {
     bool complete = true;
     if (options->bench) printf("kernel,device,shape,median_us,gb_per_s\n");
@@ -109,6 +124,10 @@ int main(int argc, char **argv) {
     c.flags_per_form = options.flags ? options.flags : !options.lanes && !strcmp(options.device, "cpu") ? 16 : 2;
     bool missing = false;
     const char *reason;
+    if (options.isa && !limit_isa(options.isa)) {
+        printf("skipped: this processor has no %s\n", options.isa);
+        return 77;
+    }
     if (options.lanes) {
         c.device = "lanes";
         reason = check_runner_lanes(options.library, options.lanes, options.ordered, &c.runner);

@@ -18,12 +18,20 @@ typedef struct linear {
     const uint32_t *weights, *sidecar_blocks, *sidecar_entries;
     const float *codebook, *group_scales, *bias, *x;
     float *y;
+#ifdef SIMD_LOOKUP
+    vec_table table; // the codebook, where indices are bytes
+#endif
 } linear;
 
 static linear linear_of(const cpu_launch *launch) {
     const uint32_t *c = launch->constants;
     void *const *b = launch->buffers;
-    return (linear){launch->params, c[0], c[1], c[2], c[3], b[0], b[2], b[3], b[1], b[4], b[5], b[6], b[7]};
+    linear l = {.p = launch->params, .format = c[0], .bits = c[1], .d = c[2], .flags = c[3], .weights = b[0], .codebook = b[1],
+                .sidecar_blocks = b[2], .sidecar_entries = b[3], .group_scales = b[4], .bias = b[5], .x = b[6], .y = b[7]};
+#ifdef SIMD_LOOKUP
+    if (l.format == FORMAT_CODEBOOK && l.bits == 8 && l.d == 1) vec_table_make(l.codebook, &l.table);
+#endif
+    return l;
 }
 
 // ---------------------------------------------------------------- decoding columns first .. first + count of a row
@@ -40,10 +48,16 @@ static uint32_t field_at(const uint32_t *words, uint32_t i, uint32_t bits) {
     return field & ((1u << bits) - 1);
 }
 
+static void decode_bytes(const linear *l, const uint8_t *bytes, uint32_t count, float *out) {
+    uint32_t i = 0;
+#ifdef SIMD_LOOKUP
+    for (; i + 64 <= count; i += 64) vec_table_look_up(&l->table, bytes + i, out + i);
+#endif
+    for (; i < count; i++) out[i] = l->codebook[bytes[i]];
+}
+
 static void decode_codes(const linear *l, const uint32_t *words, uint32_t first, uint32_t count, float *out) {
-    const uint8_t *bytes = (const uint8_t *)words;
-    if (l->d == 1 && l->bits == 8)
-        for (uint32_t i = 0; i < count; i++) out[i] = l->codebook[bytes[first + i]];
+    if (l->d == 1 && l->bits == 8) decode_bytes(l, (const uint8_t *)words + first, count, out);
     else if (l->d == 1)
         for (uint32_t i = 0; i < count; i++) out[i] = l->codebook[field_at(words, first + i, l->bits)];
     else

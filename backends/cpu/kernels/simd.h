@@ -11,7 +11,12 @@
 
 #if defined(__AVX512F__)
 #include <immintrin.h>
+#ifdef __AVX512VBMI__
+#define SIMD(name) name##_avx512vbmi
+#define SIMD_LOOKUP 1
+#else
 #define SIMD(name) name##_avx512
+#endif
 typedef __m512 vec;
 enum { WIDTH = 16, ROWS_AT_ONCE = 8, TOKENS_AT_ONCE = 3 };
 static inline vec vec_zero(void) { return _mm512_setzero_ps(); }
@@ -44,6 +49,40 @@ static inline vec vec_fma(vec a, vec b, vec c) { return vfmaq_f32(c, a, b); }
 static inline vec vec_of_halves(const uint16_t *p) { return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p))); }
 #else
 #error "no vector instructions are known for this processor"
+#endif
+
+#ifdef SIMD_LOOKUP
+// A table of 256 floats as four planes of bytes, so that two permutations of bytes and a blend look up 64 at once.
+typedef struct vec_table { _Alignas(64) unsigned char planes[4][256]; } vec_table;
+
+static inline void vec_table_make(const float *floats, vec_table *out) {
+    for (int i = 0; i < 256; i += 16) {
+        __m512i bits = _mm512_loadu_si512(floats + i);
+        for (int p = 0; p < 4; p++, bits = _mm512_srli_epi32(bits, 8))
+            _mm_store_si128((__m128i *)(void *)(out->planes[p] + i), _mm512_cvtepi32_epi8(bits));
+    }
+}
+
+// out[i] = table[indices[i]] for 64 indices. They are put in an order first from which unpacking bytes to words and words
+// to floats within 128-bit lanes leads back to theirs.
+static inline void vec_table_look_up(const vec_table *table, const unsigned char *indices, float *out) {
+    const __m512i spread = _mm512_set_epi8(63, 62, 61, 60, 47, 46, 45, 44, 31, 30, 29, 28, 15, 14, 13, 12, 59, 58, 57, 56, 43,
+                                           42, 41, 40, 27, 26, 25, 24, 11, 10, 9, 8, 55, 54, 53, 52, 39, 38, 37, 36, 23, 22, 21,
+                                           20, 7, 6, 5, 4, 51, 50, 49, 48, 35, 34, 33, 32, 19, 18, 17, 16, 3, 2, 1, 0);
+    __m512i at = _mm512_permutexvar_epi8(spread, _mm512_loadu_si512(indices)), bytes[4];
+    __mmask64 upper = _mm512_movepi8_mask(at);
+    for (int p = 0; p < 4; p++) {
+        const __m512i *plane = (const __m512i *)(const void *)table->planes[p];
+        __m512i low = _mm512_permutex2var_epi8(plane[0], at, plane[1]), high = _mm512_permutex2var_epi8(plane[2], at, plane[3]);
+        bytes[p] = _mm512_mask_blend_epi8(upper, low, high);
+    }
+    __m512i low01 = _mm512_unpacklo_epi8(bytes[0], bytes[1]), high01 = _mm512_unpackhi_epi8(bytes[0], bytes[1]);
+    __m512i low23 = _mm512_unpacklo_epi8(bytes[2], bytes[3]), high23 = _mm512_unpackhi_epi8(bytes[2], bytes[3]);
+    _mm512_storeu_si512(out, _mm512_unpacklo_epi16(low01, low23));
+    _mm512_storeu_si512(out + 16, _mm512_unpackhi_epi16(low01, low23));
+    _mm512_storeu_si512(out + 32, _mm512_unpacklo_epi16(high01, high23));
+    _mm512_storeu_si512(out + 48, _mm512_unpackhi_epi16(high01, high23));
+}
 #endif
 
 static inline float vec_sum(vec a) {

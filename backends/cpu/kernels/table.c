@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-static cpu_isa limit = CPU_ISA_AVX512;
+static cpu_isa limit = CPU_ISA_AVX512VBMI;
 
 static cpu_isa detect(void) {
 #if defined(__x86_64__) && defined(__GNUC__)
@@ -13,7 +13,9 @@ static cpu_isa detect(void) {
     bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                   __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-    return avx2 && avx512 ? CPU_ISA_AVX512 : avx2 ? CPU_ISA_AVX2 : CPU_ISA_C;
+    if (!avx2) return CPU_ISA_C;
+    if (!avx512) return CPU_ISA_AVX2;
+    return __builtin_cpu_supports("avx512vbmi") ? CPU_ISA_AVX512VBMI : CPU_ISA_AVX512;
 #elif defined(__aarch64__)
     return CPU_ISA_NEON; // part of the architecture
 #else
@@ -31,6 +33,7 @@ void cpu_isa_limit(cpu_isa most) { limit = most; }
 static const cpu_kernel_entry *entries_of(cpu_isa isa) {
     switch (isa) {
 #if defined(__x86_64__)
+    case CPU_ISA_AVX512VBMI: return cpu_entries_avx512vbmi;
     case CPU_ISA_AVX512: return cpu_entries_avx512;
     case CPU_ISA_AVX2: return cpu_entries_avx2;
 #elif defined(__aarch64__)
@@ -48,6 +51,7 @@ cpu_kernel_run cpu_kernel_best(const hel_kernel_source *source) {
 }
 
 const char *cpu_instruction_sets(void) {
-    static const char *const names[] = {[CPU_ISA_C] = "C", [CPU_ISA_NEON] = "NEON", [CPU_ISA_AVX2] = "AVX2 FMA", [CPU_ISA_AVX512] = "AVX-512"};
+    static const char *const names[] = {[CPU_ISA_C] = "C", [CPU_ISA_NEON] = "NEON", [CPU_ISA_AVX2] = "AVX2 FMA",
+                                        [CPU_ISA_AVX512] = "AVX-512", [CPU_ISA_AVX512VBMI] = "AVX-512 VBMI"};
     return names[cpu_isa_best()];
 }

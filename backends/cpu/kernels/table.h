@@ -15,9 +15,10 @@ typedef enum cpu_isa {
     CPU_ISA_NEON,
     CPU_ISA_AVX2,   // with FMA and F16C
     CPU_ISA_AVX512, // F, BW, DQ, VL
+    CPU_ISA_AVX512VBMI,
 } cpu_isa;
 
-extern const cpu_kernel_entry cpu_entries_neon[], cpu_entries_avx2[], cpu_entries_avx512[];
+extern const cpu_kernel_entry cpu_entries_neon[], cpu_entries_avx2[], cpu_entries_avx512[], cpu_entries_avx512vbmi[];
 
 #define CPU_VECTOR_KERNELS(isa)                                                                      \
     void cpu_linear_matvec_##isa(const cpu_launch *launch, uint32_t first, uint32_t count);          \
@@ -26,6 +27,7 @@ extern const cpu_kernel_entry cpu_entries_neon[], cpu_entries_avx2[], cpu_entrie
 CPU_VECTOR_KERNELS(neon)
 CPU_VECTOR_KERNELS(avx2)
 CPU_VECTOR_KERNELS(avx512)
+CPU_VECTOR_KERNELS(avx512vbmi)
 
 // The best set of this processor; for tests, which may only ask for less, what is used from now on.
 cpu_isa cpu_isa_best(void);
