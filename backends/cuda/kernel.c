@@ -136,7 +136,8 @@ static bool load_kept(cuda_device *device, const cuda_build *build, const hel_bi
     return false;
 }
 
-static hel_status fill_kernel(cuda_device *device, const hel_kernel_source *source, const uint32_t *constants, cuda_kernel *kernel) {
+static hel_status fill_kernel(cuda_device *device, const hel_kernel_source *source, const uint32_t *constants,
+                              cuda_kernel *kernel) {
     cuda_build build;
     hel_binary_key key;
     choose_options(device, source, constants, &build);

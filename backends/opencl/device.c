@@ -144,7 +144,8 @@ static hel_status describe_driver(cl_platform_id platform, cl_device_id id, hel_
     HEL_TRY(opencl_check(opencl.clGetPlatformInfo(platform, CL_PLATFORM_VERSION, 0, NULL, &length), "clGetPlatformInfo"));
     char *version = hel_alloc_zero(length + 1, 1);
     if (!version) return hel_fail_memory(length + 1);
-    hel_status status = opencl_check(opencl.clGetPlatformInfo(platform, CL_PLATFORM_VERSION, length, version, NULL), "clGetPlatformInfo");
+    hel_status status = opencl_check(opencl.clGetPlatformInfo(platform, CL_PLATFORM_VERSION, length, version, NULL),
+                                     "clGetPlatformInfo");
     snprintf(out->driver, sizeof out->driver, "%s, %.80s", driver, version);
     hel_free(version);
     return status;

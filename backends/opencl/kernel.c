@@ -22,7 +22,8 @@ static hel_status make_options(const hel_kernel_source *source, const uint32_t *
     return hel_text_ok(out);
 }
 
-static hel_status make_key(const hel_device *device, const hel_kernel_source *source, const hel_text *options, hel_binary_key *out) {
+static hel_status make_key(const hel_device *device, const hel_kernel_source *source, const hel_text *options,
+                           hel_binary_key *out) {
     const hel_binary_part parts[] = {
         {"opencl", 6},
         {source->opencl, source->opencl_size},

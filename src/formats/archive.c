@@ -71,7 +71,8 @@ hel_status hel_archive_index(hel_archive *archive) {
         size_t slot = hash_of(tensor->name) & archive->index_mask;
         for (; index[slot]; slot = (slot + 1) & archive->index_mask)
             if (strcmp(archive->tensors[index[slot] - 1].name, tensor->name) == 0)
-                return hel_fail_file(HEL_ERROR_FORMAT, tensor->file, tensor->offset, "tensor \"%.200s\" is there twice", tensor->name);
+                return hel_fail_file(HEL_ERROR_FORMAT, tensor->file, tensor->offset, "tensor \"%.200s\" is there twice",
+                                     tensor->name);
         index[slot] = (uint32_t)i + 1;
     }
     return HEL_OK;

@@ -109,12 +109,23 @@ static void expand_q6_k(const uint8_t *block, float *out) {
 }
 
 static const hel_ggml_type types[] = {
-    {0, "F32", HEL_F32, 1, 4, NULL},         {1, "F16", HEL_F16, 1, 2, NULL},          {30, "BF16", HEL_BF16, 1, 2, NULL},
-    {28, "F64", HEL_F64, 1, 8, NULL},        {24, "I8", HEL_I8, 1, 1, NULL},           {25, "I16", HEL_I16, 1, 2, NULL},
-    {26, "I32", HEL_I32, 1, 4, NULL},        {27, "I64", HEL_I64, 1, 8, NULL},         {2, "Q4_0", HEL_F16, 32, 18, expand_q4_0},
-    {3, "Q4_1", HEL_F16, 32, 20, expand_q4_1}, {6, "Q5_0", HEL_F16, 32, 22, expand_q5_0}, {7, "Q5_1", HEL_F16, 32, 24, expand_q5_1},
-    {8, "Q8_0", HEL_F16, 32, 34, expand_q8_0}, {20, "IQ4_NL", HEL_F16, 32, 18, expand_iq4_nl}, {12, "Q4_K", HEL_F16, 256, 144, expand_q4_k},
-    {13, "Q5_K", HEL_F16, 256, 176, expand_q5_k}, {14, "Q6_K", HEL_F16, 256, HEL_GGML_MAX_BYTES, expand_q6_k},
+    {0, "F32", HEL_F32, 1, 4, NULL},
+    {1, "F16", HEL_F16, 1, 2, NULL},
+    {30, "BF16", HEL_BF16, 1, 2, NULL},
+    {28, "F64", HEL_F64, 1, 8, NULL},
+    {24, "I8", HEL_I8, 1, 1, NULL},
+    {25, "I16", HEL_I16, 1, 2, NULL},
+    {26, "I32", HEL_I32, 1, 4, NULL},
+    {27, "I64", HEL_I64, 1, 8, NULL},
+    {2, "Q4_0", HEL_F16, 32, 18, expand_q4_0},
+    {3, "Q4_1", HEL_F16, 32, 20, expand_q4_1},
+    {6, "Q5_0", HEL_F16, 32, 22, expand_q5_0},
+    {7, "Q5_1", HEL_F16, 32, 24, expand_q5_1},
+    {8, "Q8_0", HEL_F16, 32, 34, expand_q8_0},
+    {20, "IQ4_NL", HEL_F16, 32, 18, expand_iq4_nl},
+    {12, "Q4_K", HEL_F16, 256, 144, expand_q4_k},
+    {13, "Q5_K", HEL_F16, 256, 176, expand_q5_k},
+    {14, "Q6_K", HEL_F16, 256, HEL_GGML_MAX_BYTES, expand_q6_k},
 };
 
 const hel_ggml_type *hel_ggml_type_find(uint32_t id) {

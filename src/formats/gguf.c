@@ -63,25 +63,36 @@ static const hel_archive_format version_3 = {"GGUF v3", close_gguf, read_gguf};
 static hel_status describe_tensor(const gguf_state *state, const hel_gguf_tensor *from, uint64_t at, hel_tensor_info *to) {
     const char *path = state->file.path;
     const hel_ggml_type *type = hel_ggml_type_find(from->type);
-    if (!type) return hel_fail_file(HEL_ERROR_UNSUPPORTED, path, from->declared_at, "tensor %s: ggml type %u is not read", from->name, from->type);
-    *to = (hel_tensor_info){.name = from->name, .dtype = type->dtype, .rank = from->rank, .stored_as = type->name, .offset = at, .file = path};
+    if (!type)
+        return hel_fail_file(HEL_ERROR_UNSUPPORTED, path, from->declared_at, "tensor %s: ggml type %u is not read",
+                             from->name, from->type);
+    *to = (hel_tensor_info){.name = from->name,
+                            .dtype = type->dtype,
+                            .rank = from->rank,
+                            .stored_as = type->name,
+                            .offset = at,
+                            .file = path};
     for (uint32_t i = 0; i < from->rank; i++) to->shape[i] = from->shape[from->rank - 1 - i];
     if (from->shape[0] % type->elements)
-        return hel_fail_file(HEL_ERROR_FORMAT, path, from->declared_at, "tensor %s: rows of %llu are not whole %s blocks of %u", from->name,
+        return hel_fail_file(HEL_ERROR_FORMAT, path, from->declared_at,
+                             "tensor %s: rows of %llu are not whole %s blocks of %u", from->name,
                              (unsigned long long)from->shape[0], type->name, type->elements);
     if (!hel_shape_bytes(to->dtype, to->rank, to->shape, &to->elements, &to->bytes) ||
         !hel_size_mul(to->elements / type->elements, type->bytes, &to->stored_bytes))
         return hel_fail_file(HEL_ERROR_FORMAT, path, from->declared_at, "tensor %s: its size overflows", from->name);
     if (at > state->file.size || to->stored_bytes > state->file.size - at)
-        return hel_fail_file(HEL_ERROR_FORMAT, path, from->declared_at, "tensor %s: its %llu bytes at %llu are beyond the end of the file",
-                             from->name, (unsigned long long)to->stored_bytes, (unsigned long long)at);
+        return hel_fail_file(HEL_ERROR_FORMAT, path, from->declared_at,
+                             "tensor %s: its %llu bytes at %llu are beyond the end of the file", from->name,
+                             (unsigned long long)to->stored_bytes, (unsigned long long)at);
     return HEL_OK;
 }
 
 // A file may end with the last tensor or with the padding behind it.
 static hel_status check_end(const gguf_state *state, uint64_t end) {
     uint64_t padded;
-    if (end == state->file.size || (hel_size_align(end, state->header.alignment, &padded) && padded == state->file.size)) return HEL_OK;
+    if (end == state->file.size ||
+        (hel_size_align(end, state->header.alignment, &padded) && padded == state->file.size))
+        return HEL_OK;
     return hel_fail_file(HEL_ERROR_FORMAT, state->file.path, end, "the last tensor ends here, the file at byte %llu",
                          (unsigned long long)state->file.size);
 }
@@ -92,12 +103,14 @@ static hel_status describe_tensors(hel_archive *archive) {
     uint64_t end = header->size, data = 0, at = 0;
     archive->tensors = hel_alloc_zero(header->n_tensors + 1, sizeof *archive->tensors);
     if (!archive->tensors) return hel_fail_memory(header->n_tensors * sizeof *archive->tensors);
-    if (!hel_size_align(end, header->alignment, &data)) return hel_fail_file(HEL_ERROR_FORMAT, archive->path, end, "header too long");
+    if (!hel_size_align(end, header->alignment, &data))
+        return hel_fail_file(HEL_ERROR_FORMAT, archive->path, end, "header too long");
     for (size_t i = 0; i < header->n_tensors; i++) {
         const hel_gguf_tensor *from = &header->tensors[i];
         if (!hel_size_align(end, header->alignment, &at) || from->offset != at - data)
-            return hel_fail_file(HEL_ERROR_FORMAT, archive->path, from->declared_at, "tensor %s: offset %llu leaves a hole or overlaps; %llu is next",
-                                 from->name, (unsigned long long)from->offset, (unsigned long long)(at - data));
+            return hel_fail_file(HEL_ERROR_FORMAT, archive->path, from->declared_at,
+                                 "tensor %s: offset %llu leaves a hole or overlaps; %llu is next", from->name,
+                                 (unsigned long long)from->offset, (unsigned long long)(at - data));
         HEL_TRY(describe_tensor(state, from, at, &archive->tensors[i]));
         archive->n_tensors = i + 1;
         end = at + archive->tensors[i].stored_bytes; // both inside the file
@@ -171,11 +184,13 @@ static const hel_gguf_header *header_of(const hel_archive *archive) {
 
 bool hel_archive_is_gguf(const hel_archive *archive) { return header_of(archive) != NULL; }
 
-static hel_status find(const hel_archive *archive, const char *key, bool array, const hel_gguf_header **out_header, const hel_gguf_value **out) {
+static hel_status find(const hel_archive *archive, const char *key, bool array, const hel_gguf_header **out_header,
+                       const hel_gguf_value **out) {
     *out_header = header_of(archive);
     *out = *out_header ? hel_gguf_header_find(*out_header, key) : NULL;
     if (!*out) return hel_fail(HEL_ERROR_NOT_FOUND, "%s: no key %s", archive->path, key);
-    if ((*out)->array != array) return hel_fail(HEL_ERROR_FORMAT, "%s: key %s %s an array", archive->path, key, array ? "is not" : "is");
+    if ((*out)->array != array)
+        return hel_fail(HEL_ERROR_FORMAT, "%s: key %s %s an array", archive->path, key, array ? "is not" : "is");
     return HEL_OK;
 }
 
@@ -186,8 +201,8 @@ static hel_status check_string(const hel_archive *archive, const char *key, cons
 
 static hel_status check_index(const hel_archive *archive, const char *key, const hel_gguf_value *value, uint64_t index) {
     if (index < value->count) return HEL_OK;
-    return hel_fail(HEL_ERROR_NOT_FOUND, "%s: key %s has %llu elements, not %llu", archive->path, key, (unsigned long long)value->count,
-                    (unsigned long long)index + 1);
+    return hel_fail(HEL_ERROR_NOT_FOUND, "%s: key %s has %llu elements, not %llu", archive->path, key,
+                    (unsigned long long)value->count, (unsigned long long)index + 1);
 }
 
 hel_status hel_gguf_get_u64(const hel_archive *archive, const char *key, uint64_t *out) {

@@ -78,7 +78,9 @@ static hel_status take_name(cursor *in, uint64_t limit, char **out) {
     uint64_t length = 0;
     uint32_t at = 0;
     HEL_TRY(take_u64(in, &length));
-    if (!length || length > limit) return BREAK(in, "a name of %llu bytes; 1 to %llu are allowed", (unsigned long long)length, (unsigned long long)limit);
+    if (!length || length > limit)
+        return BREAK(in, "a name of %llu bytes; 1 to %llu are allowed", (unsigned long long)length,
+                     (unsigned long long)limit);
     HEL_TRY(take(in, length, &at));
     const uint8_t *bytes = in->header->bytes + at;
     for (uint64_t i = 0; i < length; i++)
@@ -170,7 +172,8 @@ static hel_status take_tensor(cursor *in, hel_gguf_tensor *tensor) {
     if (!tensor->rank || tensor->rank > MAX_RANK) return BREAK(in, "tensor %s: %u dimensions", tensor->name, tensor->rank);
     for (uint32_t i = 0; i < tensor->rank; i++) {
         HEL_TRY(take_u64(in, &tensor->shape[i]));
-        if (!tensor->shape[i] || tensor->shape[i] > INT64_MAX) return BREAK(in, "tensor %s: a dimension of %llu", tensor->name, (unsigned long long)tensor->shape[i]);
+        if (!tensor->shape[i] || tensor->shape[i] > INT64_MAX)
+            return BREAK(in, "tensor %s: a dimension of %llu", tensor->name, (unsigned long long)tensor->shape[i]);
     }
     HEL_TRY(take_u32(in, &tensor->type));
     return take_u64(in, &tensor->offset);
@@ -205,8 +208,9 @@ static hel_status take_version(cursor *in) {
 static hel_status take_alignment(cursor *in) {
     const hel_gguf_value *value = hel_gguf_header_find(in->header, "general.alignment");
     uint64_t alignment = 32;
-    if (value && (value->array || value->type != HEL_GGUF_U32 || !hel_gguf_value_u64(in->header, value, 0, &alignment) || alignment < 8 ||
-                  alignment > 65536 || (alignment & (alignment - 1))))
+    if (value &&
+        (value->array || value->type != HEL_GGUF_U32 || !hel_gguf_value_u64(in->header, value, 0, &alignment) ||
+         alignment < 8 || alignment > 65536 || (alignment & (alignment - 1))))
         return BREAK(in, "general.alignment is not a power of two from 8 to 65536");
     in->header->alignment = (uint32_t)alignment;
     return HEL_OK;
@@ -228,7 +232,8 @@ hel_status hel_gguf_header_read(const hel_file *file, hel_gguf_header *out) {
     HEL_TRY(take_u64(&in, &n_values));
     HEL_TRY(check_count(&in, n_tensors, MIN_TENSOR, "tensors"));
     HEL_TRY(check_count(&in, n_values, MIN_VALUE, "key-value pairs"));
-    if (n_values > MAX_VALUES) return hel_fail_file(HEL_ERROR_UNSUPPORTED, file->path, 16, "more than %d key-value pairs", MAX_VALUES);
+    if (n_values > MAX_VALUES)
+        return hel_fail_file(HEL_ERROR_UNSUPPORTED, file->path, 16, "more than %d key-value pairs", MAX_VALUES);
     HEL_TRY(take_values(&in, n_values));
     HEL_TRY(take_alignment(&in));
     HEL_TRY(take_tensors(&in, n_tensors));

@@ -54,7 +54,8 @@ static hel_status read_header(llama2c_state *state) {
     bool sane = v[0] > 0 && v[0] <= MAX_DIM && v[1] > 0 && v[1] <= MAX_DIM && v[2] > 0 && v[2] <= MAX_LAYERS && v[3] > 0 &&
                 v[4] > 0 && v[4] <= v[3] && vocabulary > 0 && vocabulary <= 1 << 24 && v[6] > 0 && v[6] <= 1 << 24;
     if (!sane || v[0] % v[3] || v[3] % v[4] || v[0] / v[3] % 2)
-        return hel_fail_file(HEL_ERROR_FORMAT, path, 0, "no format that we know: neither safetensors, GGUF, NPY nor a llama2.c header");
+        return hel_fail_file(HEL_ERROR_FORMAT, path, 0,
+                             "no format that we know: neither safetensors, GGUF, NPY nor a llama2.c header");
     state->header = (hel_llama2c_header){(uint32_t)v[0], (uint32_t)v[1], (uint32_t)v[2], (uint32_t)v[3],
                                          (uint32_t)v[4], (uint32_t)vocabulary, (uint32_t)v[6], v[5] > 0};
     return HEL_OK;
@@ -107,8 +108,9 @@ static hel_status add_all(tensor_walk *walk) {
     walk->offset += (uint64_t)h->seq_len * head_dim * sizeof(float); // cos and sin tables that nobody needs
     if (!h->tied) HEL_TRY(add(walk, UINT32_MAX, "lm_head", h->vocab_size, h->dim));
     if (walk->offset == walk->state->file.size) return HEL_OK;
-    return hel_fail_file(HEL_ERROR_FORMAT, walk->state->file.path, walk->offset, "the header asks for %llu bytes, the file has %llu",
-                         (unsigned long long)walk->offset, (unsigned long long)walk->state->file.size);
+    return hel_fail_file(HEL_ERROR_FORMAT, walk->state->file.path, walk->offset,
+                         "the header asks for %llu bytes, the file has %llu", (unsigned long long)walk->offset,
+                         (unsigned long long)walk->state->file.size);
 }
 
 static hel_status describe(hel_archive *archive, const char *path) {

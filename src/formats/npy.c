@@ -111,7 +111,8 @@ static hel_status read_header(npy_state *state, hel_tensor_info *tensor) {
     const char *path = state->file.path;
     HEL_TRY(hel_file_read(&state->file, 0, head, PREAMBLE));
     if (memcmp(head, "\x93NUMPY", 6) != 0) return hel_fail_file(HEL_ERROR_FORMAT, path, 0, "no NPY magic");
-    if (head[6] < 1 || head[6] > 3 || head[7] != 0) return hel_fail_file(HEL_ERROR_UNSUPPORTED, path, 6, "NPY version %d.%d", head[6], head[7]);
+    if (head[6] < 1 || head[6] > 3 || head[7] != 0)
+        return hel_fail_file(HEL_ERROR_UNSUPPORTED, path, 6, "NPY version %d.%d", head[6], head[7]);
     size_t preamble = head[6] == 1 ? PREAMBLE : sizeof head;
     HEL_TRY(hel_file_read(&state->file, 0, head, preamble));
     uint64_t size = head[8] | (uint64_t)head[9] << 8;
@@ -121,7 +122,8 @@ static hel_status read_header(npy_state *state, hel_tensor_info *tensor) {
     if (!text) return hel_fail_memory(size);
     hel_status status = hel_file_read(&state->file, preamble, text, size);
     if (status == HEL_OK && !parse_dict(text, size, tensor))
-        status = hel_fail_file(HEL_ERROR_FORMAT, path, preamble, "header is not a dict of descr, fortran_order False and shape that we know");
+        status = hel_fail_file(HEL_ERROR_FORMAT, path, preamble,
+                               "header is not a dict of descr, fortran_order False and shape that we know");
     hel_free(text);
     tensor->offset = preamble + size;
     return status;
@@ -185,11 +187,13 @@ hel_status hel_npy_header(hel_dtype dtype, uint32_t rank, const uint64_t *shape,
     return HEL_OK;
 }
 
-hel_status hel_npy_write(const char *path, bool overwrite, hel_dtype dtype, uint32_t rank, const uint64_t *shape, const void *values) {
+hel_status hel_npy_write(const char *path, bool overwrite, hel_dtype dtype, uint32_t rank, const uint64_t *shape,
+                         const void *values) {
     uint64_t elements, bytes;
     char *header;
     size_t size;
-    if (!hel_shape_bytes(dtype, rank, shape, &elements, &bytes)) return hel_fail(HEL_ERROR_ARGUMENT, "%s: the shape overflows", path);
+    if (!hel_shape_bytes(dtype, rank, shape, &elements, &bytes))
+        return hel_fail(HEL_ERROR_ARGUMENT, "%s: the shape overflows", path);
     HEL_TRY(hel_npy_header(dtype, rank, shape, &header, &size));
     hel_writer writer;
     hel_status status = hel_writer_open(path, overwrite, false, &writer);

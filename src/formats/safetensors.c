@@ -57,12 +57,17 @@ static hel_status read_header(shard_file *shard) {
     HEL_TRY(hel_file_read(&shard->file, 0, length, sizeof length));
     uint64_t size = 0;
     for (int i = 7; i >= 0; i--) size = size << 8 | length[i];
-    if (size > MAX_HEADER) return hel_fail_file(HEL_ERROR_FORMAT, path, 0, "header of %llu bytes, %d are allowed", (unsigned long long)size, MAX_HEADER);
-    if (size > shard->file.size - 8) return hel_fail_file(HEL_ERROR_FORMAT, path, 0, "header of %llu bytes is longer than the file", (unsigned long long)size);
+    if (size > MAX_HEADER)
+        return hel_fail_file(HEL_ERROR_FORMAT, path, 0, "header of %llu bytes, %d are allowed",
+                             (unsigned long long)size, MAX_HEADER);
+    if (size > shard->file.size - 8)
+        return hel_fail_file(HEL_ERROR_FORMAT, path, 0, "header of %llu bytes is longer than the file",
+                             (unsigned long long)size);
     char *text = hel_alloc(size + 1);
     if (!text) return hel_fail_memory(size + 1);
     hel_status status = hel_file_read(&shard->file, 8, text, size);
-    if (status == HEL_OK && (!size || text[0] != '{')) status = hel_fail_file(HEL_ERROR_FORMAT, path, 8, "header does not begin with '{'");
+    if (status == HEL_OK && (!size || text[0] != '{'))
+        status = hel_fail_file(HEL_ERROR_FORMAT, path, 8, "header does not begin with '{'");
     if (status == HEL_OK) status = hel_json_parse(text, size, path, 8, &shard->header);
     hel_free(text);
     shard->data_begin = 8 + size;
@@ -96,13 +101,18 @@ static hel_status parse_tensor(const shard_file *shard, const char *name, const 
     if (strlen(name) == 0 || escapes(name)) return refuse(shard, 8, name, "a name must not be empty or lead out of a folder");
     if (!dtype || json_object_size(entry) != 3) return refuse(shard, 8, name, "needs exactly dtype, shape and data_offsets");
     if (!hel_dtype_from_name(dtype, &out->dtype)) return refuse(shard, 8, name, "unknown dtype");
-    if (!read_integers(shape, HEL_MAX_RANK, out->shape)) return refuse(shard, 8, name, "shape must be at most eight non-negative integers");
-    if (json_array_size(offsets) != 2 || !read_integers(offsets, 2, range)) return refuse(shard, 8, name, "data_offsets must be two non-negative integers");
+    if (!read_integers(shape, HEL_MAX_RANK, out->shape))
+        return refuse(shard, 8, name, "shape must be at most eight non-negative integers");
+    if (json_array_size(offsets) != 2 || !read_integers(offsets, 2, range))
+        return refuse(shard, 8, name, "data_offsets must be two non-negative integers");
     out->rank = (uint32_t)json_array_size(shape);
-    if (!hel_shape_bytes(out->dtype, out->rank, out->shape, &out->elements, &out->bytes)) return refuse(shard, 8, name, "its size overflows");
+    if (!hel_shape_bytes(out->dtype, out->rank, out->shape, &out->elements, &out->bytes))
+        return refuse(shard, 8, name, "its size overflows");
     uint64_t data_size = shard->file.size - shard->data_begin;
-    if (range[0] > range[1] || range[1] > data_size) return refuse(shard, shard->data_begin, name, "data_offsets lie outside the file");
-    if (range[1] - range[0] != out->bytes) return refuse(shard, shard->data_begin + range[0], name, "data_offsets do not match dtype and shape");
+    if (range[0] > range[1] || range[1] > data_size)
+        return refuse(shard, shard->data_begin, name, "data_offsets lie outside the file");
+    if (range[1] - range[0] != out->bytes)
+        return refuse(shard, shard->data_begin + range[0], name, "data_offsets do not match dtype and shape");
     out->offset = shard->data_begin + range[0];
     out->stored_as = hel_dtype_name(out->dtype);
     out->stored_bytes = out->bytes;
@@ -121,7 +131,8 @@ static hel_status check_cover(const shard_file *shard, hel_tensor_info *tensors,
     qsort(tensors, count, sizeof *tensors, by_offset);
     for (size_t i = 0; i < count; i++) {
         if (tensors[i].offset != at)
-            return refuse(shard, at, tensors[i].name, tensors[i].offset > at ? "a hole lies before its data" : "its data overlap another tensor's");
+            return refuse(shard, at, tensors[i].name,
+                          tensors[i].offset > at ? "a hole lies before its data" : "its data overlap another tensor's");
         at += tensors[i].bytes;
     }
     return at == shard->file.size ? HEL_OK : hel_fail_file(HEL_ERROR_FORMAT, shard->file.path, at, "bytes after the last tensor");
@@ -132,8 +143,8 @@ static hel_status check_metadata(const shard_file *shard, const json_t *metadata
     json_t *value;
     if (!metadata) return HEL_OK;
     if (!json_is_object(metadata)) return hel_fail_file(HEL_ERROR_FORMAT, shard->file.path, 8, "__metadata__ must be an object");
-    json_object_foreach((json_t *)(uintptr_t)metadata, key, value)
-        if (!json_is_string(value)) return hel_fail_file(HEL_ERROR_FORMAT, shard->file.path, 8, "__metadata__ \"%.200s\" must be a string", key);
+    json_object_foreach((json_t *)(uintptr_t)metadata, key, value) if (!json_is_string(value)) return hel_fail_file(
+        HEL_ERROR_FORMAT, shard->file.path, 8, "__metadata__ \"%.200s\" must be a string", key);
     return HEL_OK;
 }
 
@@ -240,7 +251,8 @@ static hel_status open_shards(hel_archive *archive, const char *folder, const ch
     json_object_foreach((json_t *)(uintptr_t)weight_map, tensor, value) {
         name = json_string_value(value);
         if (!name || !is_plain_name(name)) {
-            status = hel_fail_file(HEL_ERROR_FORMAT, index_path, 0, "weight_map \"%.200s\" must name a file of this folder", tensor);
+            status = hel_fail_file(HEL_ERROR_FORMAT, index_path, 0,
+                                   "weight_map \"%.200s\" must name a file of this folder", tensor);
             goto done;
         }
         if (json_object_set_new(names, name, json_true()) != 0) {
@@ -270,10 +282,12 @@ static hel_status check_map(const hel_archive *archive, const char *index_path, 
     json_object_foreach((json_t *)(uintptr_t)weight_map, name, value) {
         const hel_tensor_info *tensor = hel_archive_find(archive, name);
         if (!tensor || strcmp(hel_path_name(tensor->file), json_string_value(value)) != 0)
-            return hel_fail_file(HEL_ERROR_FORMAT, index_path, 0, "tensor \"%.200s\" is not in %.200s", name, json_string_value(value));
+            return hel_fail_file(HEL_ERROR_FORMAT, index_path, 0, "tensor \"%.200s\" is not in %.200s", name,
+                                 json_string_value(value));
     }
     if (json_object_size(weight_map) == archive->n_tensors) return HEL_OK;
-    return hel_fail_file(HEL_ERROR_FORMAT, index_path, 0, "the files hold %zu tensors, the index names %zu", archive->n_tensors, json_object_size(weight_map));
+    return hel_fail_file(HEL_ERROR_FORMAT, index_path, 0, "the files hold %zu tensors, the index names %zu",
+                         archive->n_tensors, json_object_size(weight_map));
 }
 
 static hel_status open_index(hel_archive *archive, const char *folder, const char *index_path) {

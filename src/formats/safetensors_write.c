@@ -15,7 +15,8 @@ static hel_status place(hel_safetensors_entry *entries, size_t count) {
     for (size_t i = 0; i < count; i++) {
         hel_safetensors_entry *entry = &entries[i];
         entry->offset = at;
-        if (!hel_shape_bytes(entry->dtype, entry->rank, entry->shape, &elements, &entry->bytes) || !hel_size_add(at, entry->bytes, &at))
+        if (!hel_shape_bytes(entry->dtype, entry->rank, entry->shape, &elements, &entry->bytes) ||
+            !hel_size_add(at, entry->bytes, &at))
             return hel_fail(HEL_ERROR_ARGUMENT, "tensor \"%s\": its size overflows", entry->name);
     }
     return HEL_OK;
@@ -54,7 +55,8 @@ static hel_status print(const hel_safetensors_entry *entries, size_t count, cons
     return status;
 }
 
-hel_status hel_safetensors_layout(hel_safetensors_entry *entries, size_t count, const json_t *metadata, char **out_header, size_t *out_size) {
+hel_status hel_safetensors_layout(hel_safetensors_entry *entries, size_t count, const json_t *metadata,
+                                  char **out_header, size_t *out_size) {
     hel_text text = {0};
     HEL_TRY(place(entries, count));
     hel_status status = print(entries, count, metadata, &text);

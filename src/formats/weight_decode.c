@@ -32,7 +32,8 @@ static void unpack(const unsigned char *bytes, uint64_t start, uint64_t count, u
     }
 }
 
-static hel_status check_range(const hel_weight_desc *desc, uint64_t first, uint64_t per_row, uint64_t count, const uint16_t *indices) {
+static hel_status check_range(const hel_weight_desc *desc, uint64_t first, uint64_t per_row, uint64_t count,
+                              const uint16_t *indices) {
     for (uint64_t i = 0; i < count; i++)
         if (indices[i] >= desc->k)
             return hel_fail_file(HEL_ERROR_FORMAT, desc->data->file, desc->data->offset,
@@ -41,10 +42,12 @@ static hel_status check_range(const hel_weight_desc *desc, uint64_t first, uint6
     return HEL_OK;
 }
 
-hel_status hel_weight_read_indices(hel_archive *archive, const hel_weight_desc *desc, uint64_t first, uint64_t count, uint16_t *out) {
+hel_status hel_weight_read_indices(hel_archive *archive, const hel_weight_desc *desc, uint64_t first, uint64_t count,
+                                   uint16_t *out) {
     uint64_t per_row = desc->cols / desc->d, bits = stored_bits(desc->store);
     if (desc->store == HEL_INDEX_NONE || first > desc->rows || count > desc->rows - first)
-        return hel_fail(HEL_ERROR_ARGUMENT, "%s: rows %llu + %llu are not inside it", desc->module, (unsigned long long)first, (unsigned long long)count);
+        return hel_fail(HEL_ERROR_ARGUMENT, "%s: rows %llu + %llu are not inside it", desc->module,
+                        (unsigned long long)first, (unsigned long long)count);
     // 12-bit indices are one stream over the whole matrix; all others begin each row at a byte.
     bool one_stream = desc->store == HEL_INDEX_PACK12;
     uint64_t row_bits = one_stream ? per_row * bits : hel_ceil_div(per_row * bits, 8) * 8;
@@ -53,7 +56,8 @@ hel_status hel_weight_read_indices(hel_archive *archive, const hel_weight_desc *
     if (!bytes) return hel_fail_memory(end - begin);
     hel_status status = hel_archive_read(archive, desc->data, begin, bytes, end - begin);
     if (status == HEL_OK) {
-        for (uint64_t r = 0; r < count; r++) unpack(bytes, (first + r) * row_bits - begin * 8, per_row, (uint32_t)bits, out + r * per_row);
+        for (uint64_t r = 0; r < count; r++)
+            unpack(bytes, (first + r) * row_bits - begin * 8, per_row, (uint32_t)bits, out + r * per_row);
         status = check_range(desc, first, per_row, count * per_row, out);
     }
     hel_free(bytes);
@@ -82,8 +86,10 @@ static hel_status read_placed(hel_archive *archive, const hel_weight_desc *desc,
     if (status == HEL_OK) status = hel_archive_read_f32(archive, desc->sidecar_values, 0, count, values);
     for (uint64_t i = 0; status == HEL_OK && i < count; i++) {
         if (positions[i] < 0 || (uint64_t)positions[i] >= desc->rows * desc->cols)
-            status = hel_fail_file(HEL_ERROR_FORMAT, desc->sidecar_positions->file, desc->sidecar_positions->offset + 8 * i,
-                                   "tensor \"%.200s\": position %lld is not inside the matrix", desc->sidecar_positions->name, (long long)positions[i]);
+            status =
+                hel_fail_file(HEL_ERROR_FORMAT, desc->sidecar_positions->file, desc->sidecar_positions->offset + 8 * i,
+                              "tensor \"%.200s\": position %lld is not inside the matrix",
+                              desc->sidecar_positions->name, (long long)positions[i]);
         else out[i] = (placed){(uint64_t)positions[i], i, values[i]};
     }
     hel_free(positions);
@@ -103,7 +109,8 @@ hel_status hel_weight_read_sidecar(hel_archive *archive, const hel_weight_desc *
         qsort(all, count, sizeof *all, by_position);
         for (uint64_t i = 0; i < count; i++) {
             if (i + 1 < count && all[i + 1].position == all[i].position) continue; // the last one wins
-            outliers[kept++] = (hel_outlier){(uint32_t)(all[i].position / desc->cols), (uint32_t)(all[i].position % desc->cols), all[i].value};
+            outliers[kept++] = (hel_outlier){(uint32_t)(all[i].position / desc->cols),
+                                             (uint32_t)(all[i].position % desc->cols), all[i].value};
         }
         *out = outliers;
         *out_count = kept;
@@ -136,7 +143,8 @@ static hel_status decode_codebook(hel_archive *archive, const hel_weight_desc *d
     return status;
 }
 
-static hel_status apply_group_scales(hel_archive *archive, const hel_weight_desc *desc, uint64_t first, uint64_t count, float *out) {
+static hel_status apply_group_scales(hel_archive *archive, const hel_weight_desc *desc, uint64_t first, uint64_t count,
+                                     float *out) {
     if (!desc->group_scales) return HEL_OK;
     uint64_t groups = desc->cols / desc->group;
     float *scales = hel_alloc_array(count * groups, sizeof *scales);
@@ -190,8 +198,10 @@ static hel_status apply_channel_scales(hel_archive *archive, const hel_weight_de
 
 hel_status hel_weight_decode_rows(hel_archive *archive, const hel_weight_desc *desc, uint64_t first, uint64_t count, float *out) {
     if (first > desc->rows || count > desc->rows - first)
-        return hel_fail(HEL_ERROR_ARGUMENT, "%s: rows %llu + %llu are not inside it", desc->module, (unsigned long long)first, (unsigned long long)count);
-    if (desc->store == HEL_INDEX_NONE) return hel_archive_read_f32(archive, desc->data, first * desc->cols, count * desc->cols, out);
+        return hel_fail(HEL_ERROR_ARGUMENT, "%s: rows %llu + %llu are not inside it", desc->module,
+                        (unsigned long long)first, (unsigned long long)count);
+    if (desc->store == HEL_INDEX_NONE)
+        return hel_archive_read_f32(archive, desc->data, first * desc->cols, count * desc->cols, out);
     HEL_TRY(decode_codebook(archive, desc, first, count, out));
     HEL_TRY(apply_group_scales(archive, desc, first, count, out));
     HEL_TRY(apply_sidecar(archive, desc, first, count, out));

@@ -31,7 +31,8 @@ static hel_status require_vector(const hel_tensor_info *tensor, uint64_t count) 
 
 static hel_status check_codebook(hel_weight_desc *desc) {
     const hel_tensor_info *codebook = desc->codebook;
-    if (!hel_dtype_is_float(codebook->dtype) || codebook->rank < 1 || codebook->rank > 2) return refuse(codebook, "a codebook is floats [k] or [k, d]");
+    if (!hel_dtype_is_float(codebook->dtype) || codebook->rank < 1 || codebook->rank > 2)
+        return refuse(codebook, "a codebook is floats [k] or [k, d]");
     uint64_t k = codebook->shape[0], d = codebook->rank == 2 ? codebook->shape[1] : 1;
     if (!k || k > MAX_CODEBOOK) return refuse(codebook, "a codebook has 1 to 65536 entries");
     if (d != 1 && d != 2 && d != 4) return refuse(codebook, "codebook entries are 1, 2 or 4 wide");
@@ -52,7 +53,8 @@ static hel_status named_store(const hel_archive *archive, const char *module, he
     HEL_TRY(hel_json_get_u32(map, module, 0, &bits));
     *out = bits == 4 ? HEL_INDEX_PACK4 : bits == 5 ? HEL_INDEX_PACK5 : bits == 6 ? HEL_INDEX_PACK6 : HEL_INDEX_NONE;
     if (bits && *out == HEL_INDEX_NONE)
-        return hel_fail(HEL_ERROR_UNSUPPORTED, "%s: module_index_bits of %s is %u, known are 4, 5 and 6", archive->path, module, bits);
+        return hel_fail(HEL_ERROR_UNSUPPORTED, "%s: module_index_bits of %s is %u, known are 4, 5 and 6", archive->path,
+                        module, bits);
     return HEL_OK;
 }
 
@@ -74,7 +76,8 @@ static hel_status check_flat(hel_weight_desc *desc) {
 static hel_status check_plain(hel_weight_desc *desc) {
     const hel_tensor_info *data = desc->data;
     uint64_t cols, count;
-    if (data->rank == 1 && hel_size_mul(desc->rows, desc->cols / desc->d, &count) && count && data->elements == count) return HEL_OK;
+    if (data->rank == 1 && hel_size_mul(desc->rows, desc->cols / desc->d, &count) && count && data->elements == count)
+        return HEL_OK;
     if (data->rank != 2) return refuse(data, "indices are [rows, columns / d]");
     if (!hel_size_mul(data->shape[1], desc->d, &cols)) return refuse(data, "its size overflows");
     if ((desc->rows && desc->rows != data->shape[0]) || (desc->cols && desc->cols != cols))
@@ -86,7 +89,8 @@ static hel_status check_plain(hel_weight_desc *desc) {
 
 // Flat bytes hold either one index each or 12 bits an index; the count tells.
 static bool is_packed12(const hel_weight_desc *desc) {
-    return desc->data->rank == 1 && (!desc->rows || desc->data->elements / desc->rows != desc->cols / desc->d || desc->data->elements % desc->rows);
+    return desc->data->rank == 1 && (!desc->rows || desc->data->elements / desc->rows != desc->cols / desc->d ||
+                                     desc->data->elements % desc->rows);
 }
 
 static hel_status check_indices(const hel_archive *archive, hel_weight_desc *desc) {
@@ -123,15 +127,18 @@ static hel_status check_svd(const hel_archive *archive, hel_weight_desc *desc) {
     if (!u || !s || !vt) return refuse(u ? u : s ? s : vt, "SVD factors come as svd_U, svd_s and svd_Vt");
     uint64_t rank = s->elements;
     HEL_TRY(require_vector(s, rank));
-    if (u->rank != 2 || u->shape[0] != desc->rows || u->shape[1] != rank || !hel_dtype_is_float(u->dtype)) return refuse(u, "svd_U is [rows, rank]");
-    if (vt->rank != 2 || vt->shape[0] != rank || vt->shape[1] != desc->cols || !hel_dtype_is_float(vt->dtype)) return refuse(vt, "svd_Vt is [rank, columns]");
+    if (u->rank != 2 || u->shape[0] != desc->rows || u->shape[1] != rank || !hel_dtype_is_float(u->dtype))
+        return refuse(u, "svd_U is [rows, rank]");
+    if (vt->rank != 2 || vt->shape[0] != rank || vt->shape[1] != desc->cols || !hel_dtype_is_float(vt->dtype))
+        return refuse(vt, "svd_Vt is [rank, columns]");
     return HEL_OK;
 }
 
 static hel_status check_group_scales(const hel_archive *archive, hel_weight_desc *desc) {
     const hel_tensor_info *scales = desc->group_scales = part(archive, desc->module, "group_scales");
     if (!scales) return HEL_OK;
-    if (scales->rank != 2 || scales->shape[0] != desc->rows || !scales->shape[1] || desc->cols % scales->shape[1] || !hel_dtype_is_float(scales->dtype))
+    if (scales->rank != 2 || scales->shape[0] != desc->rows || !scales->shape[1] || desc->cols % scales->shape[1] ||
+        !hel_dtype_is_float(scales->dtype))
         return refuse(scales, "group scales are [rows, groups], and groups divide the columns");
     desc->group = (uint32_t)(desc->cols / scales->shape[1]);
     return HEL_OK;
@@ -154,11 +161,14 @@ static hel_status check_neighbours(const hel_archive *archive, hel_weight_desc *
 
 static hel_status find_dense(const hel_archive *archive, hel_weight_desc *desc) {
     desc->data = part(archive, desc->module, "weight");
-    if (!desc->data) return hel_fail(HEL_ERROR_NOT_FOUND, "%s: neither \"%s.weight\" nor \"%s.codebook\" is there", archive->path, desc->module, desc->module);
+    if (!desc->data)
+        return hel_fail(HEL_ERROR_NOT_FOUND, "%s: neither \"%s.weight\" nor \"%s.codebook\" is there", archive->path,
+                        desc->module, desc->module);
     const hel_tensor_info *data = desc->data;
     if (data->rank != 2 || !hel_dtype_is_float(data->dtype)) return refuse(data, "a weight is a matrix of floats");
     if ((desc->rows && desc->rows != data->shape[0]) || (desc->cols && desc->cols != data->shape[1]))
-        return hel_fail_file(HEL_ERROR_FORMAT, data->file, data->offset, "tensor \"%.200s\" is %llu x %llu, expected %llu x %llu", data->name,
+        return hel_fail_file(HEL_ERROR_FORMAT, data->file, data->offset,
+                             "tensor \"%.200s\" is %llu x %llu, expected %llu x %llu", data->name,
                              (unsigned long long)data->shape[0], (unsigned long long)data->shape[1],
                              (unsigned long long)desc->rows, (unsigned long long)desc->cols);
     desc->rows = data->shape[0];
@@ -179,7 +189,8 @@ static hel_status find(const hel_archive *archive, hel_weight_desc *desc) {
     return check_neighbours(archive, desc);
 }
 
-hel_status hel_weight_desc_find(const hel_archive *archive, const char *module, uint64_t rows, uint64_t cols, hel_weight_desc *out) {
+hel_status hel_weight_desc_find(const hel_archive *archive, const char *module, uint64_t rows, uint64_t cols,
+                                hel_weight_desc *out) {
     *out = (hel_weight_desc){.module = hel_string_copy(module), .rows = rows, .cols = cols};
     if (!out->module) return hel_fail_memory(strlen(module));
     hel_status status = find(archive, out);

@@ -162,7 +162,8 @@ static hel_status hand_out_logits(hel_context *context, hel_tensor hidden, uint3
     return HEL_OK;
 }
 
-static hel_status evaluate_batch(hel_context *context, const uint32_t *tokens, uint32_t count, uint32_t done, const logits_request *wanted) {
+static hel_status evaluate_batch(hel_context *context, const uint32_t *tokens, uint32_t count, uint32_t done,
+                                 const logits_request *wanted) {
     HEL_TRY(begin_pass(context, tokens, count));
     hel_tensor hidden = hel_llama_forward(&context->model->llama, &context->pass);
     for (uint32_t i = 0; i < context->pass.n_stages; i++) HEL_TRY(context->pass.stages[i].exec.status);
@@ -178,7 +179,8 @@ static hel_status check_tokens(const hel_context *context, const uint32_t *token
                         context->capacity);
     for (uint32_t i = 0; i < count; i++)
         if (tokens[i] >= hyper_of(context)->vocabulary)
-            return hel_fail(HEL_ERROR_ARGUMENT, "token %u is not below the vocabulary of %u", tokens[i], hyper_of(context)->vocabulary);
+            return hel_fail(HEL_ERROR_ARGUMENT, "token %u is not below the vocabulary of %u", tokens[i],
+                            hyper_of(context)->vocabulary);
     return HEL_OK;
 }
 
@@ -222,7 +224,8 @@ hel_status hel_context_logits(hel_context *context, const uint32_t *tokens, uint
 // ---------------------------------------------------------------- state
 
 hel_status hel_context_rewind(hel_context *context, uint32_t position) {
-    if (position > context->position) return hel_fail(HEL_ERROR_ARGUMENT, "cannot rewind from %u to %u", context->position, position);
+    if (position > context->position)
+        return hel_fail(HEL_ERROR_ARGUMENT, "cannot rewind from %u to %u", context->position, position);
     context->position = position;
     for (uint32_t i = 0; i < context->pass.n_stages; i++) HEL_TRY(hel_kvcache_resize(&context->pass.stages[i].cache, position));
     return HEL_OK;

@@ -171,7 +171,10 @@ hel_status hel_generate(hel_context *context, const uint32_t *prompt, uint32_t c
     // The last new token is never evaluated, so one more than the free positions can be made.
     uint32_t most = room - count + 1;
     if (values.max_tokens) most = HEL_MIN(most, values.max_tokens);
-    generator g = {.context = context, .tokenizer = hel_model_tokenizer(hel_context_model(context)), .params = &values, .prompt = count};
+    generator g = {.context = context,
+                   .tokenizer = hel_model_tokenizer(hel_context_model(context)),
+                   .params = &values,
+                   .prompt = count};
     hel_status status = run(&g, prompt, info.vocabulary, most, out);
     hel_status handed = g.history ? hand_over(&g, out) : HEL_OK;
     hel_sampler_destroy(&g.sampler);

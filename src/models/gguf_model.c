@@ -27,7 +27,9 @@ typedef struct reader {
 
 // ---------------------------------------------------------------- single keys
 
-static void key_of(const reader *in, const char *key, char full[KEY_SIZE]) { snprintf(full, KEY_SIZE, "%s.%s", in->family->gguf, key); }
+static void key_of(const reader *in, const char *key, char full[KEY_SIZE]) {
+    snprintf(full, KEY_SIZE, "%s.%s", in->family->gguf, key);
+}
 
 static hel_status optional(hel_status status, bool *out_present) {
     *out_present = status == HEL_OK;
@@ -92,13 +94,16 @@ static bool is_llama3(const float *divisors, uint64_t count, double theta, doubl
 
 static hel_status set_divisors(const reader *in, const hel_tensor_info *tensor, double theta) {
     if (tensor->elements > 4096)
-        return hel_fail_file(HEL_ERROR_FORMAT, tensor->file, tensor->offset, "rope_freqs.weight has %llu elements", (unsigned long long)tensor->elements);
+        return hel_fail_file(HEL_ERROR_FORMAT, tensor->file, tensor->offset, "rope_freqs.weight has %llu elements",
+                             (unsigned long long)tensor->elements);
     float divisors[4096], factor = 1;
     HEL_TRY(hel_archive_read_f32(in->archive, tensor, 0, tensor->elements, divisors));
     for (uint64_t i = 0; i < tensor->elements; i++) factor = HEL_MAX(factor, divisors[i]);
     if (is_llama3(divisors, tensor->elements, theta, factor))
-        return set(in, "rope_scaling", json_pack("{s:s, s:f, s:f, s:f, s:i}", "rope_type", "llama3", "factor", (double)factor, "low_freq_factor", 1.0,
-                                                 "high_freq_factor", 4.0, "original_max_position_embeddings", 8192));
+        return set(in, "rope_scaling",
+                   json_pack("{s:s, s:f, s:f, s:f, s:i}", "rope_type", "llama3", "factor", (double)factor,
+                             "low_freq_factor", 1.0, "high_freq_factor", 4.0, "original_max_position_embeddings",
+                             8192));
     return set(in, "rope_scaling", json_pack("{s:s}", "rope_type", "longrope"));
 }
 
@@ -118,7 +123,9 @@ static hel_status set_rope(const reader *in, uint32_t head_dim) {
     HEL_TRY(optional(hel_gguf_get_string(in->archive, key, &type), &present));
     if (!present || (type.size == 4 && memcmp(type.bytes, "none", 4) == 0)) return HEL_OK;
     HEL_TRY(get_f64(in, "rope.scaling.factor", 1, &factor));
-    return set(in, "rope_scaling", json_pack("{s:s#, s:o}", "rope_type", type.bytes, (int)HEL_MIN(type.size, 64), "factor", decimal(factor)));
+    return set(
+        in, "rope_scaling",
+        json_pack("{s:s#, s:o}", "rope_type", type.bytes, (int)HEL_MIN(type.size, 64), "factor", decimal(factor)));
 }
 
 // ---------------------------------------------------------------- the whole
@@ -127,7 +134,8 @@ static const struct family *family_of(const hel_archive *archive) {
     hel_gguf_string name;
     if (hel_gguf_get_string(archive, "general.architecture", &name) != HEL_OK) return NULL;
     for (size_t i = 0; i < HEL_COUNT(families); i++)
-        if (name.size == strlen(families[i].gguf) && memcmp(name.bytes, families[i].gguf, (size_t)name.size) == 0) return &families[i];
+        if (name.size == strlen(families[i].gguf) && memcmp(name.bytes, families[i].gguf, (size_t)name.size) == 0)
+            return &families[i];
     return NULL;
 }
 

@@ -138,7 +138,8 @@ uint64_t hel_llama_bytes(const hel_llama *model) {
 }
 
 uint32_t hel_llama_compressed(const hel_llama *model) {
-    uint32_t count = (model->embedding.format == HEL_WEIGHT_CODEBOOK) + (model->head.rows && model->head.format == HEL_WEIGHT_CODEBOOK);
+    uint32_t count = (model->embedding.format == HEL_WEIGHT_CODEBOOK) +
+                     (model->head.rows && model->head.format == HEL_WEIGHT_CODEBOOK);
     for (uint32_t l = 0; l < model->hyper.layers; l++)
         for (size_t i = 0; i < HEL_COUNT(matrices); i++)
             count += weight_of(&model->layers[l], &matrices[i])->format == HEL_WEIGHT_CODEBOOK;

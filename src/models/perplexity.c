@@ -160,7 +160,8 @@ hel_status hel_perplexity(const hel_model *model, const uint32_t *tokens, size_t
     if (values.against) {
         hel_model_describe(values.against, &other_info);
         if (other_info.vocabulary != info.vocabulary) {
-            status = hel_fail(HEL_ERROR_ARGUMENT, "the models' vocabularies differ: %u and %u", info.vocabulary, other_info.vocabulary);
+            status = hel_fail(HEL_ERROR_ARGUMENT, "the models' vocabularies differ: %u and %u", info.vocabulary,
+                              other_info.vocabulary);
             goto done;
         }
         HEL_TRY_DONE(hel_context_create(values.against, &context_params, &other));

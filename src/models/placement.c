@@ -39,7 +39,9 @@ static uint64_t budget_of(const hel_device *device, uint64_t limit) {
 // The first device gets `gpu_layers` where that is given, the others equal parts.
 static void spread(const hel_model_params *params, uint32_t layers, hel_placement *placement) {
     uint32_t devices = placement->n_devices, first = layers;
-    if (devices > 1) first = params->gpu_layers == UINT32_MAX ? (uint32_t)hel_ceil_div(layers, devices) : HEL_MIN(params->gpu_layers, layers);
+    if (devices > 1)
+        first = params->gpu_layers == UINT32_MAX ? (uint32_t)hel_ceil_div(layers, devices)
+                                                 : HEL_MIN(params->gpu_layers, layers);
     uint32_t others = devices > 1 ? (uint32_t)hel_ceil_div(layers - first, devices - 1) : 0;
     for (uint32_t l = 0; l < layers; l++) placement->places[l] = l < first ? 0 : 1 + (l - first) / others;
 }

@@ -44,5 +44,7 @@ static const hel_role *find(const char *name, const char *prefix, bool gguf, uns
     return NULL;
 }
 
-const hel_role *hel_role_of_hugging_face(const char *name, unsigned *out_layer) { return find(name, "model.layers.", false, out_layer); }
+const hel_role *hel_role_of_hugging_face(const char *name, unsigned *out_layer) {
+    return find(name, "model.layers.", false, out_layer);
+}
 const hel_role *hel_role_of_gguf(const char *name, unsigned *out_layer) { return find(name, "blk.", true, out_layer); }

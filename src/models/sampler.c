@@ -154,7 +154,8 @@ static uint32_t draw(hel_sampler *sampler, uint32_t count) {
     return candidates[chosen].token;
 }
 
-hel_status hel_sampler_pick(hel_sampler *sampler, const float *logits, const uint32_t *history, uint32_t count, uint32_t *out_token) {
+hel_status hel_sampler_pick(hel_sampler *sampler, const float *logits, const uint32_t *history, uint32_t count,
+                            uint32_t *out_token) {
     memcpy(sampler->logits, logits, sampler->vocabulary * sizeof *logits);
     penalise(sampler, history, count);
     uint32_t best = greedy(sampler), finite = 0;

@@ -53,7 +53,8 @@ static hel_status read_view(hel_archive *archive, const hel_tensor_info *tensor,
     for (size_t done = 0; done < size;) {
         uint64_t row = (offset + done) / row_bytes, within = (offset + done) % row_bytes;
         size_t now = (size_t)HEL_MIN(row_bytes - within, size - done);
-        HEL_TRY(hel_archive_read(archive->origin, stored, interleaved_row(row, head_rows) * row_bytes + within, (char *)bytes + done, now));
+        HEL_TRY(hel_archive_read(archive->origin, stored, interleaved_row(row, head_rows) * row_bytes + within,
+                                 (char *)bytes + done, now));
         done += now;
     }
     return HEL_OK;
@@ -84,7 +85,8 @@ static hel_status name_tensors(hel_archive *archive, const hel_role *(*role_of)(
         tensor->name = name;
         uint32_t heads = heads_of(view, i);
         if (heads && (!tensor->rank || tensor->shape[0] % (2 * (uint64_t)heads)))
-            return hel_fail_file(HEL_ERROR_FORMAT, tensor->file, tensor->offset, "tensor \"%s\": %u heads do not divide its rows", name, heads);
+            return hel_fail_file(HEL_ERROR_FORMAT, tensor->file, tensor->offset,
+                                 "tensor \"%s\": %u heads do not divide its rows", name, heads);
     }
     archive->n_tensors = count;
     archive->file_bytes = archive->origin->file_bytes;
@@ -95,7 +97,8 @@ static hel_status name_tensors(hel_archive *archive, const hel_role *(*role_of)(
 static hel_status make_view(hel_archive *origin, json_t *config, uint32_t heads, uint32_t kv_heads,
                             const hel_role *(*role_of)(const char *name, unsigned *out_layer), hel_archive **out) {
     hel_archive *archive = NULL;
-    hel_status status = config ? hel_archive_create(&view_format, origin->path, sizeof(view_state), &archive) : hel_fail_memory(1024);
+    hel_status status =
+        config ? hel_archive_create(&view_format, origin->path, sizeof(view_state), &archive) : hel_fail_memory(1024);
     if (status != HEL_OK) {
         json_decref(config);
         hel_archive_close(&origin);
@@ -141,7 +144,8 @@ static hel_status view_gguf(hel_archive *origin, hel_archive **out) {
     hel_gguf_model model;
     hel_status status = hel_gguf_model_read(origin, &model);
     if (status == HEL_OK && model.config)
-        return make_view(origin, model.config, model.interleaved ? model.heads : 0, model.interleaved ? model.kv_heads : 0, hel_role_of_gguf, out);
+        return make_view(origin, model.config, model.interleaved ? model.heads : 0,
+                         model.interleaved ? model.kv_heads : 0, hel_role_of_gguf, out);
     if (status == HEL_OK) *out = origin; // not a family we run: its own names
     else hel_archive_close(&origin);
     return status;

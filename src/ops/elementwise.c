@@ -28,6 +28,7 @@ hel_tensor hel_divide_columns(hel_exec *exec, hel_tensor x, hel_binding scales) 
     hel_tensor y = hel_exec_tensor(exec, x.rows, x.cols);
     hel_divide_columns_params params = {.n = x.rows * x.cols, .cols = x.cols};
     hel_binding bindings[] = {x.where, scales, y.where};
-    hel_exec_dispatch(exec, &(hel_call){"divide_columns", NULL, 0, bindings, HEL_COUNT(bindings), &params, sizeof params, chunks(y)});
+    hel_exec_dispatch(
+        exec, &(hel_call){"divide_columns", NULL, 0, bindings, HEL_COUNT(bindings), &params, sizeof params, chunks(y)});
     return y;
 }

@@ -174,7 +174,8 @@ typedef struct sidecar_fold {
     uint32_t *entries;     // pairs: row in its block and column, bits of the difference
 } sidecar_fold;
 
-static void fold_outliers(const hel_weight *weight, sidecar_fold *sidecar, uint32_t first, uint32_t count, const uint16_t *indices) {
+static void fold_outliers(const hel_weight *weight, sidecar_fold *sidecar, uint32_t first, uint32_t count,
+                          const uint16_t *indices) {
     uint32_t per_row = weight->cols / weight->d;
     for (; sidecar->next < sidecar->count; sidecar->next++) {
         const hel_outlier *outlier = &sidecar->outliers[sidecar->next];
@@ -182,7 +183,8 @@ static void fold_outliers(const hel_weight *weight, sidecar_fold *sidecar, uint3
         uint32_t index = indices[(uint64_t)(outlier->row - first) * per_row + outlier->col / weight->d];
         double decoded = sidecar->codebook[index * weight->d + outlier->col % weight->d];
         if (weight->group)
-            decoded *= sidecar->group_scales[outlier->row * hel_ceil_div(weight->cols, weight->group) + outlier->col / weight->group];
+            decoded *= sidecar->group_scales[outlier->row * hel_ceil_div(weight->cols, weight->group) +
+                                             outlier->col / weight->group];
         float difference = (float)(outlier->value - decoded);
         sidecar->entries[2 * sidecar->next] = outlier->row % SIDECAR_ROWS << 29 | outlier->col;
         memcpy(&sidecar->entries[2 * sidecar->next + 1], &difference, sizeof difference);

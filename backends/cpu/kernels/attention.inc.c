@@ -19,7 +19,8 @@ static float dot(const float *a, const float *b, uint32_t count) {
 }
 
 // sum = sum * shrink + factors applied to rows of values.
-static void mix(float *sum, float shrink, const float *values, const uint32_t *places, const float *factors, uint32_t rows, uint32_t count) {
+static void mix(float *sum, float shrink, const float *values, const uint32_t *places, const float *factors,
+                uint32_t rows, uint32_t count) {
     for (uint32_t i = 0; i < count; i++) sum[i] *= shrink;
     for (uint32_t r = 0; r < rows; r++) {
         const float *value = values + places[r];

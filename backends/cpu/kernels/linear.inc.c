@@ -101,7 +101,8 @@ static inline __attribute__((always_inline)) void multiply(const float *w, const
     if (c < count)
         for (int r = 0; r < rows; r++)
             for (int t = 0; t < tokens; t++)
-                sum[r][t] = vec_fma(vec_load_part(w + (size_t)r * SEGMENT + c, count - c), vec_load_part(x + t * x_stride + c, count - c), sum[r][t]);
+                sum[r][t] = vec_fma(vec_load_part(w + (size_t)r * SEGMENT + c, count - c),
+                                    vec_load_part(x + t * x_stride + c, count - c), sum[r][t]);
     for (int r = 0; r < rows; r++)
         for (int t = 0; t < tokens; t++) sums[r * BLOCK_TOKENS + t] += vec_sum(sum[r][t]);
 }
