@@ -17,7 +17,9 @@
 #define HEL_API
 #endif
 
-#if defined(__GNUC__)
+#if defined(__MINGW32__) // whose plain printf is Microsoft's, without %zu
+#define HEL_PRINTF(format_index, first_argument) __attribute__((format(gnu_printf, format_index, first_argument)))
+#elif defined(__GNUC__)
 #define HEL_PRINTF(format_index, first_argument) __attribute__((format(printf, format_index, first_argument)))
 #else
 #define HEL_PRINTF(format_index, first_argument)

@@ -17,6 +17,7 @@ bool hel_os_is_terminal(int stream);                 // 0, 1 or 2
 int hel_os_terminal_width(int stream);               // columns, 80 where unknown
 // Ctrl-C and SIGTERM call `handler` (async-signal-safe work only) the first time; the second time ends the process.
 void hel_os_on_interrupt(void (*handler)(void));
+double hel_os_seconds(void);                         // monotonic
 uint64_t hel_os_memory_peak(void);                   // peak resident set of this process in bytes; 0 unknown
 
 // --- files as the C library's streams; paths are UTF-8 ---

@@ -61,6 +61,13 @@ void hel_os_on_interrupt(void (*handler)(void)) {
     SetConsoleCtrlHandler(on_control, TRUE);
 }
 
+double hel_os_seconds(void) {
+    LARGE_INTEGER now, frequency;
+    QueryPerformanceCounter(&now);
+    QueryPerformanceFrequency(&frequency);
+    return (double)now.QuadPart / (double)frequency.QuadPart;
+}
+
 uint64_t hel_os_memory_peak(void) {
     PROCESS_MEMORY_COUNTERS counters;
     return GetProcessMemoryInfo(GetCurrentProcess(), &counters, sizeof counters) ? counters.PeakWorkingSetSize : 0;

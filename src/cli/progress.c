@@ -3,7 +3,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/os_console.h"
 #include "cli/interrupt.h"
@@ -20,19 +19,13 @@ static struct {
     char stage[64];
 } state;
 
-static double now(void) {
-    struct timespec time;
-    timespec_get(&time, TIME_UTC);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
-
 void progress_start(const cli_options *options, progress_unit unit) {
     bool terminal = hel_os_is_terminal(2);
     memset(&state, 0, sizeof state);
     state.shown = strcmp(options->progress, "auto") == 0 ? !options->quiet : strcmp(options->progress, "always") == 0;
     state.rewrite = terminal;
     state.unit = unit;
-    state.start = state.last = now();
+    state.start = state.last = hel_os_seconds();
 }
 
 void progress_clear(void) {
@@ -63,7 +56,7 @@ static void format_line(char line[LINE_SIZE], double time, uint64_t done, uint64
 
 bool progress_report(void *user, const char *stage, uint64_t done, uint64_t total) {
     (void)user;
-    double time = now(), pause = state.rewrite ? 0.1 : 10;
+    double time = hel_os_seconds(), pause = state.rewrite ? 0.1 : 10;
     if (done < state.first || !state.stage[0]) {
         state.first = done;
         state.start = time;
