@@ -3,7 +3,7 @@
 // greedy ids, prefill against single steps, golden logits of compressed checkpoints, failures that leave no trace.
 #include "support/support.h"
 
-#include <helicoid/generate.h>
+#include <helicoid/helicoid.h>
 
 #include "base/error.h"
 #include "base/memory.h"
@@ -63,6 +63,40 @@ static void test_recorded_ids(void **state) {
     }
     hel_context_destroy(&context);
     hel_model_destroy(&model);
+}
+
+static void greedy_ids(const char *path, const char *where, uint32_t ids[RECORDED]) {
+    const char *before = devices;
+    devices = where;
+    hel_model *model = load(path);
+    devices = before;
+    hel_context *context = new_context(model, 512);
+    hel_generate_params params = hel_generate_params_default();
+    params.max_tokens = RECORDED;
+    params.ignore_eos = true;
+    hel_generation generation;
+    uint32_t bos = 1;
+    assert_int_equal(hel_generate(context, &bos, 1, &params, &generation), HEL_OK);
+    assert_int_equal(generation.count, RECORDED);
+    memcpy(ids, generation.tokens, RECORDED * sizeof *ids);
+    hel_generation_finish(&generation);
+    hel_context_destroy(&context);
+    hel_model_destroy(&model);
+}
+
+// Compressed, the model says on every device what it says on the CPU.
+static void test_compressed_ids(void **state) {
+    (void)state;
+    char source[TESTS_PATH], folder[TESTS_PATH], path[TESTS_PATH];
+    uint32_t on_cpu[RECORDED], here[RECORDED];
+    support_data(source, "stories260K/stories260K.bin");
+    support_folder(folder);
+    support_join(path, folder, "model.safetensors");
+    assert_int_equal(hel_compress(source, path, NULL, NULL), HEL_OK);
+    greedy_ids(path, "cpu", on_cpu);
+    greedy_ids(path, devices, here);
+    assert_memory_equal(here, on_cpu, sizeof here);
+    support_remove(folder);
 }
 
 // Evaluating n tokens at once gives the logits of n single steps, whatever pages and batches they cross.
@@ -191,7 +225,7 @@ int main(int argc, char **argv) {
     }
     hel_device_destroy(&device);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_recorded_ids), cmocka_unit_test(test_prefill), cmocka_unit_test(test_golden_k256),
+        cmocka_unit_test(test_recorded_ids), cmocka_unit_test(test_compressed_ids), cmocka_unit_test(test_prefill), cmocka_unit_test(test_golden_k256),
         cmocka_unit_test(test_golden_k320),  cmocka_unit_test(test_rules),
     };
     return cmocka_run_group_tests_name(devices, tests, NULL, NULL);
