@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Opens the driver and the run-time compiler and fills the tables of symbols. Both stay open.
+// Opens the driver and the run-time compiler and fills the tables of symbols.
 #include "loader.h"
 
-#include <stdatomic.h>
-#include <string.h>
-
 #include "base/error.h"
-#include "base/os.h"
+#include "device/driver_library.h"
 
 cuda_functions cuda;
 nvrtc_functions nvrtc;
@@ -21,48 +18,25 @@ static const char *const nvrtc_names[] = {"libnvrtc.so.13", "libnvrtc.so.12", "l
                                           "/usr/local/cuda/lib64/libnvrtc.so", NULL};
 #endif
 
-// ISO C has no cast from object to function pointers.
-#define RESOLVE(member, name)                                            \
-    if (!(symbol = hel_os_library_symbol(library, name))) return false;  \
-    memcpy(&(member), &symbol, sizeof symbol);
-
 static bool fill_driver(void *library) {
-    void *symbol;
-#define RESOLVE_CUDA(name, parameters) RESOLVE(cuda.name, #name)
+#define RESOLVE_CUDA(name, parameters) HEL_DRIVER_RESOLVE(library, cuda.name, #name)
     CUDA_SYMBOLS(RESOLVE_CUDA)
     return true;
 }
 
 static bool fill_nvrtc(void *library) {
-    void *symbol;
-#define RESOLVE_NVRTC(name, parameters) RESOLVE(nvrtc.name, #name)
+#define RESOLVE_NVRTC(name, parameters) HEL_DRIVER_RESOLVE(library, nvrtc.name, #name)
     NVRTC_SYMBOLS(RESOLVE_NVRTC)
     return true;
 }
 
-static bool open_first(const char *const *names, bool (*fill)(void *library)) {
-    for (; *names; names++) {
-        void *library = hel_os_library_open(*names);
-        if (library && fill(library)) return true;
-        hel_os_library_close(library);
-    }
-    return false;
-}
-
 hel_status cuda_load(void) {
-    enum { UNTRIED, LOADING, LOADED, NO_DRIVER, NO_NVRTC };
-    static atomic_int state = UNTRIED;
-    int expected = UNTRIED;
-    if (atomic_compare_exchange_strong(&state, &expected, LOADING))
-        atomic_store(&state, !open_first(driver_names, fill_driver) ? NO_DRIVER
-                             : !open_first(nvrtc_names, fill_nvrtc) ? NO_NVRTC
-                                                                    : LOADED);
-    while (atomic_load(&state) == LOADING) hel_os_yield();
-    switch (atomic_load(&state)) {
-    case NO_DRIVER: return hel_fail(HEL_ERROR_UNAVAILABLE, "cuda: no NVIDIA driver (%s) on this machine", driver_names[0]);
-    case NO_NVRTC: return hel_fail(HEL_ERROR_UNAVAILABLE, "cuda: no NVRTC 11.2 or later (%s) on this machine", nvrtc_names[0]);
-    default: return cuda_check(cuda.cuInit(0), "cuInit");
-    }
+    static hel_driver_library driver = {driver_names, fill_driver, 0}, compiler = {nvrtc_names, fill_nvrtc, 0};
+    if (!hel_driver_library_load(&driver))
+        return hel_fail(HEL_ERROR_UNAVAILABLE, "cuda: no NVIDIA driver (%s) on this machine", driver_names[0]);
+    if (!hel_driver_library_load(&compiler))
+        return hel_fail(HEL_ERROR_UNAVAILABLE, "cuda: no NVRTC 11.2 or later (%s) on this machine", nvrtc_names[0]);
+    return cuda_check(cuda.cuInit(0), "cuInit");
 }
 
 // ---------------------------------------------------------------- errors

@@ -1,11 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Opens the OpenCL loader of the machine at run time and fills the table of symbols. It stays open: drivers keep
-// threads that do not survive being unloaded.
-#include <stdatomic.h>
-#include <string.h>
-
+// Opens the OpenCL loader of the machine at run time and fills the table of symbols.
 #include "base/error.h"
-#include "base/size.h"
+#include "device/driver_library.h"
 #include "opencl.h"
 
 opencl_functions opencl;
@@ -20,33 +16,18 @@ static const char *const library_names[] = {
     "/system/vendor/lib64/libOpenCL.so",
     "/vendor/lib64/egl/libGLES_mali.so",
 #endif
+    NULL,
 };
 
 static bool fill_table(void *library) {
-    void *symbol;
-#define OPENCL_RESOLVE(name)                                              \
-    if (!(symbol = hel_os_library_symbol(library, #name))) return false;  \
-    memcpy(&opencl.name, &symbol, sizeof symbol); // ISO C has no cast from object to function pointers
-    OPENCL_SYMBOLS(OPENCL_RESOLVE)
+#define RESOLVE(name) HEL_DRIVER_RESOLVE(library, opencl.name, #name)
+    OPENCL_SYMBOLS(RESOLVE)
     return true;
 }
 
-static bool open_library(void) {
-    for (size_t i = 0; i < HEL_COUNT(library_names); i++) {
-        void *library = hel_os_library_open(library_names[i]);
-        if (library && fill_table(library)) return true;
-        hel_os_library_close(library);
-    }
-    return false;
-}
-
 hel_status opencl_load(void) {
-    enum { UNTRIED, LOADING, LOADED, MISSING };
-    static atomic_int state = UNTRIED;
-    int expected = UNTRIED;
-    if (atomic_compare_exchange_strong(&state, &expected, LOADING)) atomic_store(&state, open_library() ? LOADED : MISSING);
-    while (atomic_load(&state) == LOADING) hel_os_yield();
-    if (atomic_load(&state) == LOADED) return HEL_OK;
+    static hel_driver_library library = {library_names, fill_table, 0};
+    if (hel_driver_library_load(&library)) return HEL_OK;
     return hel_fail(HEL_ERROR_UNAVAILABLE, "opencl: no OpenCL 1.2 loader (%s) on this machine", library_names[0]);
 }
 
