@@ -31,12 +31,18 @@ json_t *sizes_json(const model_sizes *sizes) {
                      sizes->output_bytes > sizes->source_bytes);
 }
 
+// "2.35 times smaller than the source", or larger.
+static void print_ratio(uint64_t before, uint64_t after, const char *what) {
+    bool grew = after > before;
+    printf(" %.2f times %s than %s", grew ? ratio_of(after, before) : ratio_of(before, after), grew ? "larger" : "smaller", what);
+}
+
 void sizes_print(const model_sizes *sizes) {
     char before[32], after[32], f16[32];
-    printf("%s -> %s: %.2f times smaller than the source, %.2f times smaller than f16 (%s)\n",
-           report_bytes(before, sizes->source_bytes), report_bytes(after, sizes->output_bytes),
-           ratio_of(sizes->source_bytes, sizes->output_bytes), ratio_of(sizes->f16_bytes, sizes->output_bytes),
-           report_bytes(f16, sizes->f16_bytes));
+    printf("%s -> %s:", report_bytes(before, sizes->source_bytes), report_bytes(after, sizes->output_bytes));
+    print_ratio(sizes->source_bytes, sizes->output_bytes, "the source,");
+    print_ratio(sizes->f16_bytes, sizes->output_bytes, "f16");
+    printf(" (%s)\n", report_bytes(f16, sizes->f16_bytes));
     if (sizes->output_bytes > sizes->source_bytes)
         printf("the file grew by %s\n", report_bytes(after, sizes->output_bytes - sizes->source_bytes));
 }
