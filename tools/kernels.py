@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Turns shaders/*.k into what the library embeds.
 
-    kernels.py --out DIR [--glslc PATH] --shaders DIR NAME...
+    kernels.py --out DIR [--glslc PATH [--glslc-flag=-O]...] --shaders DIR NAME...
 
 writes kernels.h (parameter structs for the host), kernels.c (the table with SPIR-V, OpenCL and CUDA text) and
 kernels_c.inc (all C forms in one text, to be included after choosing HEL_C_LANES or not).
@@ -58,7 +58,7 @@ class Kernel:
         self.fields = re.sub(r"\b(u32|i32|f32)\b", lambda m: HOST_TYPES[m.group(1)], body.group(1))
 
     def spirv(self, glslc, prelude):
-        command = [glslc, "-fshader-stage=compute", "--target-env=vulkan1.1", "-O", "-Werror", "-o", "-", "-"]
+        command = [*glslc, "-fshader-stage=compute", "--target-env=vulkan1.1", "-Werror", "-o", "-", "-"]
         done = subprocess.run(command, input=(prelude + self.text).encode(), capture_output=True)
         if done.returncode:
             fail(f"{self.name}.k as GLSL:\n{done.stderr.decode()}")
@@ -119,12 +119,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=pathlib.Path, required=True)
     parser.add_argument("--shaders", type=pathlib.Path, required=True)
-    parser.add_argument("--glslc", default="")
+    parser.add_argument("--glslc")
+    parser.add_argument("--glslc-flag", action="append", default=[])
     parser.add_argument("names", nargs="+")
     arguments = parser.parse_args()
+    glslc = [arguments.glslc, *arguments.glslc_flag] if arguments.glslc else None
     kernels = [Kernel(arguments.shaders, name) for name in arguments.names]
     (arguments.out / "kernels.h").write_text(write_header(kernels))
-    (arguments.out / "kernels.c").write_text(write_table(kernels, arguments.shaders, arguments.glslc))
+    (arguments.out / "kernels.c").write_text(write_table(kernels, arguments.shaders, glslc))
     (arguments.out / "kernels_c.inc").write_text(write_c_forms(kernels, arguments.shaders))
 
 

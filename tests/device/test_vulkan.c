@@ -6,6 +6,7 @@
 #include <dirent.h>
 
 #include "base/error.h"
+#include "base/size.h"
 #include "kernels.h"
 #include "vulkan_fakes.h"
 
@@ -329,21 +330,42 @@ static void test_failing_calls(void **state) {
 
 // ---------------------------------------------------------------- defects for the layer
 
+typedef struct defect {
+    const char *name;
+    void (*install)(void);
+    uint32_t groups; // rows that the second dispatch writes to a buffer of one row
+} defect;
+
+// Many rows follow the small buffer in one allocation, so only instrumented code sees a write past its end.
+static hel_status run_dispatches(const hel_device *device, hel_buffer *rows, hel_buffer *small, uint32_t groups) {
+    hel_kernel *kernel;
+    hel_rmsnorm_params params = {.cols = COLS, .epsilon = 1e-6f};
+    hel_binding bindings[3] = {{rows, 0, ROWS * ROW}, {rows, 0, ROW}, {small, 0, ROW}};
+    for (uint32_t i = 1; i < 5; i++) HEL_TRY(normalise(device, rows, i, i + 1, 0));
+    HEL_TRY(hel_kernel_get(device, "rmsnorm", NULL, 0, &kernel));
+    HEL_TRY(hel_dispatch(device, kernel, bindings, 3, &params, sizeof params, groups, 0));
+    return hel_device_flush(device);
+}
+
 static int run_defect(const char *name) {
-    if (strcmp(name, "missing-barrier") == 0) fake_no_barriers();
-    else if (strcmp(name, "long-range") == 0) fake_long_range();
-    else return 2;
-    hel_status status = HEL_OK;
+    static const defect defects[] = {{"none", NULL, 1},
+                                     {"missing-barrier", fake_no_barriers, 1},
+                                     {"write-past-end", NULL, 4}};
+    const defect *chosen = NULL;
     const hel_device *device;
-    hel_buffer *buffer;
+    hel_buffer *rows = NULL, *small = NULL;
+    for (size_t i = 0; i < HEL_COUNT(defects); i++)
+        if (strcmp(name, defects[i].name) == 0) chosen = &defects[i];
+    if (!chosen) return 2;
+    if (chosen->install) chosen->install();
     if (open_device(&device) != HEL_OK) return 3;
-    if (hel_buffer_create(device, ROWS * ROW, &buffer) == HEL_OK) {
-        for (uint32_t i = 1; status == HEL_OK && i < 5; i++) status = normalise(device, buffer, i, i + 1, 0);
-        hel_device_flush(device);
-        hel_buffer_destroy(device, &buffer);
-    }
+    hel_status status = hel_buffer_create(device, ROW, &small);
+    if (status == HEL_OK) status = hel_buffer_create(device, ROWS * ROW, &rows);
+    if (status == HEL_OK) status = run_dispatches(device, rows, small, chosen->groups);
+    hel_buffer_destroy(device, &rows);
+    hel_buffer_destroy(device, &small);
     hel_device_destroy(&device);
-    return 0;
+    return status == HEL_OK ? 0 : 3;
 }
 
 int main(int argc, char **argv) {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vulkan_fakes.h"
 
-#include <string.h>
 
 fake_state fake;
 static vulkan_functions real;
@@ -218,18 +217,3 @@ static VKAPI_ATTR void VKAPI_CALL no_barrier(VkCommandBuffer a, VkPipelineStageF
 }
 
 void fake_no_barriers(void) { vulkan.vkCmdPipelineBarrier = no_barrier; }
-
-static VKAPI_ATTR void VKAPI_CALL long_range(VkDevice a, uint32_t b, const VkWriteDescriptorSet *c, uint32_t d,
-                                              const VkCopyDescriptorSet *e) {
-    VkDescriptorBufferInfo ranges[HEL_MAX_BINDINGS];
-    VkWriteDescriptorSet write = *c;
-    memcpy(ranges, c->pBufferInfo, c->descriptorCount * sizeof *ranges);
-    ranges[c->descriptorCount - 1].range += 1 << 20;
-    write.pBufferInfo = ranges;
-    real.vkUpdateDescriptorSets(a, b, &write, d, e);
-}
-
-void fake_long_range(void) {
-    real.vkUpdateDescriptorSets = vulkan.vkUpdateDescriptorSets;
-    vulkan.vkUpdateDescriptorSets = long_range;
-}

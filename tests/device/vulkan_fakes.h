@@ -20,6 +20,5 @@ extern fake_state fake;
 void fake_install(void);      // counting and failing; once
 void fake_discrete(bool on);  // a discrete GPU with memory of its own and a family for transfers
 void fake_no_barriers(void);  // barriers are left out
-void fake_long_range(void);   // the last binding of each set ends a megabyte behind its buffer
 
 #endif

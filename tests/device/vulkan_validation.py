@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs tests of the Vulkan backend under the validation layer: any message fails.
 
-    vulkan_validation.py DEFECTS -- COMMAND... [-- COMMAND...]
+    vulkan_validation.py [--instrument] DEFECTS -- COMMAND... [-- COMMAND...]
 
 DEFECTS is the program whose argument names a defect on purpose; the layer must find it, or its silence proves nothing.
+--instrument has the layer check each access of the shaders too, which it cannot for shaders that were optimised.
 Exit status 77 where the layer is missing.
 """
 import ctypes
@@ -14,10 +15,12 @@ import subprocess
 import sys
 
 LAYER = "VK_LAYER_KHRONOS_validation"
-# The separator is a colon; with any other the second check silently stays off.
-CHECKS = "VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT:VALIDATION_CHECK_ENABLE_SYNCHRONIZATION_VALIDATION_QUEUE_SUBMIT"
+# Joined by colons: with any other separator all but the first silently stay off.
+CHECKS = ["VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT",
+          "VALIDATION_CHECK_ENABLE_SYNCHRONIZATION_VALIDATION_QUEUE_SUBMIT"]
+INSTRUMENT = "VK_VALIDATION_FEATURE_ENABLE_GPU_ASSISTED_EXT"
 MESSAGE = re.compile(r".*(?:Validation (?:Error|Warning|Performance)|VUID-|UNASSIGNED-|SYNC-HAZARD).*")
-DEFECTS = {"missing-barrier": "SYNC-HAZARD-READ-AFTER-WRITE", "long-range": "VUID-VkDescriptorBufferInfo-range-00342"}
+DEFECTS = {"missing-barrier": "SYNC-HAZARD-READ-AFTER-WRITE", "write-past-end": "VUID-vkCmdDispatch-None-02706"}
 
 
 class LayerProperties(ctypes.Structure):
@@ -36,8 +39,8 @@ def has_layer():
     return any(layer.name.decode() == LAYER for layer in layers)
 
 
-def run(command):
-    environment = dict(os.environ, VK_INSTANCE_LAYERS=LAYER, VK_LAYER_ENABLES=CHECKS)
+def run(command, checks):
+    environment = dict(os.environ, VK_INSTANCE_LAYERS=LAYER, VK_LAYER_ENABLES=":".join(checks))
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     return done.returncode, MESSAGE.findall(done.stdout), done.stdout
 
@@ -53,18 +56,19 @@ def split(arguments):
 
 
 def main():
-    (defects,), *commands = split(sys.argv[1:])
+    (*options, defects), *commands = split(sys.argv[1:])
+    checks = [*CHECKS, INSTRUMENT] if "--instrument" in options else CHECKS
     if not has_layer():
         print(f"skipped: {LAYER} is not installed")
         return 77
     failures = 0
     for name, expected in DEFECTS.items():
-        _, messages, _ = run([defects, name])
+        _, messages, _ = run([defects, name], [*CHECKS, INSTRUMENT])
         found = any(expected in message for message in messages)
         print(f"{name}: {'found' if found else 'NOT FOUND: the layer is blind'}")
         failures += not found
     for command in commands:
-        code, messages, output = run(command)
+        code, messages, output = run(command, checks)
         if code == 77:
             print(output)
             return 77
