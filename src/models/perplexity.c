@@ -110,14 +110,25 @@ typedef struct window_plan {
 static hel_status make_plan(const hel_perplexity_params *params, size_t count, window_plan *out) {
     window_plan plan = {.window = params->context ? params->context : DEFAULT_WINDOW};
     plan.stride = params->stride ? params->stride : plan.window;
-    if (count < 2 || plan.window < 2 || plan.stride > plan.window)
-        return hel_fail(HEL_ERROR_ARGUMENT, "perplexity: two tokens, a context of two and a stride within it are the least");
+    if (count < 2) return hel_fail(HEL_ERROR_ARGUMENT, "the text has %zu tokens; scoring takes two", count);
+    if (plan.window < 2) return hel_fail(HEL_ERROR_ARGUMENT, "a context of %u holds no position to score", plan.window);
+    if (plan.stride > plan.window)
+        return hel_fail(HEL_ERROR_ARGUMENT, "a stride of %u leaves gaps between contexts of %u", plan.stride, plan.window);
     plan.window = (uint32_t)HEL_MIN(plan.window, count); // a short text is one window
     plan.stride = HEL_MIN(plan.stride, plan.window);
     uint64_t chunks = (count - plan.window) / plan.stride + 1;
     plan.chunks = (uint32_t)HEL_MIN(chunks, params->chunks ? params->chunks : UINT32_MAX);
     plan.total = (uint64_t)plan.chunks * plan.window;
     *out = plan;
+    return HEL_OK;
+}
+
+// Two models are compared in stretches, so a target is looked up before the model has seen and checked it.
+static hel_status check_targets(const window_plan *plan, const uint32_t *tokens, uint32_t vocabulary) {
+    size_t count = (size_t)(plan->chunks - 1) * plan->stride + plan->window;
+    for (size_t i = 0; i < count; i++)
+        if (tokens[i] >= vocabulary)
+            return hel_fail(HEL_ERROR_ARGUMENT, "token %u is not below the vocabulary of %u", tokens[i], vocabulary);
     return HEL_OK;
 }
 
@@ -151,6 +162,7 @@ hel_status hel_perplexity(const hel_model *model, const uint32_t *tokens, size_t
     HEL_TRY(make_plan(&values, count, &plan));
     hel_model_info info, other_info;
     hel_model_describe(model, &info);
+    HEL_TRY(check_targets(&plan, tokens, info.vocabulary));
     scorer s = {.vocabulary = info.vocabulary};
     hel_context *context = NULL, *other = NULL;
     hel_context_params context_params = hel_context_params_default();
