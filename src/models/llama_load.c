@@ -82,6 +82,8 @@ static hel_status load_ends(llama_loader *loader) {
     const hel_device *first = loader->devices[model->layers[0].place];
     const hel_device *last = loader->devices[model->layers[hyper->layers - 1].place];
     HEL_TRY(load_weight(loader, first, "model.embed_tokens", hyper->vocabulary, hyper->hidden, &model->embedding));
+    if (model->embedding.svd_us || model->embedding.channel_scales.size)
+        return hel_fail(HEL_ERROR_UNSUPPORTED, "model.embed_tokens: embeddings with SVD factors or channel scales are not read");
     HEL_TRY(hel_vector_prepare(last, loader->archive, "model.norm.weight", hyper->hidden, &model->norm));
     if (hyper->tied && first == last) return HEL_OK;
     return load_weight(loader, last, hyper->tied ? "model.embed_tokens" : "lm_head", hyper->vocabulary, hyper->hidden,
