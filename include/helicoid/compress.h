@@ -34,7 +34,8 @@ typedef struct hel_compress_params {
     uint64_t memory_limit;      // bytes for buffers; 0 means 160 MiB. Fewer threads run where it is short. The
                                 // reference fit needs 4 bytes a value of a tensor and thread on top, for its shuffle
     const char *tokenizer;      // tokenizer file to put beside the model where it has none of its own, or NULL
-    hel_progress_callback progress; // bytes of source tensors done; called by one thread at a time; may be NULL
+    hel_progress_callback progress; // bytes of source tensors done, the stage names the pass and counts its tensors;
+                                    // called by one thread at a time; may be NULL
     void *user;
 } hel_compress_params;
 

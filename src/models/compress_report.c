@@ -49,7 +49,7 @@ hel_status hel_compress_report_make(const hel_compress_job *job, uint64_t output
             hel_compress_report_finish(out);
             return status;
         }
-        out->resumed += job->tensors[out->n_tensors].written;
+        out->resumed += job->tensors[out->n_tensors].fit_known || job->tensors[out->n_tensors].written;
         add(tensor, out);
     }
     out->ratio = output_bytes ? (double)out->source_bytes / (double)output_bytes : 0;

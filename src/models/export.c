@@ -222,6 +222,7 @@ static hel_status write_items(exporter *e) {
 
 static hel_status run(exporter *e, const char *output) {
     HEL_TRY(hel_checkpoint_init(output, e->params.overwrite, &e->checkpoint));
+    HEL_TRY(hel_checkpoint_check_source(&e->checkpoint, e->archive));
     HEL_TRY(hel_checkpoint_check(&e->checkpoint));
     HEL_TRY(list_items(e));
     HEL_TRY(list_entries(e));
@@ -246,7 +247,7 @@ static void exporter_finish(exporter *e) {
 }
 
 hel_status hel_export(const char *path, const char *output, const hel_export_params *params, uint64_t *out_bytes) {
-    exporter e = {.params = params ? *params : hel_export_params_default(), .checkpoint.writer.os = {-1}};
+    exporter e = {.params = params ? *params : hel_export_params_default(), .checkpoint = hel_checkpoint_none};
     if (!path || !output || !*path || !*output) return hel_fail(HEL_ERROR_ARGUMENT, "a model and an output are needed");
     if (e.params.struct_size != sizeof e.params)
         return hel_fail(HEL_ERROR_ARGUMENT, "hel_export_params has another size than this library's");
