@@ -101,7 +101,7 @@ typedef struct hel_verify_report {
     bool checksummed; // the file carries our digests; without them only structure is checked
     uint64_t tensors; // whose digest was recomputed; without digests, that were checked for structure
     uint64_t files;   // files read
-    uint64_t bytes;   // bytes read
+    uint64_t bytes;   // of the files
 } hel_verify_report;
 
 // Checks a model file or folder. Files written by hel_compress and hel_export carry SHA-256 digests of their header, of

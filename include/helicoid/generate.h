@@ -56,10 +56,11 @@ typedef struct hel_generate_params {
 HEL_API hel_generate_params hel_generate_params_default(void);
 
 typedef enum hel_finish {
-    HEL_FINISH_LENGTH, // max_tokens or the context's capacity
+    HEL_FINISH_LENGTH, // max_tokens
     HEL_FINISH_EOS,
     HEL_FINISH_STOP,   // a stop text
     HEL_FINISH_CALLBACK,
+    HEL_FINISH_CONTEXT, // the context is full
 } hel_finish;
 
 typedef struct hel_generation {

@@ -66,6 +66,14 @@ void report_note(const cli_options *options, const char *format, ...) {
     va_end(list);
 }
 
+void report_info(const cli_options *options, const char *format, ...) {
+    if (options->quiet) return;
+    va_list list;
+    va_start(list, format);
+    print_formatted(options, "info", format, list);
+    va_end(list);
+}
+
 static int exit_code_of(hel_status status) {
     switch (status) {
     case HEL_OK: return EXIT_OK;
@@ -83,6 +91,8 @@ int report_status(const cli_options *options, hel_status status) {
     if (code == EXIT_OK) return code;
     if (code == EXIT_INTERRUPTED) return report_error(options, code, "interrupted");
     const char *words = hel_error_message();
+    if (status == HEL_ERROR_EXISTS && !options->force && options->output && hel_os_path_kind(options->output) != HEL_OS_MISSING)
+        return report_error(options, code, "%s; -f overwrites it", words);
     return report_error(options, code, "%s", *words ? words : hel_status_name(status));
 }
 

@@ -23,6 +23,9 @@ int report_status(const cli_options *options, hel_status status); // in the libr
 // A remark that -q silences.
 void report_note(const cli_options *options, const char *format, ...) REPORT_FORMAT(2);
 
+// What a run was like; -q silences it too.
+void report_info(const cli_options *options, const char *format, ...) REPORT_FORMAT(2);
+
 // Prints and releases `root` (NULL: out of memory), then as report_end.
 int report_json(const cli_options *options, json_t *root);
 // Flushes standard output: EXIT_OK, or EXIT_FAILED with words where it did not take everything.

@@ -95,6 +95,9 @@ hel_status hel_context_create(const hel_model *model, const hel_context_params *
     if (!context) return hel_fail_memory(sizeof *context);
     context->model = model;
     context->capacity = values.capacity ? values.capacity : HEL_MIN(model->info.context_length, DEFAULT_CAPACITY);
+    if (context->capacity > model->info.context_length)
+        hel_log(HEL_LOG_WARNING, "a context of %u goes beyond the %u positions that the model was trained for",
+                context->capacity, model->info.context_length);
     context->batch = HEL_MIN(values.batch ? values.batch : DEFAULT_BATCH, context->capacity);
     hel_status status = make(context);
     if (status == HEL_OK) *out = context;

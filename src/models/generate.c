@@ -114,7 +114,7 @@ static hel_status step(generator *g, uint32_t most) {
     HEL_TRY(spell(g, token));
     if (g->finished) return HEL_OK;
     if (g->length - g->prompt == most) {
-        finish_with(g, HEL_FINISH_LENGTH);
+        finish_with(g, most == g->params->max_tokens ? HEL_FINISH_LENGTH : HEL_FINISH_CONTEXT);
         return HEL_OK;
     }
     return hel_context_logits(g->context, &token, 1, g->logits);

@@ -27,6 +27,8 @@ typedef struct scorer {
     uint32_t vocabulary;
     float *against;         // logits of the other model for a stretch of positions, NULL without
     uint32_t against_first;
+    const hel_perplexity_params *params;
+    uint64_t before, total; // tokens evaluated in earlier windows, and in all
     score_sums sums;
 } scorer;
 
@@ -54,6 +56,10 @@ static void compare(scorer *s, const float *q, double q_norm, uint32_t q_best, c
     s->sums.against_nll += p_norm - p[target];
 }
 
+static bool report_progress(const scorer *s, uint32_t done) {
+    return !s->params->progress || s->params->progress(s->params->user, "scoring", s->before + done, s->total);
+}
+
 static bool score(void *user, uint32_t first, uint32_t count, const float *logits) {
     scorer *s = user;
     for (uint32_t i = 0; i < count; i++) {
@@ -66,7 +72,7 @@ static bool score(void *user, uint32_t first, uint32_t count, const float *logit
         s->sums.scored++;
         if (s->against) compare(s, row, norm, best, s->against + (size_t)(first + i - s->against_first) * s->vocabulary, target);
     }
-    return true;
+    return report_progress(s, first + count);
 }
 
 static bool keep(void *user, uint32_t first, uint32_t count, const float *logits) {
@@ -132,16 +138,16 @@ static hel_status check_targets(const window_plan *plan, const uint32_t *tokens,
     return HEL_OK;
 }
 
-static hel_status score_all(const window_plan *plan, const uint32_t *tokens, const hel_perplexity_params *params,
-                            hel_context *context, hel_context *other, scorer *s) {
+static hel_status score_all(const window_plan *plan, const uint32_t *tokens, hel_context *context, hel_context *other,
+                            scorer *s) {
+    s->total = plan->total;
+    if (!report_progress(s, 0)) return hel_fail(HEL_ERROR_CANCELLED, "scoring was cancelled");
     for (uint32_t chunk = 0; chunk < plan->chunks; chunk++) {
         s->window = tokens + (size_t)chunk * plan->stride;
         s->length = plan->window;
         s->first_target = chunk && plan->stride < plan->window ? plan->window - plan->stride : 1;
         HEL_TRY(score_window(context, other, s));
-        uint64_t done = (uint64_t)(chunk + 1) * plan->window;
-        if (params->progress && !params->progress(params->user, "scoring", done, plan->total))
-            return hel_fail(HEL_ERROR_CANCELLED, "scoring was cancelled");
+        s->before += plan->window;
     }
     return HEL_OK;
 }
@@ -163,7 +169,7 @@ hel_status hel_perplexity(const hel_model *model, const uint32_t *tokens, size_t
     hel_model_info info, other_info;
     hel_model_describe(model, &info);
     HEL_TRY(check_targets(&plan, tokens, info.vocabulary));
-    scorer s = {.vocabulary = info.vocabulary};
+    scorer s = {.vocabulary = info.vocabulary, .params = &values};
     hel_context *context = NULL, *other = NULL;
     hel_context_params context_params = hel_context_params_default();
     context_params.capacity = plan.window;
@@ -183,7 +189,7 @@ hel_status hel_perplexity(const hel_model *model, const uint32_t *tokens, size_t
             goto done;
         }
     }
-    status = score_all(&plan, tokens, &values, context, other, &s);
+    status = score_all(&plan, tokens, context, other, &s);
     if (status == HEL_OK) summarise(&s, &plan, out);
 done:
     hel_context_destroy(&context);
