@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "text/tokenizer_internal.h"
+#include "text/utf8.h"
 
 // A prompt in the making: its text, and which stretches of it are the template's own.
 typedef struct prompt {
@@ -40,13 +41,26 @@ static void markup_all(prompt *p, const char *first, ...) {
 
 static void content(prompt *p, const char *bytes) { hel_text_append(&p->text, bytes, strlen(bytes)); }
 
-// Without ASCII white space at its end and, if `at_begin`, at its begin, as the templates' trim filter has it.
-static void trimmed_content(prompt *p, const char *bytes, bool at_begin) {
-    static const char spaces[] = " \t\n\v\f\r";
-    if (at_begin) bytes += strspn(bytes, spaces);
-    size_t size = strlen(bytes);
-    while (size && strchr(spaces, bytes[size - 1])) size--;
-    hel_text_append(&p->text, bytes, size);
+// What Python's str.strip() takes away, which is the templates' trim filter: White_Space and four separators.
+static bool is_blank(int32_t codepoint) {
+    return hel_utf8_is_space(codepoint) || (codepoint >= 0x1c && codepoint <= 0x1f);
+}
+
+// From the first character that is no blank to behind the last one; empty where all are blanks.
+static hel_span trim(const char *bytes) {
+    size_t size = strlen(bytes), length;
+    hel_span inner = {0, 0};
+    for (size_t at = 0; at < size; at += length) {
+        if (is_blank(hel_utf8_next(bytes + at, size - at, &length))) continue;
+        if (!inner.end) inner.begin = at;
+        inner.end = at + length;
+    }
+    return inner;
+}
+
+static void trimmed_content(prompt *p, const char *bytes) {
+    hel_span inner = trim(bytes);
+    hel_text_append(&p->text, bytes + inner.begin, inner.end - inner.begin);
 }
 
 static void format_chatml(prompt *p, const hel_chat_message *messages, size_t count, bool answer) {
@@ -61,7 +75,7 @@ static void format_chatml(prompt *p, const hel_chat_message *messages, size_t co
 static void format_llama3(prompt *p, const hel_chat_message *messages, size_t count, bool answer) {
     for (size_t i = 0; i < count; i++) {
         markup_all(p, "<|start_header_id|>", messages[i].role, "<|end_header_id|>\n\n", NULL);
-        trimmed_content(p, messages[i].content, true);
+        trimmed_content(p, messages[i].content);
         markup_all(p, "<|eot_id|>", NULL);
     }
     if (answer) markup_all(p, "<|start_header_id|>assistant<|end_header_id|>\n\n", NULL);
@@ -77,6 +91,15 @@ static void format_zephyr(prompt *p, const hel_chat_message *messages, size_t co
     if (answer) markup_all(p, "<|assistant|>\n", NULL);
 }
 
+// The system's message and the user's first, which the template trims as one.
+static void llama2_opening(prompt *p, const hel_chat_message messages[2]) {
+    hel_span inner = trim(messages[1].content);
+    markup_all(p, "<<SYS>>\n", NULL);
+    content(p, messages[0].content);
+    markup_all(p, "\n<</SYS>>", inner.end ? "\n\n" : "", NULL);
+    hel_text_append(&p->text, messages[1].content, inner.end);
+}
+
 // The begin token of the first turn is the encoder's, every later turn brings its own. The answer begins at [/INST].
 static void format_llama2(prompt *p, const hel_chat_message *messages, size_t count) {
     size_t first = count && !strcmp(messages[0].role, "system");
@@ -84,17 +107,12 @@ static void format_llama2(prompt *p, const hel_chat_message *messages, size_t co
         if (!strcmp(messages[i].role, "user")) {
             if (i > first) markup(p, p->bos, p->bos_size);
             markup_all(p, "[INST] ", NULL);
-            bool with_system = first && i == first; // the template trims the two as one
-            if (with_system) {
-                markup_all(p, "<<SYS>>\n", NULL);
-                content(p, messages[0].content);
-                markup_all(p, "\n<</SYS>>\n\n", NULL);
-            }
-            trimmed_content(p, messages[i].content, !with_system);
+            if (first && i == first) llama2_opening(p, messages);
+            else trimmed_content(p, messages[i].content);
             markup_all(p, " [/INST]", NULL);
         } else {
             markup_all(p, " ", NULL);
-            trimmed_content(p, messages[i].content, true);
+            trimmed_content(p, messages[i].content);
             markup_all(p, " ", NULL);
             markup(p, p->eos, p->eos_size);
         }
