@@ -14,6 +14,8 @@ typedef struct prompt {
     hel_text spans; // hel_span one after the other
     const char *bos, *eos; // spellings of the begin and end tokens
     size_t bos_size, eos_size;
+    bool for_ids; // it will be encoded, so the template's begin token belongs to it
+    bool begins;  // and is there
 } prompt;
 
 // Stretches that touch become one, so that a token may be put together from several strings of the template.
@@ -100,7 +102,7 @@ static void llama2_opening(prompt *p, const hel_chat_message messages[2]) {
     hel_text_append(&p->text, messages[1].content, inner.end);
 }
 
-// The begin token of the first turn is the encoder's, every later turn brings its own. The answer begins at [/INST].
+// Every turn but the first brings its begin token. The answer begins at [/INST].
 static void format_llama2(prompt *p, const hel_chat_message *messages, size_t count) {
     size_t first = count && !strcmp(messages[0].role, "system");
     for (size_t i = first; i < count; i++) {
@@ -136,15 +138,25 @@ static hel_status check_roles(hel_chat_family family, const hel_chat_message *me
     return HEL_OK;
 }
 
+// Llama's templates begin with the begin token. As a part of the text it is what decides about a space after it.
+static void begin(const hel_tokenizer *tokenizer, hel_chat_family family, prompt *p) {
+    const hel_added_token *token = NULL;
+    if (p->bos_size) token = hel_added_match(&tokenizer->raw, &tokenizer->vocab, p->bos, p->bos_size, p->bos_size);
+    bool spelled = token && token->size == p->bos_size && token->id == tokenizer->bos;
+    p->begins = p->for_ids && spelled && (family == HEL_CHAT_LLAMA2 || family == HEL_CHAT_LLAMA3);
+    if (p->begins) markup(p, p->bos, p->bos_size);
+}
+
 static hel_status format(const hel_tokenizer *tokenizer, hel_chat_family family, const hel_chat_message *messages,
                          size_t count, bool answer, prompt *out) {
     if (!tokenizer || (count && !messages)) return hel_fail(HEL_ERROR_ARGUMENT, "a pointer is NULL");
     if (family == HEL_CHAT_NONE) family = tokenizer->family;
     HEL_TRY(check_roles(family, messages, count, answer));
-    *out = (prompt){.bos = "<s>", .eos = "</s>", .bos_size = 3, .eos_size = 4};
+    *out = (prompt){.bos = "<s>", .eos = "</s>", .bos_size = 3, .eos_size = 4, .for_ids = out->for_ids};
     if (tokenizer->n_eos) out->eos = hel_tokenizer_piece(tokenizer, tokenizer->eos[0], &out->eos_size);
     if (tokenizer->bos != HEL_TOKEN_NONE) out->bos = hel_tokenizer_piece(tokenizer, tokenizer->bos, &out->bos_size);
     hel_text_append(&out->text, "", 0);
+    begin(tokenizer, family, out);
     switch (family) {
     case HEL_CHAT_CHATML: format_chatml(out, messages, count, answer); break;
     case HEL_CHAT_LLAMA2: format_llama2(out, messages, count); break;
@@ -177,11 +189,11 @@ hel_status hel_chat_format(const hel_tokenizer *tokenizer, hel_chat_family famil
 
 hel_status hel_chat_encode(const hel_tokenizer *tokenizer, hel_chat_family family, const hel_chat_message *messages,
                            size_t count, bool add_generation_prompt, uint32_t **out_ids, size_t *out_count) {
-    prompt p = {0};
+    prompt p = {.for_ids = true};
     hel_status status = format(tokenizer, family, messages, count, add_generation_prompt, &p);
     if (status == HEL_OK) {
         size_t n_spans = p.spans.size / sizeof(hel_span);
-        status = hel_tokenizer_encode_spans(tokenizer, p.text.bytes, p.text.size, HEL_BOS_DEFAULT,
+        status = hel_tokenizer_encode_spans(tokenizer, p.text.bytes, p.text.size, p.begins ? HEL_BOS_NO : HEL_BOS_DEFAULT,
                                             (const hel_span *)(const void *)p.spans.bytes, n_spans, out_ids, out_count);
     }
     finish(&p);
