@@ -13,7 +13,8 @@ static const char *member(const json_t *object, const char *key) {
     return text;
 }
 
-static hel_tokenizer *open_family(const json_t *family) {
+// `bare`: without the post-processor that puts a begin token before a text.
+static hel_tokenizer *open_family(const json_t *family, bool bare) {
     char path[TESTS_PATH], *text, *config;
     json_t *root;
     size_t size;
@@ -21,6 +22,7 @@ static hel_tokenizer *open_family(const json_t *family) {
     support_data(path, member(family, "tokenizer"));
     assert_int_equal(hel_json_read_file(path, 1 << 20, &root), HEL_OK);
     assert_int_equal(json_array_extend(json_object_get(root, "added_tokens"), json_object_get(family, "added_tokens")), 0);
+    if (bare) assert_int_equal(json_object_set_new(root, "post_processor", json_null()), 0);
     assert_int_equal(hel_json_print(root, 0, &text, &size), HEL_OK);
     assert_int_equal(hel_json_print(json_object_get(family, "config"), 0, &config, NULL), HEL_OK);
     hel_tokenizer_json_source source = {"test.json", text, size, config, NULL};
@@ -81,7 +83,7 @@ static void check_ids(const hel_tokenizer *tokenizer, const json_t *family, cons
 
 typedef void check(const hel_tokenizer *tokenizer, const json_t *family, const json_t *talk);
 
-static void for_each_talk(check *check_talk) {
+static void for_each_talk(check *check_talk, bool bare) {
     char path[TESTS_PATH];
     json_t *families;
     size_t i, j;
@@ -90,7 +92,7 @@ static void for_each_talk(check *check_talk) {
     if (hel_json_read_file(path, 1 << 20, &families)) fail_msg("%s", hel_error_message());
     assert_int_equal(json_array_size(families), 4);
     json_array_foreach(families, i, family) {
-        hel_tokenizer *tokenizer = open_family(family);
+        hel_tokenizer *tokenizer = open_family(family, bare);
         assert_string_equal(hel_chat_family_name(hel_tokenizer_chat_family(tokenizer)), member(family, "family"));
         assert_true(json_array_size(json_object_get(family, "talks")) >= 2);
         json_array_foreach(json_object_get(family, "talks"), j, talk) check_talk(tokenizer, family, talk);
@@ -99,10 +101,11 @@ static void for_each_talk(check *check_talk) {
     json_decref(families);
 }
 
-static void test_texts(void **state) { (void)state, for_each_talk(check_text); }
-static void test_ids(void **state) { (void)state, for_each_talk(check_ids); }
+static void test_texts(void **state) { (void)state, for_each_talk(check_text, false); }
+static void test_ids(void **state) { (void)state, for_each_talk(check_ids, false); }
+static void test_ids_bare(void **state) { (void)state, for_each_talk(check_ids, true); }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_texts), cmocka_unit_test(test_ids)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_texts), cmocka_unit_test(test_ids), cmocka_unit_test(test_ids_bare)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
