@@ -138,8 +138,9 @@ HEL_API hel_status hel_chat_format(const hel_tokenizer *tokenizer, hel_chat_fami
                                    const hel_chat_message *messages, size_t count, bool add_generation_prompt,
                                    char **out_text, size_t *out_size);
 
-// The prompt as ids, begin token by the tokenizer's default. Control tokens are recognised in the template's own text
-// only, so that no message can forge the end of its turn. Statuses as above; freed with hel_tokenizer_free.
+// The prompt as ids. The begin token is there for Llama 2 and 3, whose templates have it, and else by the tokenizer's
+// default. Control tokens are recognised in the template's own text only, so that no message can forge the end of its
+// turn. Statuses as above; freed with hel_tokenizer_free.
 HEL_API hel_status hel_chat_encode(const hel_tokenizer *tokenizer, hel_chat_family family,
                                    const hel_chat_message *messages, size_t count, bool add_generation_prompt,
                                    uint32_t **out_ids, size_t *out_count);
