@@ -84,6 +84,18 @@ typedef struct hel_memory_hooks {
 // Replaces the hooks; NULL restores the C library's. Thread-safety: call only while the library owns no memory.
 HEL_API void hel_memory_set_hooks(const hel_memory_hooks *hooks);
 
+// Parameter structs begin with `struct_size`, sizeof the struct where the caller was compiled, so that library and
+// caller may be of different versions. hel_..._default() gives the caller's struct with the library's defaults; change
+// members of that. (hel_..._init does the work, and is there for other languages.) A smaller struct than the library's
+// gets the defaults for what it does not have. A larger one is taken while all that the library does not know is zero.
+// Everything else, 0 above all, is HEL_ERROR_ARGUMENT. Thread-safety of all of them: safe.
+#define HEL_DEFAULT(type)                       \
+    static inline type type##_default(void) {   \
+        type values;                            \
+        type##_init(&values, sizeof values);    \
+        return values;                          \
+    }
+
 // Reports progress of long work and may stop it: return false to cancel (HEL_ERROR_CANCELLED).
 // `stage` names what is being done; done and total share one unit, bytes unless the function says otherwise.
 typedef bool (*hel_progress_callback)(void *user, const char *stage, uint64_t done, uint64_t total);

@@ -39,7 +39,8 @@ typedef struct hel_compress_params {
     void *user;
 } hel_compress_params;
 
-HEL_API hel_compress_params hel_compress_params_default(void);
+HEL_API void hel_compress_params_init(hel_compress_params *params, size_t struct_size);
+HEL_DEFAULT(hel_compress_params)
 
 // What became of one tensor of the source.
 typedef struct hel_tensor_report {
@@ -137,7 +138,8 @@ typedef struct hel_export_params {
     void *user;
 } hel_export_params;
 
-HEL_API hel_export_params hel_export_params_default(void);
+HEL_API void hel_export_params_init(hel_export_params *params, size_t struct_size);
+HEL_DEFAULT(hel_export_params)
 
 // Writes a model out dense: a Hugging Face folder, or one file where `output` ends in ".safetensors". Compressed
 // matrices are decoded a few rows at a time; memory does not grow with the model. Digests as hel_compress writes them.

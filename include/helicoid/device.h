@@ -71,7 +71,8 @@ typedef struct hel_device_params {
     bool scalar;                 // CPU: only the C forms of the kernels, no vector code
 } hel_device_params;
 
-HEL_API hel_device_params hel_device_params_default(void);
+HEL_API void hel_device_params_init(hel_device_params *params, size_t struct_size);
+HEL_DEFAULT(hel_device_params)
 
 // Opens "backend" or "backend:index", for example "cpu", "vulkan:0", "cuda". `params` may be NULL.
 // Statuses: ARGUMENT for an unknown name, UNAVAILABLE where there is no such driver or device, DEVICE, MEMORY.

@@ -22,10 +22,12 @@ typedef struct hel_sampling {
     float repetition_penalty; // Keskar et al. 2019 (CTRL); 1: off
     uint32_t repetition_window; // last tokens it looks at
     uint64_t seed;            // same seed, same device, same text
+    uint64_t reserved[4];     // 0: room for more, since a member of hel_generate_params must not change its size
 } hel_sampling;
 
 // Greedy, everything off, seed 0, window 64.
-HEL_API hel_sampling hel_sampling_default(void);
+HEL_API void hel_sampling_init(hel_sampling *sampling, size_t struct_size);
+HEL_DEFAULT(hel_sampling)
 
 // Draws tokens; owns its random state. Thread-safety: one thread at a time.
 typedef struct hel_sampler hel_sampler;
@@ -53,7 +55,8 @@ typedef struct hel_generate_params {
     void *user;
 } hel_generate_params;
 
-HEL_API hel_generate_params hel_generate_params_default(void);
+HEL_API void hel_generate_params_init(hel_generate_params *params, size_t struct_size);
+HEL_DEFAULT(hel_generate_params)
 
 typedef enum hel_finish {
     HEL_FINISH_LENGTH, // max_tokens
@@ -90,7 +93,8 @@ typedef struct hel_perplexity_params {
     void *user;
 } hel_perplexity_params;
 
-HEL_API hel_perplexity_params hel_perplexity_params_default(void);
+HEL_API void hel_perplexity_params_init(hel_perplexity_params *params, size_t struct_size);
+HEL_DEFAULT(hel_perplexity_params)
 
 typedef struct hel_perplexity_result {
     double perplexity;     // exp of the mean negative log-likelihood

@@ -29,7 +29,8 @@ typedef struct hel_model_params {
     void *user;
 } hel_model_params;
 
-HEL_API hel_model_params hel_model_params_default(void);
+HEL_API void hel_model_params_init(hel_model_params *params, size_t struct_size);
+HEL_DEFAULT(hel_model_params)
 
 // Loads a Hugging Face folder, .safetensors, GGUF or llama2.c file, dense or HXQ-compressed. Weights are read in
 // pieces of at most 8 MiB straight into device memory; nothing is expanded. `params` may be NULL.
@@ -67,7 +68,8 @@ typedef struct hel_context_params {
     uint32_t batch;    // most tokens evaluated in one pass; 0 means 128
 } hel_context_params;
 
-HEL_API hel_context_params hel_context_params_default(void);
+HEL_API void hel_context_params_init(hel_context_params *params, size_t struct_size);
+HEL_DEFAULT(hel_context_params)
 
 // Plans and allocates all memory evaluation will need. Statuses: ARGUMENT, DEVICE_MEMORY, MEMORY, DEVICE.
 HEL_API hel_status hel_context_create(const hel_model *model, const hel_context_params *params, hel_context **out);

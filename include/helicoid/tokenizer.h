@@ -80,7 +80,8 @@ typedef struct hel_encode_options {
 } hel_encode_options;
 
 // BOS as the file says, control tokens not parsed.
-HEL_API hel_encode_options hel_encode_options_default(void);
+HEL_API void hel_encode_options_init(hel_encode_options *options, size_t struct_size);
+HEL_DEFAULT(hel_encode_options)
 
 // Ids of `size` bytes of UTF-8. Bytes that are not UTF-8 are kept: each becomes the token of that byte (the unknown
 // token, or nothing, where a vocabulary has neither). `options` may be NULL. *out_ids (never NULL on success, also for

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/params.h"
 #include "base/size.h"
 #include "device/backend.h"
 #include "device/require.h"
@@ -25,8 +26,10 @@ static const hel_backend *const backends[] = {
     &hel_backend_null,
 };
 
-hel_device_params hel_device_params_default(void) {
-    return (hel_device_params){.struct_size = sizeof(hel_device_params)};
+static const hel_device_params defaults = {.struct_size = sizeof(hel_device_params)};
+
+void hel_device_params_init(hel_device_params *params, size_t struct_size) {
+    HEL_PARAMS_WRITE(params, struct_size, &defaults);
 }
 
 // ---------------------------------------------------------------- listing
@@ -91,7 +94,8 @@ void hel_device_list_free(hel_device_entry **list) {
 // ---------------------------------------------------------------- opening
 
 static hel_status open_device(const hel_backend *backend, uint32_t index, const hel_device_params *params, const hel_device **out) {
-    hel_device_params values = params ? *params : hel_device_params_default();
+    hel_device_params values = defaults;
+    HEL_TRY(HEL_PARAMS_READ(params, &values, "hel_device_params"));
     uint32_t count = 0;
     HEL_TRY(backend->count(&count));
     if (index >= count)

@@ -5,14 +5,17 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/params.h"
 #include "base/size.h"
 
 enum { DEFAULT_CAPACITY = 2048, DEFAULT_BATCH = 128 };
 // Logits of one slice take at most this many bytes on host and device, but always room for one token's.
 enum { LOGITS_SLICE_BYTES = 4 << 20 };
 
-hel_context_params hel_context_params_default(void) {
-    return (hel_context_params){.struct_size = sizeof(hel_context_params)};
+static const hel_context_params defaults = {.struct_size = sizeof(hel_context_params)};
+
+void hel_context_params_init(hel_context_params *params, size_t struct_size) {
+    HEL_PARAMS_WRITE(params, struct_size, &defaults);
 }
 
 static const hel_hyper *hyper_of(const hel_context *context) { return &context->model->llama.hyper; }
@@ -90,7 +93,8 @@ static hel_status make(hel_context *context) {
 
 hel_status hel_context_create(const hel_model *model, const hel_context_params *params, hel_context **out) {
     if (!model || !out) return hel_fail(HEL_ERROR_ARGUMENT, "hel_context_create: model and out must not be NULL");
-    hel_context_params values = params ? *params : hel_context_params_default();
+    hel_context_params values = defaults;
+    HEL_TRY(HEL_PARAMS_READ(params, &values, "hel_context_params"));
     hel_context *context = hel_alloc_zero(1, sizeof *context);
     if (!context) return hel_fail_memory(sizeof *context);
     context->model = model;

@@ -7,11 +7,13 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/os.h"
+#include "base/params.h"
 #include "base/size.h"
 #include "base/text.h"
 
-hel_generate_params hel_generate_params_default(void) {
-    return (hel_generate_params){.struct_size = sizeof(hel_generate_params), .sampling = hel_sampling_default()};
+void hel_generate_params_init(hel_generate_params *params, size_t struct_size) {
+    hel_generate_params defaults = {.struct_size = sizeof defaults, .sampling = hel_sampling_default()};
+    HEL_PARAMS_WRITE(params, struct_size, &defaults);
 }
 
 typedef struct generator {
@@ -163,7 +165,8 @@ hel_status hel_generate(hel_context *context, const uint32_t *prompt, uint32_t c
                         hel_generation *out) {
     *out = (hel_generation){0};
     if (!context || !prompt || !count) return hel_fail(HEL_ERROR_ARGUMENT, "hel_generate: the prompt needs at least one token");
-    hel_generate_params values = params ? *params : hel_generate_params_default();
+    hel_generate_params values = hel_generate_params_default();
+    HEL_TRY(HEL_PARAMS_READ(params, &values, "hel_generate_params"));
     hel_model_info info;
     hel_model_describe(hel_context_model(context), &info);
     uint32_t room = hel_context_capacity(context) - hel_context_position(context);

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/memory.h"
+#include "base/params.h"
 #include "base/size.h"
 #include "models/model_internal.h"
 #include "models/source.h"
@@ -12,8 +13,10 @@
 
 static const char *const llama_family[] = {"llama", "mistral", "qwen2"};
 
-hel_model_params hel_model_params_default(void) {
-    return (hel_model_params){.struct_size = sizeof(hel_model_params), .gpu_layers = UINT32_MAX};
+static const hel_model_params defaults = {.struct_size = sizeof(hel_model_params), .gpu_layers = UINT32_MAX};
+
+void hel_model_params_init(hel_model_params *params, size_t struct_size) {
+    HEL_PARAMS_WRITE(params, struct_size, &defaults);
 }
 
 static hel_status require_known(const hel_archive *archive) {
@@ -94,7 +97,8 @@ static hel_status load(hel_archive *archive, const hel_model_params *params, hel
 
 hel_status hel_model_load(const char *path, const hel_model_params *params, hel_model **out) {
     if (!path || !out) return hel_fail(HEL_ERROR_ARGUMENT, "hel_model_load: path and out must not be NULL");
-    hel_model_params values = params ? *params : hel_model_params_default();
+    hel_model_params values = defaults;
+    HEL_TRY(HEL_PARAMS_READ(params, &values, "hel_model_params"));
     hel_model *model = hel_alloc_zero(1, sizeof *model);
     if (!model) return hel_fail_memory(sizeof *model);
     hel_archive *archive = NULL;
