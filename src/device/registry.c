@@ -7,9 +7,9 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/params.h"
+#include "base/require.h"
 #include "base/size.h"
 #include "device/backend.h"
-#include "device/require.h"
 
 // In order of preference for one GPU seen through several drivers. A new backend is one line here.
 static const hel_backend *const backends[] = {
@@ -87,6 +87,7 @@ hel_status hel_device_list(hel_device_entry **out, size_t *out_count) {
 }
 
 void hel_device_list_free(hel_device_entry **list) {
+    if (!list) return;
     hel_free(*list);
     *list = NULL;
 }

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/params.h"
+#include "base/require.h"
 #include "base/size.h"
 
 enum { DEFAULT_CAPACITY = 2048, DEFAULT_BATCH = 128 };
@@ -92,7 +93,8 @@ static hel_status make(hel_context *context) {
 }
 
 hel_status hel_context_create(const hel_model *model, const hel_context_params *params, hel_context **out) {
-    if (!model || !out) return hel_fail(HEL_ERROR_ARGUMENT, "hel_context_create: model and out must not be NULL");
+    HEL_REQUIRE(model && out);
+    *out = NULL;
     hel_context_params values = defaults;
     HEL_TRY(HEL_PARAMS_READ(params, &values, "hel_context_params"));
     hel_context *context = hel_alloc_zero(1, sizeof *context);
@@ -193,8 +195,7 @@ static hel_status check_tokens(const hel_context *context, const uint32_t *token
 
 hel_status hel_context_evaluate(hel_context *context, const uint32_t *tokens, uint32_t count, uint32_t first_logits,
                                 hel_logits_callback callback, void *user) {
-    if (!context || (!tokens && count) || (first_logits < count && !callback))
-        return hel_fail(HEL_ERROR_ARGUMENT, "hel_context_evaluate: tokens or callback missing");
+    HEL_REQUIRE(context && (tokens || !count) && (callback || first_logits >= count));
     HEL_TRY(check_tokens(context, tokens, count));
     logits_request wanted = {first_logits, callback, user};
     uint32_t start = context->position;
@@ -223,7 +224,7 @@ static bool take_last(void *user, uint32_t first, uint32_t count, const float *l
 }
 
 hel_status hel_context_logits(hel_context *context, const uint32_t *tokens, uint32_t count, float *logits) {
-    if (!count || !logits) return hel_fail(HEL_ERROR_ARGUMENT, "hel_context_logits: needs a token and a place for logits");
+    HEL_REQUIRE(context && tokens && count && logits);
     last_logits last = {logits, hyper_of(context)->vocabulary * sizeof(float)};
     return hel_context_evaluate(context, tokens, count, count - 1, take_last, &last);
 }
@@ -231,6 +232,7 @@ hel_status hel_context_logits(hel_context *context, const uint32_t *tokens, uint
 // ---------------------------------------------------------------- state
 
 hel_status hel_context_rewind(hel_context *context, uint32_t position) {
+    HEL_REQUIRE(context);
     if (position > context->position)
         return hel_fail(HEL_ERROR_ARGUMENT, "cannot rewind from %u to %u", context->position, position);
     context->position = position;
@@ -238,11 +240,23 @@ hel_status hel_context_rewind(hel_context *context, uint32_t position) {
     return HEL_OK;
 }
 
-const hel_model *hel_context_model(const hel_context *context) { return context->model; }
-uint32_t hel_context_capacity(const hel_context *context) { return context->capacity; }
-uint32_t hel_context_position(const hel_context *context) { return context->position; }
+const hel_model *hel_context_model(const hel_context *context) {
+    HEL_REQUIRE_OR(context, NULL);
+    return context->model;
+}
+
+uint32_t hel_context_capacity(const hel_context *context) {
+    HEL_REQUIRE_OR(context, 0);
+    return context->capacity;
+}
+
+uint32_t hel_context_position(const hel_context *context) {
+    HEL_REQUIRE_OR(context, 0);
+    return context->position;
+}
 
 uint64_t hel_context_cache_bytes(const hel_context *context) {
+    HEL_REQUIRE_OR(context, 0);
     uint64_t bytes = 0;
     for (uint32_t i = 0; i < context->pass.n_stages; i++) bytes += hel_kvcache_bytes(&context->pass.stages[i].cache);
     return bytes;

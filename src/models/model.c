@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "base/params.h"
+#include "base/require.h"
 #include "base/size.h"
 #include "models/model_internal.h"
 #include "models/source.h"
@@ -96,7 +97,8 @@ static hel_status load(hel_archive *archive, const hel_model_params *params, hel
 }
 
 hel_status hel_model_load(const char *path, const hel_model_params *params, hel_model **out) {
-    if (!path || !out) return hel_fail(HEL_ERROR_ARGUMENT, "hel_model_load: path and out must not be NULL");
+    HEL_REQUIRE(path && out);
+    *out = NULL;
     hel_model_params values = defaults;
     HEL_TRY(HEL_PARAMS_READ(params, &values, "hel_model_params"));
     hel_model *model = hel_alloc_zero(1, sizeof *model);
@@ -120,6 +122,19 @@ void hel_model_destroy(hel_model **handle) {
     *handle = NULL;
 }
 
-void hel_model_describe(const hel_model *model, hel_model_info *out) { *out = model->info; }
-const hel_device *hel_model_device(const hel_model *model, uint32_t index) { return model->placement.devices[index]; }
-const hel_tokenizer *hel_model_tokenizer(const hel_model *model) { return model->tokenizer; }
+void hel_model_describe(const hel_model *model, hel_model_info *out) {
+    HEL_REQUIRE_OR(out, );
+    *out = (hel_model_info){0};
+    HEL_REQUIRE_OR(model, );
+    *out = model->info;
+}
+
+const hel_device *hel_model_device(const hel_model *model, uint32_t index) {
+    HEL_REQUIRE_OR(model && index < model->placement.n_devices, NULL);
+    return model->placement.devices[index];
+}
+
+const hel_tokenizer *hel_model_tokenizer(const hel_model *model) {
+    HEL_REQUIRE_OR(model, NULL);
+    return model->tokenizer;
+}

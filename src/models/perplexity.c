@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/params.h"
+#include "base/require.h"
 #include "base/size.h"
 
 enum { DEFAULT_WINDOW = 512 };
@@ -166,6 +167,7 @@ static void summarise(const scorer *s, const window_plan *plan, hel_perplexity_r
 
 hel_status hel_perplexity(const hel_model *model, const uint32_t *tokens, size_t count, const hel_perplexity_params *params,
                           hel_perplexity_result *out) {
+    HEL_REQUIRE(model && (tokens || !count) && out);
     hel_perplexity_params values = defaults;
     HEL_TRY(HEL_PARAMS_READ(params, &values, "hel_perplexity_params"));
     window_plan plan = {0};

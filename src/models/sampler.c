@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/params.h"
+#include "base/require.h"
 #include "base/size.h"
 
 typedef struct candidate {
@@ -61,7 +62,8 @@ static hel_status check(const hel_sampling *sampling) {
 }
 
 hel_status hel_sampler_create(const hel_sampling *sampling, uint32_t vocabulary, hel_sampler **out) {
-    if (!vocabulary || !out) return hel_fail(HEL_ERROR_ARGUMENT, "hel_sampler_create: empty vocabulary");
+    HEL_REQUIRE(vocabulary && out);
+    *out = NULL;
     hel_sampling values = defaults;
     HEL_TRY(HEL_PARAMS_READ(sampling, &values, "hel_sampling"));
     HEL_TRY(check(&values));
@@ -161,6 +163,7 @@ static uint32_t draw(hel_sampler *sampler, uint32_t count) {
 
 hel_status hel_sampler_pick(hel_sampler *sampler, const float *logits, const uint32_t *history, uint32_t count,
                             uint32_t *out_token) {
+    HEL_REQUIRE(sampler && logits && (history || !count) && out_token);
     memcpy(sampler->logits, logits, sampler->vocabulary * sizeof *logits);
     penalise(sampler, history, count);
     uint32_t best = greedy(sampler), finite = 0;
