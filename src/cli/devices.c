@@ -63,7 +63,7 @@ static void add_row(report_table *table, const hel_device_entry *entry) {
     report_table_cell(table, "%s", type_name(device->type));
     report_table_cell(table, "%s", device->name);
     report_table_cell(table, "%s", device->driver);
-    report_table_cell(table, "%s", device->limits.memory ? report_bytes(bytes, device->limits.memory) : "?");
+    report_table_cell(table, "%s", device->limits.memory ? hel_bytes_text(bytes, device->limits.memory) : "?");
     report_table_cell(table, "%u", device->limits.subgroup);
     report_table_cell(table, "%s", words);
 }

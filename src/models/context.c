@@ -21,10 +21,12 @@ void hel_context_params_init(hel_context_params *params, size_t struct_size) {
 
 static const hel_hyper *hyper_of(const hel_context *context) { return &context->model->llama.hyper; }
 
-static uint32_t slice_tokens(const hel_context *context) {
-    uint64_t fitting = LOGITS_SLICE_BYTES / ((uint64_t)hyper_of(context)->vocabulary * sizeof(float));
-    return (uint32_t)HEL_MIN(HEL_MAX(fitting, 1), context->batch);
+static uint32_t slice_of(const hel_hyper *hyper, uint32_t batch) {
+    uint64_t fitting = LOGITS_SLICE_BYTES / ((uint64_t)hyper->vocabulary * sizeof(float));
+    return (uint32_t)HEL_MIN(HEL_MAX(fitting, 1), batch);
 }
+
+static uint32_t slice_tokens(const hel_context *context) { return slice_of(hyper_of(context), context->batch); }
 
 hel_tensor hel_pass_move(hel_pass *pass, hel_tensor x, uint32_t from, uint32_t to) {
     if (from == to) return x;
@@ -34,6 +36,21 @@ hel_tensor hel_pass_move(hel_pass *pass, hel_tensor x, uint32_t from, uint32_t t
     hel_exec_fail(target, source->status);
     hel_exec_upload(target, moved, pass->carry);
     return moved;
+}
+
+// ---------------------------------------------------------------- sizes
+
+static uint32_t capacity_of(const hel_hyper *hyper, uint32_t wanted) {
+    return wanted ? wanted : HEL_MIN(hyper->context_length, DEFAULT_CAPACITY);
+}
+
+static uint32_t batch_of(uint32_t capacity, uint32_t wanted) { return HEL_MIN(wanted ? wanted : DEFAULT_BATCH, capacity); }
+
+void hel_context_default_bytes(const hel_hyper *hyper, uint64_t *out_layer, uint64_t *out_device) {
+    uint32_t capacity = capacity_of(hyper, 0), batch = batch_of(capacity, 0);
+    uint64_t positions = (uint64_t)capacity * hyper->head_dim * sizeof(float);
+    *out_layer = 2 * hyper->kv_heads * positions;
+    *out_device = positions + hel_llama_scratch_bytes(hyper, batch, slice_of(hyper, batch));
 }
 
 // ---------------------------------------------------------------- creating
@@ -100,11 +117,11 @@ hel_status hel_context_create(const hel_model *model, const hel_context_params *
     hel_context *context = hel_alloc_zero(1, sizeof *context);
     if (!context) return hel_fail_memory(sizeof *context);
     context->model = model;
-    context->capacity = values.capacity ? values.capacity : HEL_MIN(model->info.context_length, DEFAULT_CAPACITY);
+    context->capacity = capacity_of(hyper_of(context), values.capacity);
     if (context->capacity > model->info.context_length)
         hel_log(HEL_LOG_WARNING, "a context of %u goes beyond the %u positions that the model was trained for",
                 context->capacity, model->info.context_length);
-    context->batch = HEL_MIN(values.batch ? values.batch : DEFAULT_BATCH, context->capacity);
+    context->batch = batch_of(context->capacity, values.batch);
     hel_status status = make(context);
     if (status == HEL_OK) *out = context;
     else hel_context_destroy(&context);

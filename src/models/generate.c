@@ -166,7 +166,8 @@ hel_status hel_generate(hel_context *context, const uint32_t *prompt, uint32_t c
                         hel_generation *out) {
     HEL_REQUIRE(out);
     *out = (hel_generation){0};
-    HEL_REQUIRE(context && prompt && count);
+    HEL_REQUIRE(context && (prompt || !count));
+    if (!count) return hel_fail(HEL_ERROR_ARGUMENT, "the prompt needs at least one token");
     hel_generate_params values = hel_generate_params_default();
     HEL_TRY(HEL_PARAMS_READ(params, &values, "hel_generate_params"));
     HEL_REQUIRE(values.stop || !values.stop_count);

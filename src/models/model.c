@@ -30,20 +30,6 @@ static hel_status require_known(const hel_archive *archive) {
     return hel_fail(HEL_ERROR_UNSUPPORTED, "%s: architecture \"%s\" can be compressed but not run", archive->path, type);
 }
 
-// Bytes by where they will lie: tensors of one layer, of the two ends.
-static hel_needs measure(const hel_archive *archive, const hel_hyper *hyper) {
-    hel_needs needs = {.layers = hyper->layers};
-    uint64_t in_layers = 0;
-    for (size_t i = 0; i < archive->n_tensors; i++) {
-        const hel_tensor_info *tensor = &archive->tensors[i];
-        if (strncmp(tensor->name, "model.layers.", 13) == 0) in_layers += tensor->bytes;
-        else if (strncmp(tensor->name, "lm_head.", 8) == 0) needs.last_bytes += tensor->bytes;
-        else needs.first_bytes += tensor->bytes;
-    }
-    needs.layer_bytes = HEL_MAX(hel_ceil_div(in_layers, hyper->layers), 1);
-    return needs;
-}
-
 typedef struct load_progress {
     const hel_model_params *params;
     uint64_t total;
@@ -83,14 +69,22 @@ static hel_status load_tokenizer(const hel_archive *archive, const char *path, h
     return status == HEL_ERROR_NOT_FOUND && !path ? HEL_OK : status;
 }
 
+static hel_status load_weights(hel_archive *archive, const hel_hyper *hyper, const hel_model_params *params, hel_model *model) {
+    hel_needs needs;
+    HEL_TRY(hel_needs_measure(archive, hyper, &needs));
+    load_progress progress = {params, HEL_MAX(hel_needs_total(&needs), 1)};
+    hel_placement *placement = &model->placement;
+    hel_status status = hel_placement_make(params, &needs, placement);
+    hel_needs_finish(&needs);
+    HEL_TRY(status);
+    return hel_llama_load(archive, hyper, placement->devices, placement->places, report, &progress, &model->llama);
+}
+
 static hel_status load(hel_archive *archive, const hel_model_params *params, hel_model *model) {
     hel_hyper hyper;
     HEL_TRY(require_known(archive));
     HEL_TRY(hel_hyper_parse(archive->config, archive->path, &hyper));
-    hel_needs needs = measure(archive, &hyper);
-    HEL_TRY(hel_placement_make(params, &needs, &model->placement));
-    load_progress progress = {params, needs.first_bytes + needs.last_bytes + needs.layers * needs.layer_bytes};
-    HEL_TRY(hel_llama_load(archive, &hyper, model->placement.devices, model->placement.places, report, &progress, &model->llama));
+    HEL_TRY(load_weights(archive, &hyper, params, model));
     HEL_TRY(load_tokenizer(archive, params->tokenizer, model));
     describe(model, archive);
     return HEL_OK;
