@@ -61,8 +61,18 @@ static hel_status find_devices(found_devices *out) {
     HEL_TRY(opencl_check(opencl.clGetPlatformIDs(MAX_PLATFORMS, platforms, &count), "clGetPlatformIDs"));
     count = HEL_MIN(count, MAX_PLATFORMS);
     sort_platforms(platforms, count);
-    for (uint32_t i = 0; i < count; i++) HEL_TRY(add_platform(platforms[i], out));
-    return out->count ? HEL_OK : hel_fail(HEL_ERROR_UNAVAILABLE, "opencl: no platform has a device");
+    // A broken driver must not hide the others; it is the answer only where there is no other.
+    hel_status failure = HEL_OK;
+    for (uint32_t i = 0; i < count; i++) {
+        hel_status status = add_platform(platforms[i], out);
+        if (status == HEL_OK) continue;
+        char name[128];
+        platform_name(platforms[i], name);
+        hel_log(HEL_LOG_WARNING, "opencl: platform \"%s\" is left out: %s", name, hel_error_message());
+        failure = status;
+    }
+    if (out->count) return HEL_OK;
+    return failure != HEL_OK ? failure : hel_fail(HEL_ERROR_UNAVAILABLE, "opencl: no platform has a device");
 }
 
 static hel_status count(uint32_t *out) {
