@@ -139,8 +139,6 @@ static hel_status describe_features(cl_device_id id, hel_device *out) {
     if (status == HEL_OK) {
         out->limits.subgroup = subgroup_of(id, extensions);
         out->features.timers = true;
-        out->features.float16 = strstr(extensions, "cl_khr_fp16") != NULL;
-        out->features.integer_dot = strstr(extensions, "cl_khr_integer_dot_product") != NULL;
     }
     hel_free(extensions);
     return status;

@@ -33,9 +33,6 @@ typedef struct hel_device_features {
     bool mapped;         // buffers can be mapped into the host
     bool timers;         // dispatches can be timed on the device
     bool transfer_queue; // HEL_QUEUE_TRANSFER runs beside the compute queue
-    bool float16;        // arithmetic on 16-bit floats
-    bool integer_dot;    // 8-bit integer dot products
-    bool matrix;         // matrix units (tensor cores, cooperative matrices)
 } hel_device_features;
 
 // Constant after the device is opened. Thread-safety: safe; submissions are serialised inside.
