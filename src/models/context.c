@@ -64,7 +64,11 @@ static hel_status make_rope(hel_context *context, hel_stage *stage) {
     hel_status status = hel_buffer_create(stage->exec.device, size, &stage->rope_table);
     if (status == HEL_OK) status = hel_buffer_write(stage->exec.device, HEL_QUEUE_COMPUTE, stage->rope_table, 0, table, size);
     hel_free(table);
-    stage->rope = (hel_rope){.table = {.buffer = stage->rope_table}, .head_dim = hyper->head_dim, .rotary = hyper->head_dim};
+    // Half-split is what hel_source_open makes of GGUF and llama2.c files, which store q and k interleaved.
+    stage->rope = (hel_rope){.table = {.buffer = stage->rope_table},
+                             .head_dim = hyper->head_dim,
+                             .rotary = hyper->head_dim, // models that turn a part of a head are refused
+                             .layout = hyper->rope_interleaved ? HEL_ROPE_INTERLEAVED : HEL_ROPE_HALF_SPLIT};
     return status;
 }
 
