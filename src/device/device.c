@@ -72,8 +72,8 @@ static hel_status create_counted(hel_device_base *base, uint64_t size, hel_buffe
 
 hel_status hel_buffer_create(const hel_device *device, uint64_t size, hel_buffer **out) {
     HEL_REQUIRE(device && out && size > 0);
-    if (size > device->limits.max_buffer) return lost_in(device, "largest buffer", size, device->limits.max_buffer);
     *out = NULL;
+    if (size > device->limits.max_buffer) return lost_in(device, "largest buffer", size, device->limits.max_buffer);
     hel_device_base *base = hel_device_base_of(device);
     LOCKED(base, create_counted(base, size, out));
 }
@@ -165,6 +165,7 @@ static hel_status get_kernel(hel_device_base *base, const hel_kernel_source *sou
 
 hel_status hel_kernel_get(const hel_device *device, const char *name, const uint32_t *constants, uint32_t count, hel_kernel **out) {
     HEL_REQUIRE(device && name && out && (constants || !count));
+    *out = NULL;
     const hel_kernel_source *source = find_source(name);
     if (!source) return hel_fail(HEL_ERROR_NOT_FOUND, "no kernel is called \"%s\"", name);
     HEL_REQUIRE(count <= source->n_constants);

@@ -75,6 +75,8 @@ static bool list_backend(entry_list *list, const hel_backend *backend) {
 
 hel_status hel_device_list(hel_device_entry **out, size_t *out_count) {
     HEL_REQUIRE(out && out_count);
+    *out = NULL;
+    *out_count = 0;
     entry_list list = {0};
     for (size_t i = 0; i < HEL_COUNT(backends); i++)
         if (!list_backend(&list, backends[i])) {
