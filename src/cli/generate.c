@@ -73,7 +73,7 @@ static void print_speed(const cli_options *options, const hel_model *model, cons
     char *devices = runner_devices(model), memory[32];
     report_info(options, "%s: prompt %u tokens, %.1f tokens/s; generated %u tokens, %.1f tokens/s; %s on devices",
                 devices ? devices : "", made->prompt_tokens, per_second(made->prompt_tokens, made->prompt_seconds),
-                made->count, generation_speed(made), report_bytes(memory, runner_device_peak(model)));
+                made->count, generation_speed(made), hel_bytes_text(memory, runner_device_peak(model)));
     free(devices);
 }
 

@@ -123,16 +123,6 @@ int report_json(const cli_options *options, json_t *root) {
     return report_end(options);
 }
 
-const char *report_bytes(char text[32], uint64_t bytes) {
-    static const char *const units[] = {"kB", "MB", "GB", "TB"};
-    double value = (double)bytes / 1000;
-    size_t unit = 0;
-    for (; value >= 1000 && unit < 3; unit++) value /= 1000;
-    if (bytes < 1000) snprintf(text, 32, "%u B", (unsigned)bytes);
-    else snprintf(text, 32, "%.*f %s", value < 10 ? 2 : value < 100 ? 1 : 0, value, units[unit]);
-    return text;
-}
-
 // ---------------------------------------------------------------- tables
 
 struct report_table {

@@ -7,6 +7,7 @@
 
 #include <helicoid/common.h>
 
+#include "base/bytes_text.h"
 #include "cli/options.h"
 
 #if defined(__GNUC__)
@@ -39,8 +40,5 @@ typedef struct report_table report_table;
 report_table *report_table_create(size_t columns, const char *const *headings); // NULL out of memory
 void report_table_cell(report_table *table, const char *format, ...) REPORT_FORMAT(2);
 void report_table_print(report_table **table); // prints and releases; accepts NULL
-
-// "1.2 MB"; units of 1000.
-const char *report_bytes(char text[32], uint64_t bytes);
 
 #endif

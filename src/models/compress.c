@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/params.h"
 #include "base/size.h"
 #include "models/compress_internal.h"
 #include "models/source.h"
@@ -12,15 +13,15 @@
 #define MEBIBYTE ((uint64_t)1 << 20)
 enum { DEFAULT_MEBIBYTES = 160, LEAST_VALUES_MEBIBYTES = 4 };
 
-hel_compress_params hel_compress_params_default(void) {
-    return (hel_compress_params){.struct_size = sizeof(hel_compress_params), .k = 256, .sidecar = true};
+static const hel_compress_params defaults = {.struct_size = sizeof(hel_compress_params), .k = 256, .sidecar = true};
+
+void hel_compress_params_init(hel_compress_params *params, size_t struct_size) {
+    HEL_PARAMS_WRITE(params, struct_size, &defaults);
 }
 
 static hel_status check_params(const char *path, const char *output, const hel_compress_params *params) {
     if (!path || !output || !*path || (!*output && !params->dry_run))
         return hel_fail(HEL_ERROR_ARGUMENT, "a model and an output are needed");
-    if (params->struct_size != sizeof *params)
-        return hel_fail(HEL_ERROR_ARGUMENT, "hel_compress_params has another size than this library's");
     if (params->k != 256 && params->k != 64 && params->k != 32 && params->k != 16)
         return hel_fail(HEL_ERROR_ARGUMENT, "k is %u, possible are 256, 64, 32 and 16", params->k);
     if (params->fit != HEL_FIT_OPTIMAL && params->fit != HEL_FIT_REFERENCE)
@@ -126,8 +127,8 @@ static void job_finish(hel_compress_job *job, bool keep) {
 hel_status hel_compress(const char *path, const char *output, const hel_compress_params *params,
                         hel_compress_report *report) {
     if (report) *report = (hel_compress_report){0};
-    hel_compress_job job = {
-        .params = params ? *params : hel_compress_params_default(), .journal.file = {-1}, .checkpoint = hel_checkpoint_none};
+    hel_compress_job job = {.params = defaults, .journal.file = {-1}, .checkpoint = hel_checkpoint_none};
+    HEL_TRY(HEL_PARAMS_READ(params, &job.params, "hel_compress_params"));
     HEL_TRY(check_params(path, output, &job.params));
     uint64_t start = hel_os_time_ns(), bytes = 0;
     hel_checkpoint_time(job.created);

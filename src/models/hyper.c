@@ -71,6 +71,7 @@ static hel_status parse_rope_scaling(const json_t *rope, hel_hyper *hyper) {
 
 static hel_status parse_rope(const json_t *config, hel_hyper *hyper) {
     HEL_TRY(hel_json_get_f64(config, "rope_theta", 10000.0, &hyper->rope_theta));
+    HEL_TRY(hel_json_get_bool(config, "rope_interleave", false, &hyper->rope_interleaved));
     static const char *const places[] = {"rope_scaling", "rope_parameters"}; // transformers 4 and 5
     for (int i = 0; i < 2; i++) {
         const json_t *rope = json_object_get(config, places[i]);

@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "base/size.h"
 #include "models/llama.h"
+#include "models/placement.h"
 
 // The matrices of a layer: name below "model.layers.N.", member, and which hyper-parameters give its shape.
 typedef enum shape_width { HIDDEN, FFN, HEADS, KV_HEADS } shape_width;
@@ -92,7 +93,7 @@ static hel_status load_ends(llama_loader *loader) {
 
 static hel_status load(llama_loader *loader, const uint32_t *places) {
     hel_llama *model = loader->model;
-    uint32_t layers = model->hyper.layers, used[256] = {0};
+    uint32_t layers = model->hyper.layers, used[HEL_MAX_PLACES] = {0};
     model->layers = hel_alloc_zero(layers, sizeof *model->layers);
     if (!model->layers) return hel_fail_memory(layers * sizeof *model->layers);
     for (uint32_t l = 0; l < layers; l++) {

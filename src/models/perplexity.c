@@ -7,12 +7,16 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/params.h"
+#include "base/require.h"
 #include "base/size.h"
 
 enum { DEFAULT_WINDOW = 512 };
 
-hel_perplexity_params hel_perplexity_params_default(void) {
-    return (hel_perplexity_params){.struct_size = sizeof(hel_perplexity_params)};
+static const hel_perplexity_params defaults = {.struct_size = sizeof(hel_perplexity_params)};
+
+void hel_perplexity_params_init(hel_perplexity_params *params, size_t struct_size) {
+    HEL_PARAMS_WRITE(params, struct_size, &defaults);
 }
 
 typedef struct score_sums {
@@ -163,7 +167,9 @@ static void summarise(const scorer *s, const window_plan *plan, hel_perplexity_r
 
 hel_status hel_perplexity(const hel_model *model, const uint32_t *tokens, size_t count, const hel_perplexity_params *params,
                           hel_perplexity_result *out) {
-    hel_perplexity_params values = params ? *params : hel_perplexity_params_default();
+    HEL_REQUIRE(model && (tokens || !count) && out);
+    hel_perplexity_params values = defaults;
+    HEL_TRY(HEL_PARAMS_READ(params, &values, "hel_perplexity_params"));
     window_plan plan = {0};
     HEL_TRY(make_plan(&values, count, &plan));
     hel_model_info info, other_info;

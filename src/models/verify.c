@@ -208,6 +208,7 @@ static bool is_ours(const hel_archive *archive) {
 
 hel_status hel_verify(const char *path, hel_progress_callback progress, void *user, hel_verify_report *report) {
     verifier v = {.progress = progress, .user = user};
+    if (report) *report = v.report;
     if (!path) return hel_fail(HEL_ERROR_ARGUMENT, "a path is needed");
     HEL_TRY(hel_archive_open(path, &v.archive));
     const hel_archive *archive = v.archive;
