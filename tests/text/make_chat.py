@@ -14,8 +14,8 @@ import tempfile
 
 from transformers import PreTrainedTokenizerFast
 
-# From the model cards' tokenizer_config.json: OpenHermes and others; meta-llama/Llama-2-7b-chat-hf;
-# meta-llama/Meta-Llama-3-8B-Instruct; HuggingFaceH4/zephyr-7b-beta.
+# Of OpenHermes-2.5 and others, meta-llama/Llama-2-7b-chat-hf, meta-llama/Meta-Llama-3-8B-Instruct and
+# HuggingFaceH4/zephyr-7b-beta; compared with copies in public repositories, as the models' own files were out of reach.
 CHATML = ("{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}"
           "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}")
 LLAMA2 = (
