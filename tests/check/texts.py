@@ -24,7 +24,7 @@ def judge(name, command, text):
 
 
 def judge_spirv(arguments, kernel, shaders):
-    spirv = kernel.spirv(arguments.glslc, (shaders / "prelude.glsl").read_text())
+    spirv = kernel.spirv([arguments.glslc, "-O"], (shaders / "prelude.glsl").read_text())
     return judge(kernel.name, [arguments.spirv_val, "--target-env", "vulkan1.1", "-"], spirv)
 
 
