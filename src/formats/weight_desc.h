@@ -19,6 +19,8 @@ typedef enum hel_index_store {
     HEL_INDEX_PACK4,
 } hel_index_store;
 
+uint32_t hel_index_store_bits(hel_index_store store); // of one index, 0 for dense
+
 typedef struct hel_weight_desc {
     char *module;                 // "model.layers.0.self_attn.q_proj"
     uint64_t rows, cols;          // out and in features

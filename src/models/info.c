@@ -23,17 +23,6 @@ static json_t *shape_json(uint32_t rank, const uint64_t *shape) {
     return out;
 }
 
-static uint32_t index_bits(const hel_weight_desc *desc) {
-    switch (desc->store) {
-    case HEL_INDEX_PACK4: return 4;
-    case HEL_INDEX_PACK5: return 5;
-    case HEL_INDEX_PACK6: return 6;
-    case HEL_INDEX_PACK12: return 12;
-    case HEL_INDEX_U16: return 16;
-    default: return 8;
-    }
-}
-
 // ---------------------------------------------------------------- tensors
 
 static json_t *plain_json(const hel_tensor_info *tensor, totals *sum) {
@@ -61,7 +50,7 @@ static json_t *module_json(const hel_weight_desc *desc, totals *sum) {
         json_pack("{s:s, s:[I, I], s:s, s:s, s:s, s:i, s:i, s:i, s:I, s:I}", "name", name, "shape",
                   (json_int_t)desc->rows, (json_int_t)desc->cols, "dtype", "F32", "stored_as", "HXQ", "class",
                   hel_tensor_class_name(hel_tensor_classify(name, 2)), "k", (int)desc->k, "d", (int)desc->d,
-                  "index_bits", (int)index_bits(desc), "sidecar", (json_int_t)kept, "bytes", (json_int_t)bytes);
+                  "index_bits", (int)hel_index_store_bits(desc->store), "sidecar", (json_int_t)kept, "bytes", (json_int_t)bytes);
     if (out && svd) json_object_set_new(out, "svd_rank", json_integer((json_int_t)svd->elements));
     sum->elements += desc->rows * desc->cols;
     sum->compressed++;
