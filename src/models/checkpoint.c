@@ -2,8 +2,6 @@
 #include "models/checkpoint.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -11,18 +9,7 @@
 #include "base/size.h"
 #include "models/checkpoint_folder.h"
 
-enum { PIECE = 1 << 20 };
-
 static const char zero_digest[] = "0000000000000000000000000000000000000000000000000000000000000000";
-
-static char *joined(const char *a, const char *b) {
-    size_t length = strlen(a), extra = strlen(b);
-    char *out = hel_alloc(length + extra + 1);
-    if (!out) return NULL;
-    memcpy(out, a, length);
-    memcpy(out + length, b, extra + 1);
-    return out;
-}
 
 // ---------------------------------------------------------------- what will be written
 
@@ -38,8 +25,8 @@ hel_status hel_checkpoint_init(const char *path, bool overwrite, hel_checkpoint 
         goto done;
     }
     out->folder = !hel_path_has_suffix(out->path, ".safetensors");
-    out->part = out->folder ? joined(out->path, ".part") : NULL;
-    out->journal = joined(out->path, out->folder ? ".part/journal" : ".part.journal");
+    out->part = out->folder ? hel_string_join(out->path, ".part") : NULL;
+    out->journal = hel_string_join(out->path, out->folder ? ".part/journal" : ".part.journal");
     if ((out->folder && !out->part) || !out->journal) {
         status = hel_fail_memory(length + 16);
         goto done;
@@ -185,25 +172,10 @@ hel_status hel_checkpoint_write(hel_checkpoint *checkpoint, size_t entry, uint64
     return hel_writer_write_at(&checkpoint->writer, checkpoint->header_size + tensor->offset + offset, bytes, size);
 }
 
-// Digest of the temporary file's bytes.
-static hel_status digest_written(hel_checkpoint *checkpoint, uint64_t offset, uint64_t size,
+static hel_status digest_written(const hel_checkpoint *checkpoint, uint64_t offset, uint64_t size,
                                  uint8_t digest[HEL_SHA256_SIZE]) {
-    hel_sha256 *hash = NULL;
-    char *piece = hel_alloc(PIECE);
-    if (!piece) return hel_fail_memory(PIECE);
-    hel_status status;
-    HEL_TRY_DONE(hel_sha256_create(&hash));
-    for (uint64_t done = 0; done < size;) {
-        size_t count = (size_t)HEL_MIN(PIECE, size - done);
-        HEL_TRY_DONE(hel_writer_read_at(&checkpoint->writer, offset + done, piece, count));
-        HEL_TRY_DONE(hel_sha256_update(hash, piece, count));
-        done += count;
-    }
-    status = hel_sha256_finish(hash, digest);
-done:
-    hel_sha256_destroy(&hash);
-    hel_free(piece);
-    return status;
+    hel_file written = hel_writer_view(&checkpoint->writer);
+    return hel_file_digest(&written, offset, size, digest);
 }
 
 hel_status hel_checkpoint_digest(hel_checkpoint *checkpoint, size_t entry, uint8_t digest[HEL_SHA256_SIZE]) {

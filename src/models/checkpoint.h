@@ -86,7 +86,7 @@ void hel_checkpoint_time(char text[HEL_TIME_TEXT]);
 
 // SHA-256 of each file that holds tensors, as a JSON array for helicoid.source.
 hel_status hel_checkpoint_source(const hel_archive *archive, json_t **out);
-// Digest of a part of an open file; `progress` sees bytes. NULL is allowed.
+// Digest of a part of an open file.
 hel_status hel_file_digest(const hel_file *file, uint64_t offset, uint64_t size, uint8_t digest[HEL_SHA256_SIZE]);
 
 // Bytes that must still be read as zeros to check the header's digest: its 64 digits, or NULL where there are none.
