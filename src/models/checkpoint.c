@@ -52,11 +52,14 @@ hel_status hel_checkpoint_set(hel_checkpoint *checkpoint, const char *key, const
     return json_object_set_new(checkpoint->metadata, key, text) == 0 ? HEL_OK : hel_fail_memory(strlen(value));
 }
 
-static hel_status set_json(hel_checkpoint *checkpoint, const char *key, const json_t *value) {
+hel_status hel_checkpoint_set_json(hel_checkpoint *checkpoint, const char *key, json_t *value) {
     char *text;
-    HEL_TRY(hel_json_print(value, 0, &text, NULL));
-    hel_status status = hel_checkpoint_set(checkpoint, key, text);
-    hel_free(text);
+    hel_status status = value ? hel_json_print(value, 0, &text, NULL) : hel_fail_memory(64);
+    if (status == HEL_OK) {
+        status = hel_checkpoint_set(checkpoint, key, text);
+        hel_free(text);
+    }
+    json_decref(value);
     return status;
 }
 
@@ -119,7 +122,7 @@ static hel_status make_header(hel_checkpoint *checkpoint, bool with_digests, con
         if (json_object_set_new(tensors, checkpoint->entries[i].name, json_string(text)) != 0)
             status = hel_fail_memory(sizeof text);
     }
-    if (status == HEL_OK) status = set_json(checkpoint, HEL_KEY_TENSORS, tensors);
+    if (status == HEL_OK) status = hel_checkpoint_set_json(checkpoint, HEL_KEY_TENSORS, json_incref(tensors));
     if (status == HEL_OK) status = hel_checkpoint_set(checkpoint, HEL_KEY_DATA_DIGEST, data_digest);
     if (status == HEL_OK) status = hel_checkpoint_set(checkpoint, HEL_KEY_HEADER_DIGEST, zero_digest);
     if (status == HEL_OK)
@@ -140,7 +143,7 @@ static hel_status describe_files(hel_checkpoint *checkpoint) {
         if (status == HEL_OK && json_object_set_new(files, checkpoint->files[i].name, json_string(text)) != 0)
             status = hel_fail_memory(sizeof text);
     }
-    if (status == HEL_OK) status = set_json(checkpoint, HEL_KEY_FILES, files);
+    if (status == HEL_OK) status = hel_checkpoint_set_json(checkpoint, HEL_KEY_FILES, json_incref(files));
     json_decref(files);
     return status;
 }

@@ -153,17 +153,6 @@ static hel_status add_config(hel_compress_job *job) {
     return status;
 }
 
-static hel_status set_text(hel_compress_job *job, const char *key, json_t *value) {
-    char *text;
-    hel_status status = value ? hel_json_print(value, 0, &text, NULL) : hel_fail_memory(64);
-    if (status == HEL_OK) {
-        status = hel_checkpoint_set(&job->checkpoint, key, text);
-        hel_free(text);
-    }
-    json_decref(value);
-    return status;
-}
-
 // Everything but the time: the metadata so far (texts of a single file included), the config, the files beside it, the
 // decisions.
 static hel_status digest_plan(hel_compress_job *job) {
@@ -192,18 +181,14 @@ static hel_status digest_plan(hel_compress_job *job) {
 
 hel_status hel_compress_describe(hel_compress_job *job) {
     char text[HEL_SHA256_TEXT];
-    json_t *source;
     HEL_TRY(hel_checkpoint_add_tokenizer(&job->checkpoint, job->archive, job->params.tokenizer));
-    HEL_TRY(hel_checkpoint_set(&job->checkpoint, "helicoid.version", hel_version()));
-    HEL_TRY(hel_checkpoint_source(job->archive, &source));
-    HEL_TRY(set_text(job, "helicoid.source", source));
-    HEL_TRY(
-        set_text(job, "helicoid.settings",
-                 json_pack("{s:i, s:b, s:b, s:s}", "k", (int)job->params.k, "sidecar", job->params.sidecar, "packed",
-                           job->params.packed, "fit", job->params.fit == HEL_FIT_REFERENCE ? "reference" : "optimal")));
+    HEL_TRY(hel_checkpoint_set_source(&job->checkpoint, job->archive));
+    json_t *settings = json_pack("{s:i, s:b, s:b, s:s}", "k", (int)job->params.k, "sidecar", job->params.sidecar, "packed",
+                                 job->params.packed, "fit", job->params.fit == HEL_FIT_REFERENCE ? "reference" : "optimal");
+    HEL_TRY(hel_checkpoint_set_json(&job->checkpoint, HEL_KEY_SETTINGS, settings));
     HEL_TRY(digest_plan(job));
     hel_sha256_text(job->plan, text);
-    return hel_checkpoint_set(&job->checkpoint, "helicoid.plan", text);
+    return hel_checkpoint_set(&job->checkpoint, HEL_KEY_PLAN, text);
 }
 
 // ---------------------------------------------------------------- entries

@@ -144,17 +144,9 @@ static hel_status describe(exporter *e) {
         HEL_TRY(hel_checkpoint_add_file(&e->checkpoint, "config.json", text, size));
     }
     HEL_TRY(hel_checkpoint_add_tokenizer(&e->checkpoint, e->archive, e->params.tokenizer));
-    HEL_TRY(hel_checkpoint_set(&e->checkpoint, "helicoid.version", hel_version()));
-    json_t *source;
-    HEL_TRY(hel_checkpoint_source(e->archive, &source));
-    hel_status status = hel_json_print(source, 0, &text, NULL);
-    json_decref(source);
-    HEL_TRY(status);
-    status = hel_checkpoint_set(&e->checkpoint, "helicoid.source", text);
-    hel_free(text);
-    HEL_TRY(status);
+    HEL_TRY(hel_checkpoint_set_source(&e->checkpoint, e->archive));
     hel_checkpoint_time(created);
-    return hel_checkpoint_set(&e->checkpoint, "helicoid.created", created);
+    return hel_checkpoint_set(&e->checkpoint, HEL_KEY_CREATED, created);
 }
 
 // ---------------------------------------------------------------- data

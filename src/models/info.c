@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "formats/weight_desc.h"
+#include "models/checkpoint.h"
 #include "models/module_shape.h"
 #include "models/source.h"
 #include "vq/policy.h"
@@ -120,8 +121,8 @@ static json_t *config_json(const json_t *config) {
 
 // What we wrote about how a file was made, without the long lists of digests.
 static json_t *origin_json(const json_t *metadata) {
-    static const char *const keys[][2] = {{"helicoid.version", "version"}, {"helicoid.created", "created"}};
-    static const char *const texts[][2] = {{"helicoid.source", "source"}, {"helicoid.settings", "settings"}};
+    static const char *const keys[][2] = {{HEL_KEY_VERSION, "version"}, {HEL_KEY_CREATED, "created"}};
+    static const char *const texts[][2] = {{HEL_KEY_SOURCE, "source"}, {HEL_KEY_SETTINGS, "settings"}};
     json_t *out = json_object();
     for (size_t i = 0; i < 2; i++) {
         json_t *value = json_object_get(metadata, keys[i][0]);
