@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "formats/weight_desc.h"
 #include "models/compress_internal.h"
+#include "models/roles.h"
 
 uint32_t hel_compress_index_bits(const hel_compress_params *params) {
     if (!params->packed) return 8;
@@ -29,7 +30,8 @@ static uint64_t compressed_bytes(const hel_compress_job *job, const hel_tensor_i
 static void decide(hel_compress_job *job, hel_compress_tensor *tensor) {
     const hel_tensor_info *info = tensor->info;
     bool asked = matches(job->params.include, info->name);
-    tensor->policy = hel_policy_for(info->name, info->rank, info->shape, hel_dtype_is_float(info->dtype), asked);
+    hel_tensor_class class = hel_role_classify(info->name, info->rank);
+    tensor->policy = hel_policy_for(class, info->name, info->rank, info->shape, hel_dtype_is_float(info->dtype), asked);
     if (!job->params.sidecar) tensor->policy.sidecar = false;
     if (!tensor->policy.exact && matches(job->params.exclude, info->name)) tensor->policy.exact = "excluded";
     if (!tensor->policy.exact && info->elements > UINT32_MAX) tensor->policy.exact = "too many elements";

@@ -10,8 +10,8 @@
 #include "formats/weight_desc.h"
 #include "models/checkpoint.h"
 #include "models/module_shape.h"
+#include "models/roles.h"
 #include "models/source.h"
-#include "vq/policy.h"
 
 typedef struct totals {
     uint64_t elements, bytes, compressed, outliers;
@@ -30,7 +30,7 @@ static json_t *plain_json(const hel_tensor_info *tensor, totals *sum) {
     json_t *out =
         json_pack("{s:s, s:o, s:s, s:s, s:s, s:I}", "name", tensor->name, "shape",
                   shape_json(tensor->rank, tensor->shape), "dtype", hel_dtype_name(tensor->dtype), "stored_as",
-                  tensor->stored_as, "class", hel_tensor_class_name(hel_tensor_classify(tensor->name, tensor->rank)),
+                  tensor->stored_as, "class", hel_tensor_class_name(hel_role_classify(tensor->name, tensor->rank)),
                   "bytes", (json_int_t)tensor->stored_bytes);
     if (out && strcmp(tensor->stored_as, hel_dtype_name(tensor->dtype)) != 0) {
         json_object_set_new(out, "expanded_to", json_string(hel_dtype_name(tensor->dtype)));
@@ -50,7 +50,7 @@ static json_t *module_json(const hel_weight_desc *desc, totals *sum) {
     json_t *out =
         json_pack("{s:s, s:[I, I], s:s, s:s, s:s, s:i, s:i, s:i, s:I, s:I}", "name", name, "shape",
                   (json_int_t)desc->rows, (json_int_t)desc->cols, "dtype", "F32", "stored_as", "HXQ", "class",
-                  hel_tensor_class_name(hel_tensor_classify(name, 2)), "k", (int)desc->k, "d", (int)desc->d,
+                  hel_tensor_class_name(hel_role_classify(name, 2)), "k", (int)desc->k, "d", (int)desc->d,
                   "index_bits", (int)hel_index_store_bits(desc->store), "sidecar", (json_int_t)kept, "bytes", (json_int_t)bytes);
     if (out && svd) json_object_set_new(out, "svd_rank", json_integer((json_int_t)svd->elements));
     sum->elements += desc->rows * desc->cols;
