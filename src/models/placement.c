@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "base/os.h"
 #include "base/size.h"
+#include "device/registry.h"
 
 enum { NAME_SIZE = 64 };
 
@@ -61,7 +62,7 @@ static hel_status spill_to_cpu(const hel_model_params *params, const hel_device_
     const hel_device *gpu = placement->devices[0];
     uint64_t budget = budget_of(gpu, params->memory_limit);
     if (placement->n_devices != 1 || in_host_memory(gpu) || !budget || needed_on(needs, placement, 0) <= budget) return HEL_OK;
-    HEL_TRY(hel_device_open("cpu", device_params, &placement->devices[1]));
+    HEL_TRY(hel_device_open_type(HEL_DEVICE_TYPE_CPU, device_params, &placement->devices[1]));
     placement->n_devices = 2;
     uint32_t fitting = 0;
     if (budget > needs->first_bytes) fitting = (uint32_t)((budget - needs->first_bytes) / needs->layer_bytes);
