@@ -64,13 +64,7 @@ static hel_status describe_device(CUdevice id, hel_device *out) {
     HEL_TRY(get(id, CU_DEVICE_ATTRIBUTE_INTEGRATED, &integrated));
     out->type = integrated ? HEL_DEVICE_TYPE_INTEGRATED : HEL_DEVICE_TYPE_DISCRETE;
     HEL_TRY(describe_limits(id, &out->limits));
-    out->features = (hel_device_features){
-        .timers = true,
-        .transfer_queue = true,
-        .float16 = capability >= 53,
-        .integer_dot = capability >= 61,
-        .matrix = capability >= 70,
-    };
+    out->features = (hel_device_features){.timers = true, .transfer_queue = true};
     return cuda_choose_architecture(capability, &architecture);
 }
 

@@ -61,8 +61,18 @@ static hel_status find_devices(found_devices *out) {
     HEL_TRY(opencl_check(opencl.clGetPlatformIDs(MAX_PLATFORMS, platforms, &count), "clGetPlatformIDs"));
     count = HEL_MIN(count, MAX_PLATFORMS);
     sort_platforms(platforms, count);
-    for (uint32_t i = 0; i < count; i++) HEL_TRY(add_platform(platforms[i], out));
-    return out->count ? HEL_OK : hel_fail(HEL_ERROR_UNAVAILABLE, "opencl: no platform has a device");
+    // A broken driver must not hide the others; it is the answer only where there is no other.
+    hel_status failure = HEL_OK;
+    for (uint32_t i = 0; i < count; i++) {
+        hel_status status = add_platform(platforms[i], out);
+        if (status == HEL_OK) continue;
+        char name[128];
+        platform_name(platforms[i], name);
+        hel_log(HEL_LOG_WARNING, "opencl: platform \"%s\" is left out: %s", name, hel_error_message());
+        failure = status;
+    }
+    if (out->count) return HEL_OK;
+    return failure != HEL_OK ? failure : hel_fail(HEL_ERROR_UNAVAILABLE, "opencl: no platform has a device");
 }
 
 static hel_status count(uint32_t *out) {
@@ -129,8 +139,6 @@ static hel_status describe_features(cl_device_id id, hel_device *out) {
     if (status == HEL_OK) {
         out->limits.subgroup = subgroup_of(id, extensions);
         out->features.timers = true;
-        out->features.float16 = strstr(extensions, "cl_khr_fp16") != NULL;
-        out->features.integer_dot = strstr(extensions, "cl_khr_integer_dot_product") != NULL;
     }
     hel_free(extensions);
     return status;

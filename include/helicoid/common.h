@@ -66,26 +66,45 @@ typedef enum hel_log_level {
     HEL_LOG_DEBUG = 3,
 } hel_log_level;
 
-// Receives one message without a newline. May be called from any thread, also from several at once.
+// Receives one message without a newline, valid during the call. May be called from any thread, also from several at
+// once; it may not call the library.
 typedef void (*hel_log_callback)(void *user, hel_log_level level, const char *message);
 
 // Sets where messages up to `level` go; NULL silences the library (the default).
 // Thread-safety: call before other threads use the library.
 HEL_API void hel_log_set(hel_log_callback callback, void *user, hel_log_level level);
 
-// Memory hooks: every host allocation of the library goes through them. `resize` with NULL allocates;
-// `release` gets NULL too. All three must be thread-safe.
+// Memory hooks: every host allocation that the library itself makes goes through them. Libraries below it allocate on
+// their own: drivers, OpenSSL (hash states), the C library (threads, files), and jansson for JSON values (config files,
+// tokenizer.json, headers and metadata: a few times the size of their text). Jansson's functions can be set
+// only for the whole process, for its other users too, so that is left to the program: call json_set_alloc_funcs before
+// anything else. `resize` with NULL allocates, returns NULL when memory is out and then keeps the old block; `release`
+// gets NULL too. Both must be thread-safe and may not call the library.
 typedef struct hel_memory_hooks {
     void *(*resize)(void *user, void *pointer, size_t size);
     void (*release)(void *user, void *pointer);
     void *user;
 } hel_memory_hooks;
 
-// Replaces the hooks; NULL restores the C library's. Thread-safety: call only while the library owns no memory.
+// Replaces the hooks by a copy of *hooks; NULL restores the C library's. Thread-safety: call only while the library owns
+// no memory and no other thread uses it.
 HEL_API void hel_memory_set_hooks(const hel_memory_hooks *hooks);
 
+// Parameter structs begin with `struct_size`, sizeof the struct where the caller was compiled, so that library and
+// caller may be of different versions. hel_..._default() gives the caller's struct with the library's defaults; change
+// members of that. (hel_..._init does the work, and is there for other languages.) A smaller struct than the library's
+// gets the defaults for what it does not have. A larger one is taken while all that the library does not know is zero.
+// Everything else, 0 above all, is HEL_ERROR_ARGUMENT. Thread-safety of all of them: safe.
+#define HEL_DEFAULT(type)                       \
+    static inline type type##_default(void) {   \
+        type values;                            \
+        type##_init(&values, sizeof values);    \
+        return values;                          \
+    }
+
 // Reports progress of long work and may stop it: return false to cancel (HEL_ERROR_CANCELLED).
-// `stage` names what is being done; done and total share one unit, bytes unless the function says otherwise.
+// `stage` names what is being done, valid during the call; done and total share one unit, bytes unless the function says
+// otherwise. It may not use the objects of the call that it reports on.
 typedef bool (*hel_progress_callback)(void *user, const char *stage, uint64_t done, uint64_t total);
 
 #ifdef __cplusplus

@@ -34,11 +34,14 @@ typedef struct hel_compress_params {
     uint64_t memory_limit;      // bytes for buffers; 0 means 160 MiB. Fewer threads run where it is short. The
                                 // reference fit needs 4 bytes a value of a tensor and thread on top, for its shuffle
     const char *tokenizer;      // tokenizer file to put beside the model where it has none of its own, or NULL
-    hel_progress_callback progress; // bytes of source tensors done; called by one thread at a time; may be NULL
+    hel_progress_callback progress; // bytes of source tensors done, the stage names the pass and counts its tensors;
+                                    // called by one thread at a time; may be NULL
     void *user;
 } hel_compress_params;
 
-HEL_API hel_compress_params hel_compress_params_default(void);
+// k = 256, sidecar, optimal fit, nothing overwritten.
+HEL_API void hel_compress_params_init(hel_compress_params *params, size_t struct_size);
+HEL_DEFAULT(hel_compress_params)
 
 // What became of one tensor of the source.
 typedef struct hel_tensor_report {
@@ -91,7 +94,7 @@ typedef struct hel_compress_report {
 HEL_API hel_status hel_compress(const char *path, const char *output, const hel_compress_params *params,
                                 hel_compress_report *report);
 
-// Releases what the report owns and zeroes it; accepts a zeroed report.
+// Releases what the report owns and zeroes it; accepts NULL and a zeroed report.
 HEL_API void hel_compress_report_finish(hel_compress_report *report);
 
 // ---------------------------------------------------------------- verify
@@ -100,23 +103,25 @@ typedef struct hel_verify_report {
     bool checksummed; // the file carries our digests; without them only structure is checked
     uint64_t tensors; // whose digest was recomputed; without digests, that were checked for structure
     uint64_t files;   // files read
-    uint64_t bytes;   // bytes read
+    uint64_t bytes;   // of the files
 } hel_verify_report;
 
 // Checks a model file or folder. Files written by hel_compress and hel_export carry SHA-256 digests of their header, of
 // every tensor, of the data part as a whole and of the files beside them; all are recomputed, so that any changed byte
 // is found (HEL_ERROR_INTEGRITY, or HEL_ERROR_FORMAT where the header can no longer be read). For other files: the
 // format's own rules, indices below the codebook's size, sidecar positions inside the matrix.
-// `progress` (bytes) and `report` may be NULL. Blocking. Thread-safety: safe.
+// `progress` (bytes, on the calling thread) and `report` may be NULL; the report is filled after an error too. Blocking.
+// Thread-safety: safe. Statuses: ARGUMENT, NOT_FOUND, FORMAT, INTEGRITY, UNSUPPORTED, MEMORY, IO, CANCELLED.
 HEL_API hel_status hel_verify(const char *path, hel_progress_callback progress, void *user, hel_verify_report *report);
 
 // ---------------------------------------------------------------- info
 
 // Describes a model file as JSON text: format, config summary, tensors (name, shape, dtype, stored_as, class, k, d,
 // index_bits, sidecar values, bytes), totals and ratios. GGUF tensors of quantised types are marked
-// "expanded_to": "F16". *out is zero-terminated and freed with hel_info_free. Thread-safety: safe.
+// "expanded_to": "F16". *out is zero-terminated and freed with hel_info_free. Blocks on the file's header. Thread-safety:
+// safe. Statuses: ARGUMENT, NOT_FOUND, FORMAT, UNSUPPORTED, MEMORY, IO.
 HEL_API hel_status hel_info_json(const char *path, char **out);
-HEL_API void hel_info_free(char *json); // accepts NULL
+HEL_API void hel_info_free(char *json); // accepts NULL; thread-safety: safe
 
 // ---------------------------------------------------------------- export
 
@@ -136,11 +141,14 @@ typedef struct hel_export_params {
     void *user;
 } hel_export_params;
 
-HEL_API hel_export_params hel_export_params_default(void);
+// F32, nothing overwritten.
+HEL_API void hel_export_params_init(hel_export_params *params, size_t struct_size);
+HEL_DEFAULT(hel_export_params)
 
 // Writes a model out dense: a Hugging Face folder, or one file where `output` ends in ".safetensors". Compressed
 // matrices are decoded a few rows at a time; memory does not grow with the model. Digests as hel_compress writes them.
-// `params` and `out_bytes` (size of the tensor file) may be NULL. Statuses as hel_compress. Thread-safety: safe.
+// `params` and `out_bytes` (size of the tensor file) may be NULL. After an error nothing is left of the output. Blocking.
+// Statuses as hel_compress. Thread-safety: safe for different outputs.
 HEL_API hel_status hel_export(const char *path, const char *output, const hel_export_params *params,
                               uint64_t *out_bytes);
 

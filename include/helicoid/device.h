@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Devices: one abstraction over the CPU, Vulkan, OpenCL and CUDA. A device owns buffers and kernels and runs
 // dispatches in order; results are visible after a wait or a read.
+//
+// Holds for every function with a status here. A NULL where something is needed and a range outside its buffer are
+// ARGUMENT and change nothing. DEVICE is a failed driver call, DEVICE_LOST a device that is gone: from then on every call
+// but destroying fails. Host memory that is short is MEMORY. After any failure buffers that a call was to write have
+// undefined contents in the range it named; a handle that the call was to give is NULL.
+// Offsets and sizes are bytes. Thread-safety: safe on one device from any number of threads unless said otherwise.
 #ifndef HELICOID_DEVICE_H
 #define HELICOID_DEVICE_H
 
@@ -33,9 +39,6 @@ typedef struct hel_device_features {
     bool mapped;         // buffers can be mapped into the host
     bool timers;         // dispatches can be timed on the device
     bool transfer_queue; // HEL_QUEUE_TRANSFER runs beside the compute queue
-    bool float16;        // arithmetic on 16-bit floats
-    bool integer_dot;    // 8-bit integer dot products
-    bool matrix;         // matrix units (tensor cores, cooperative matrices)
 } hel_device_features;
 
 // Constant after the device is opened. Thread-safety: safe; submissions are serialised inside.
@@ -58,9 +61,12 @@ typedef struct hel_device_entry {
     char reason[256];
 } hel_device_entry;
 
-// Lists every device of every backend in this build, and one entry with a reason for each backend that fails.
-// *out is freed with hel_device_list_free. Opens and closes drivers; takes milliseconds to a second.
+// Lists every device of every backend in this build, and one entry with a reason for each backend that fails:
+// *out [*out_count], freed with hel_device_list_free. Opens and closes drivers; blocks for milliseconds to a second.
+// Statuses: ARGUMENT, MEMORY; a backend's failure is its entry's.
 HEL_API hel_status hel_device_list(hel_device_entry **out, size_t *out_count);
+
+// Frees and nulls the list; accepts NULL and a pointer to NULL.
 HEL_API void hel_device_list_free(hel_device_entry **list);
 
 typedef struct hel_device_params {
@@ -71,20 +77,26 @@ typedef struct hel_device_params {
     bool scalar;                 // CPU: only the C forms of the kernels, no vector code
 } hel_device_params;
 
-HEL_API hel_device_params hel_device_params_default(void);
+// One thread per processor, no memory limit, the user's cache directory, vector code.
+HEL_API void hel_device_params_init(hel_device_params *params, size_t struct_size);
+HEL_DEFAULT(hel_device_params)
 
-// Opens "backend" or "backend:index", for example "cpu", "vulkan:0", "cuda". `params` may be NULL.
-// Statuses: ARGUMENT for an unknown name, UNAVAILABLE where there is no such driver or device, DEVICE, MEMORY.
+// Opens "backend" or "backend:index", for example "cpu", "vulkan:0", "cuda". `params` may be NULL; nothing of it is kept
+// after the call. Each call gives a device of its own, freed with hel_device_destroy. Blocks, with drivers for up to
+// a second. Statuses: ARGUMENT for an unknown name, UNAVAILABLE where there is no such driver or device, UNSUPPORTED for
+// a device that lacks what the kernels need, DEVICE, MEMORY.
 HEL_API hel_status hel_device_open(const char *name, const hel_device_params *params, const hel_device **out);
 
 // Opens the best device: a discrete GPU, then an integrated one, then the CPU; never a software device.
-// One GPU seen through several drivers counts once: CUDA, then Vulkan, then OpenCL. Never fails for lack of a GPU.
+// One GPU seen through several drivers counts once: CUDA, then Vulkan, then OpenCL. Never fails for lack of a GPU: one
+// that does not open is logged and passed over. Otherwise as hel_device_open.
 HEL_API hel_status hel_device_open_best(const hel_device_params *params, const hel_device **out);
 
-// Waits for all work and frees the device; its buffers and kernels must be gone. Nulls the handle, accepts NULL.
+// Waits for all work and frees the device and its kernels; its buffers must be gone. Nulls the handle, accepts NULL and a
+// pointer to NULL. Thread-safety: no other call on the device may run or follow.
 HEL_API void hel_device_destroy(const hel_device **device);
 
-// Bytes of buffers alive and the most there ever were on this handle.
+// Bytes of buffers alive and the most there ever were on this handle. Either pointer may be NULL.
 HEL_API void hel_device_memory(const hel_device *device, uint64_t *out_used, uint64_t *out_peak);
 
 // ---------------------------------------------------------------- buffers
@@ -96,24 +108,37 @@ typedef enum hel_queue {
     HEL_QUEUE_TRANSFER = 1, // the compute queue again where the device has no transfer queue
 } hel_queue;
 
-// `size` bytes, not 0 and at most limits.max_buffer, zero-filled. Statuses: ARGUMENT, DEVICE_MEMORY, DEVICE, MEMORY.
+// `size` bytes, not 0, zero-filled; the caller's, freed with hel_buffer_destroy before the device. Statuses: ARGUMENT,
+// DEVICE_MEMORY (over limits.max_buffer, over params.memory_limit, or the device is full), DEVICE, MEMORY.
 HEL_API hel_status hel_buffer_create(const hel_device *device, uint64_t size, hel_buffer **out);
-// May be called while work that uses the buffer is pending: the memory goes when that is done.
+
+// Frees and nulls the buffer; accepts NULL and a pointer to NULL. May be called while work that uses the buffer is
+// pending: the memory goes when that is done. Thread-safety: no other call with this buffer may run or follow.
 HEL_API void hel_buffer_destroy(const hel_device *device, hel_buffer **buffer);
+
+// Bytes it was created with; 0 for NULL.
 HEL_API uint64_t hel_buffer_size(const hel_buffer *buffer);
-// Address of the buffer's bytes for the host where features.mapped, else UNSUPPORTED. The caller waits for pending work.
+
+// Address of the buffer's bytes for the host, valid until the buffer is destroyed; it belongs to the buffer. Does not
+// wait: reading or writing there while work on the buffer is pending is the caller's race. Statuses: ARGUMENT,
+// UNSUPPORTED without features.mapped, DEVICE.
 HEL_API hel_status hel_buffer_map(const hel_device *device, hel_buffer *buffer, void **out);
-// Copies from the host; `bytes` may be reused on return. Ordered with the queue's other work. Offset and size are
-// multiples of 4.
+
+// Copies `size` bytes from the host; `bytes` may be reused on return. Ordered with the queue's other work; blocks only
+// while staging memory is busy. Offset and size are multiples of 4; size 0 does nothing.
+// Statuses: ARGUMENT, DEVICE, DEVICE_LOST, DEVICE_MEMORY, MEMORY.
 HEL_API hel_status hel_buffer_write(const hel_device *device, hel_queue queue, hel_buffer *buffer, uint64_t offset,
                                     const void *bytes, uint64_t size);
-// Waits for the queue's earlier work and copies to the host. Offset and size are multiples of 4.
+
+// Waits for the queue's earlier work and copies `size` bytes to the host. Blocking. Otherwise as hel_buffer_write.
 HEL_API hel_status hel_buffer_read(const hel_device *device, hel_queue queue, hel_buffer *buffer, uint64_t offset,
                                    void *bytes, uint64_t size);
-// Device to device on one handle; ranges must not overlap; multiples of 4.
+
+// Device to device on one handle; ranges must not overlap (ARGUMENT). Does not block. Otherwise as hel_buffer_write.
 HEL_API hel_status hel_buffer_copy(const hel_device *device, hel_queue queue, hel_buffer *to, uint64_t to_offset,
                                    hel_buffer *from, uint64_t from_offset, uint64_t size);
-// Fills with a 32-bit word; multiples of 4.
+
+// Fills with a 32-bit word, on the compute queue. Does not block. Otherwise as hel_buffer_write.
 HEL_API hel_status hel_buffer_fill(const hel_device *device, hel_buffer *buffer, uint64_t offset, uint64_t size,
                                    uint32_t word);
 
@@ -122,8 +147,10 @@ HEL_API hel_status hel_buffer_fill(const hel_device *device, hel_buffer *buffer,
 typedef struct hel_kernel hel_kernel;
 
 // A built-in kernel by name ("rmsnorm"; docs/kernels.md lists them with bindings and parameters), compiled at first
-// use and shared by all callers on the device. `constants` sets its MODE and TUNE values by id; where `count` is
-// smaller the rest keep their defaults. The kernel belongs to the device. Statuses: NOT_FOUND, DEVICE, MEMORY.
+// use and shared by all callers on the device. `constants` [count] are its MODE and TUNE values, by id; the rest keep
+// their defaults. The CPU device takes the MODE values and always runs with the default TUNE values, so grids for it are
+// cut by those. The kernel belongs to the device and lives as long. Blocks while a driver compiles, up to seconds.
+// Statuses: ARGUMENT (also more constants than the kernel has), NOT_FOUND, UNSUPPORTED, DEVICE, MEMORY.
 HEL_API hel_status hel_kernel_get(const hel_device *device, const char *name, const uint32_t *constants, uint32_t count,
                                   hel_kernel **out);
 
@@ -135,23 +162,33 @@ typedef struct hel_binding {
 
 enum { HEL_MAX_BINDINGS = 8, HEL_MAX_PARAMS = 128, HEL_MAX_CONSTANTS = 12, HEL_TIMER_SLOTS = 64 };
 
-// Runs `groups` work-groups on the compute queue. `params` is the kernel's parameter struct, whose first member, the
-// number of groups, is filled in here. Ranges that the kernel writes must not overlap other ranges of the call.
+// Runs `groups` work-groups on the compute queue, after all that was submitted there before; 0 does nothing.
+// `bindings` [count] are as many as the kernel has; `params` is its parameter struct, whose first member, the number of
+// groups, is filled in here. Both are copied. Ranges that the kernel writes must not overlap other ranges of the call.
 // `timer` is 0, or 1 + a slot (below HEL_TIMER_SLOTS) that will hold the time this dispatch took.
+// Does not block, but the CPU device has done the work when it returns. What shapes mean is the kernel's: sizes that do
+// not fit its buffers are not noticed. Statuses: ARGUMENT, DEVICE, DEVICE_LOST, DEVICE_MEMORY, MEMORY.
 HEL_API hel_status hel_dispatch(const hel_device *device, hel_kernel *kernel, const hel_binding *bindings, uint32_t count,
                                 const void *params, uint32_t params_size, uint64_t groups, uint32_t timer);
 
 // ---------------------------------------------------------------- order and time
 
-// Hands pending work to the device without waiting.
+// Hands pending work to the device without waiting. Statuses: ARGUMENT, DEVICE, DEVICE_LOST.
 HEL_API hel_status hel_device_flush(const hel_device *device);
-// A ticket for everything submitted to `queue` so far; tickets grow.
+
+// A ticket for everything submitted to `queue` so far; tickets grow, need no freeing and are this device's alone. Does
+// not block. Statuses: ARGUMENT, DEVICE, DEVICE_LOST, MEMORY.
 HEL_API hel_status hel_device_mark(const hel_device *device, hel_queue queue, uint64_t *out_ticket);
-// Blocks until the ticket's work is done: TIMEOUT after `timeout_ns` (UINT64_MAX waits for ever), DEVICE_LOST.
+
+// Blocks until the ticket's work is done, or until `timeout_ns` nanoseconds have passed (UINT64_MAX waits for ever).
+// Statuses: ARGUMENT, TIMEOUT (the work goes on), DEVICE, DEVICE_LOST.
 HEL_API hel_status hel_device_wait(const hel_device *device, uint64_t ticket, uint64_t timeout_ns);
-// Work submitted to `queue` from now on starts after the ticket's.
+
+// Work submitted to `queue` from now on starts after the ticket's. Does not block. Statuses: ARGUMENT, DEVICE, DEVICE_LOST.
 HEL_API hel_status hel_device_wait_on(const hel_device *device, hel_queue queue, uint64_t ticket);
-// Nanoseconds of the last dispatch with timer slot `slot`; waits for it. UNSUPPORTED without features.timers.
+
+// Nanoseconds of the last dispatch with timer slot `slot`, 0 where there was none; blocks until it is done.
+// Statuses: ARGUMENT, UNSUPPORTED without features.timers, DEVICE, DEVICE_LOST.
 HEL_API hel_status hel_timer_query(const hel_device *device, uint32_t slot, uint64_t *out_ns);
 
 #ifdef __cplusplus

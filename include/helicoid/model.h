@@ -22,21 +22,32 @@ typedef struct hel_model_params {
     uint32_t gpu_layers;    // layers on the first device of several; the rest go to the others in equal parts.
                             // UINT32_MAX (default): an even split over the devices
     uint32_t threads;       // CPU device: threads in all, 0 one per processor
-    uint64_t memory_limit;  // bytes of buffers per device, 0 no limit
+    uint64_t memory_limit;  // bytes of buffers per device, contexts included; 0 no limit
     const char *tokenizer;  // tokenizer file where the model has none of its own, or NULL
     const char *cache_directory; // compiled kernels; NULL the user's cache directory, "" none
-    hel_progress_callback progress; // bytes of weights read, may be NULL
+    hel_progress_callback progress; // bytes of weights read; called by the loading thread; may be NULL
     void *user;
 } hel_model_params;
 
-HEL_API hel_model_params hel_model_params_default(void);
+// The best device, one thread per processor, no limit, the user's cache directory.
+HEL_API void hel_model_params_init(hel_model_params *params, size_t struct_size);
+HEL_DEFAULT(hel_model_params)
 
 // Loads a Hugging Face folder, .safetensors, GGUF or llama2.c file, dense or HXQ-compressed. Weights are read in
-// pieces of at most 8 MiB straight into device memory; nothing is expanded. `params` may be NULL.
-// Statuses: FORMAT, UNSUPPORTED (architecture), UNAVAILABLE (device), DEVICE_MEMORY, IO, CANCELLED...
+// pieces of at most 8 MiB straight into device memory; nothing is expanded (GGUF's quantised types become 16-bit floats).
+// Before that the need for memory is compared with what there is: weights as stored, a tied head once more where it lies on
+// another device than the embedding, and a context of default size (KV cache, activations, logits). Weights that do not fit
+// are MEMORY (CPU, software devices: what the system has free) or DEVICE_MEMORY (GPUs: nine tenths of their memory, since
+// what others use of it is not known); a context that does not fit is a warning. A single GPU takes the layers that fit
+// with a context, the CPU the others. Not counted: what drivers need for themselves, further contexts.
+// `params` may be NULL; nothing of it is kept after the call. *out is freed with hel_model_destroy, NULL after an error.
+// Blocking. The model's formula is LLaMA's (Touvron et al. 2023), with Qwen2's biases where the file has them.
+// Statuses: ARGUMENT, NOT_FOUND, FORMAT, UNSUPPORTED (architecture, or something of it), UNAVAILABLE (device), MEMORY,
+// DEVICE_MEMORY, DEVICE, DEVICE_LOST, IO, CANCELLED.
 HEL_API hel_status hel_model_load(const char *path, const hel_model_params *params, hel_model **out);
 
-// Contexts of the model must be gone. Nulls the handle, accepts NULL.
+// Frees the model, its devices and its tokenizer; its contexts must be gone. Nulls the handle, accepts NULL and a pointer
+// to NULL. Thread-safety: no other call with the model may run or follow.
 HEL_API void hel_model_destroy(hel_model **model);
 
 typedef struct hel_model_info {
@@ -50,9 +61,14 @@ typedef struct hel_model_info {
     uint32_t devices;
 } hel_model_info;
 
+// What was loaded. Thread-safety: safe.
 HEL_API void hel_model_describe(const hel_model *model, hel_model_info *out);
-HEL_API const hel_device *hel_model_device(const hel_model *model, uint32_t index); // index < info.devices
-// NULL where neither the model nor params.tokenizer gave one. Belongs to the model.
+
+// Device number `index` below info.devices, else NULL; in the order of params.devices. Belongs to the model.
+// Thread-safety: safe.
+HEL_API const hel_device *hel_model_device(const hel_model *model, uint32_t index);
+
+// NULL where neither the model nor params.tokenizer gave one. Belongs to the model. Thread-safety: safe.
 HEL_API const hel_tokenizer *hel_model_tokenizer(const hel_model *model);
 
 // ---------------------------------------------------------------- contexts
@@ -67,29 +83,42 @@ typedef struct hel_context_params {
     uint32_t batch;    // most tokens evaluated in one pass; 0 means 128
 } hel_context_params;
 
-HEL_API hel_context_params hel_context_params_default(void);
+// Default capacity and batch.
+HEL_API void hel_context_params_init(hel_context_params *params, size_t struct_size);
+HEL_DEFAULT(hel_context_params)
 
-// Plans and allocates all memory evaluation will need. Statuses: ARGUMENT, DEVICE_MEMORY, MEMORY, DEVICE.
+// Plans and allocates all memory evaluation will need, so that evaluating does not run out of it. `params` may be NULL.
+// *out is freed with hel_context_destroy before the model, NULL after an error. The cache is paged (Kwon et al. 2023).
+// Blocking. Thread-safety: safe on one model. Statuses: ARGUMENT, DEVICE_MEMORY, MEMORY, DEVICE, DEVICE_LOST.
 HEL_API hel_status hel_context_create(const hel_model *model, const hel_context_params *params, hel_context **out);
-HEL_API void hel_context_destroy(hel_context **context);
-HEL_API const hel_model *hel_context_model(const hel_context *context);
-HEL_API uint32_t hel_context_capacity(const hel_context *context);
-HEL_API uint32_t hel_context_position(const hel_context *context); // tokens evaluated so far
-// Forgets the positions from `position` on (0: all). ARGUMENT where there are not that many.
-HEL_API hel_status hel_context_rewind(hel_context *context, uint32_t position);
-// Bytes of KV cache on all devices.
-HEL_API uint64_t hel_context_cache_bytes(const hel_context *context);
 
-// Gets logits [count, vocabulary] of tokens first .. first + count of the call, in order, a slice at a time.
-// Return false to stop (HEL_ERROR_CANCELLED).
+// Frees the context. Nulls the handle, accepts NULL and a pointer to NULL.
+HEL_API void hel_context_destroy(hel_context **context);
+
+HEL_API const hel_model *hel_context_model(const hel_context *context);   // the one it was created for
+HEL_API uint32_t hel_context_capacity(const hel_context *context);        // positions it can hold
+HEL_API uint32_t hel_context_position(const hel_context *context);        // tokens evaluated so far
+HEL_API uint64_t hel_context_cache_bytes(const hel_context *context);     // of KV cache on all devices
+
+// Forgets the positions from `position` on (0: all). Does not block. Statuses: ARGUMENT where there are not that many.
+HEL_API hel_status hel_context_rewind(hel_context *context, uint32_t position);
+
+// Gets logits [count, vocabulary], row-major, of tokens first .. first + count of the call, in order, a slice of at most
+// 4 MiB or one token at a time. `logits` belongs to the context and is overwritten after the return. Runs on the calling
+// thread and may not use the context. Return false to stop (HEL_ERROR_CANCELLED).
 typedef bool (*hel_logits_callback)(void *user, uint32_t first, uint32_t count, const float *logits);
 
-// Appends `count` tokens to the sequence. Logits are made for tokens from `first_logits` on (count - 1: only the last;
-// count: none). Ids not below the vocabulary and more tokens than fit are ARGUMENT; the sequence is then unchanged.
+// Appends tokens [count] to the sequence. Logits are made for tokens from `first_logits` on (count - 1: only the last;
+// count: none, `callback` may be NULL then). Where logits are made it blocks until the last of them; otherwise work may
+// still be running when it returns, and its failure is a later call's. After an error, a cancelled call too, the sequence
+// is what it was before the call, and the context can be used on unless the device is lost.
+// Statuses: ARGUMENT (ids not below the vocabulary, more tokens than fit), CANCELLED, DEVICE, DEVICE_LOST, DEVICE_MEMORY,
+// MEMORY.
 HEL_API hel_status hel_context_evaluate(hel_context *context, const uint32_t *tokens, uint32_t count,
                                         uint32_t first_logits, hel_logits_callback callback, void *user);
 
-// The same for the last token alone: logits [vocabulary] into `logits`.
+// The same for the last of at least one token: logits [vocabulary] into the caller's `logits`, undefined after an error.
+// Blocking. Statuses as above.
 HEL_API hel_status hel_context_logits(hel_context *context, const uint32_t *tokens, uint32_t count, float *logits);
 
 #ifdef __cplusplus

@@ -33,13 +33,14 @@ typedef struct hel_tokenizer hel_tokenizer;
 // Statuses: ARGUMENT, NOT_FOUND (the model has no tokenizer), FORMAT, UNSUPPORTED, IO, MEMORY. Blocks on files.
 HEL_API hel_status hel_tokenizer_open(const char *model_path, const char *tokenizer_path, hel_tokenizer **out);
 
-// Frees and sets *tokenizer to NULL; accepts NULL and a pointer to NULL.
+// Frees and sets *tokenizer to NULL; accepts NULL and a pointer to NULL. Thread-safety: no other call with the tokenizer
+// may run or follow.
 HEL_API void hel_tokenizer_destroy(hel_tokenizer **tokenizer);
 
 // Frees what an encode, decode, format or print function of this header handed out; accepts NULL.
 HEL_API void hel_tokenizer_free(void *memory);
 
-// --- what it is ---
+// --- what it is --- (without a tokenizer: 0, false, HEL_TOKEN_NONE, "")
 
 // Number of ids, holes included. A model's embedding may have more rows than that.
 HEL_API uint32_t hel_tokenizer_vocab_size(const hel_tokenizer *tokenizer);
@@ -80,7 +81,8 @@ typedef struct hel_encode_options {
 } hel_encode_options;
 
 // BOS as the file says, control tokens not parsed.
-HEL_API hel_encode_options hel_encode_options_default(void);
+HEL_API void hel_encode_options_init(hel_encode_options *options, size_t struct_size);
+HEL_DEFAULT(hel_encode_options)
 
 // Ids of `size` bytes of UTF-8. Bytes that are not UTF-8 are kept: each becomes the token of that byte (the unknown
 // token, or nothing, where a vocabulary has neither). `options` may be NULL. *out_ids (never NULL on success, also for
@@ -100,14 +102,20 @@ HEL_API hel_status hel_tokenizer_decode(const hel_tokenizer *tokenizer, const ui
 // Hands on whole UTF-8 characters of a text that arrives in pieces. Thread-safety: one thread at a time per stream.
 typedef struct hel_utf8_stream hel_utf8_stream;
 
+// An empty stream, freed with hel_utf8_stream_destroy. Statuses: ARGUMENT, MEMORY.
 HEL_API hel_status hel_utf8_stream_create(hel_utf8_stream **out);
+
+// Frees the stream and what it handed on. Nulls the handle, accepts NULL and a pointer to NULL.
 HEL_API void hel_utf8_stream_destroy(hel_utf8_stream **stream);
+
 // Takes `size` bytes; *out_text gets what is complete now (possibly nothing), valid UTF-8, zero-terminated, valid until
 // the next call. Bytes that can begin no character become U+FFFD, one for each maximal part of a broken character
-// (Unicode 15.0, section 3.9, "U+FFFD Substitution of Maximal Subparts").
+// (Unicode 15.0, section 3.9, "U+FFFD Substitution of Maximal Subparts"). Statuses: ARGUMENT, MEMORY.
 HEL_API hel_status hel_utf8_stream_push(hel_utf8_stream *stream, const void *bytes, size_t size, const char **out_text,
                                         size_t *out_size);
-// Ends the text: an unfinished character becomes U+FFFD. The stream may be used anew.
+
+// Ends the text: an unfinished character becomes U+FFFD. *out_text as above. The stream may be used anew.
+// Statuses: ARGUMENT, MEMORY.
 HEL_API hel_status hel_utf8_stream_flush(hel_utf8_stream *stream, const char **out_text, size_t *out_size);
 
 // --- chat ---
@@ -138,8 +146,9 @@ HEL_API hel_status hel_chat_format(const hel_tokenizer *tokenizer, hel_chat_fami
                                    const hel_chat_message *messages, size_t count, bool add_generation_prompt,
                                    char **out_text, size_t *out_size);
 
-// The prompt as ids, begin token by the tokenizer's default. Control tokens are recognised in the template's own text
-// only, so that no message can forge the end of its turn. Statuses as above; freed with hel_tokenizer_free.
+// The prompt as ids. The begin token is there for Llama 2 and 3, whose templates have it, and else by the tokenizer's
+// default. Control tokens are recognised in the template's own text only, so that no message can forge the end of its
+// turn. Statuses as above; freed with hel_tokenizer_free.
 HEL_API hel_status hel_chat_encode(const hel_tokenizer *tokenizer, hel_chat_family family,
                                    const hel_chat_message *messages, size_t count, bool add_generation_prompt,
                                    uint32_t **out_ids, size_t *out_count);
@@ -149,9 +158,11 @@ HEL_API hel_status hel_chat_encode(const hel_tokenizer *tokenizer, hel_chat_fami
 // The tokenizer as a standard tokenizer.json, whatever it was read from; zero-terminated, freed with
 // hel_tokenizer_free. Vocabularies with scores get the merges that the scores imply, so that readers of merges give the
 // same ids (exact where the scores of pieces are distinct, as SentencePiece's trainer makes them).
+// Statuses: ARGUMENT, MEMORY.
 HEL_API hel_status hel_tokenizer_print_json(const hel_tokenizer *tokenizer, char **out_text, size_t *out_size);
 
-// The tokenizer_config.json that belongs to it: begin, end and unknown token, chat template (copied as text).
+// The tokenizer_config.json that belongs to it: begin, end and unknown token, chat template (copied as text);
+// zero-terminated, freed with hel_tokenizer_free. Statuses: ARGUMENT, MEMORY.
 HEL_API hel_status hel_tokenizer_print_config_json(const hel_tokenizer *tokenizer, char **out_text, size_t *out_size);
 
 #ifdef __cplusplus

@@ -172,6 +172,43 @@ hel_status hel_file_write_all(const char *path, bool overwrite, const void *byte
     return status;
 }
 
+// ---------------------------------------------------------------- locks
+
+// Whoever drops a lock removes its file: what was opened before that is a file without a name, so it must be opened anew.
+static bool is_current(hel_os_file file, const char *path) {
+    hel_os_info ours, named;
+    return hel_os_file_info(file, &ours) && hel_os_path_info(path, &named) && ours.volume == named.volume &&
+           ours.identity == named.identity;
+}
+
+hel_status hel_lock_take(const char *path, const char *what, hel_lock *out) {
+    enum { ATTEMPTS = 100 };
+    *out = (hel_lock){.os = {-1}};
+    for (int i = 0; i < ATTEMPTS; i++) {
+        hel_os_file file = {-1};
+        if (!hel_os_file_open(path, HEL_OS_APPEND, &file)) return hel_fail_errno(path, "cannot create");
+        bool locked = hel_os_file_lock(file);
+        if (locked && is_current(file, path)) {
+            out->os = file;
+            out->path = hel_string_copy(path);
+            if (out->path) return HEL_OK;
+            hel_os_remove(path);
+            hel_os_file_close(&out->os);
+            return hel_fail_memory(strlen(path));
+        }
+        hel_os_file_close(&file);
+        if (!locked) break;
+    }
+    return hel_fail(HEL_ERROR_EXISTS, "%s: is being written by another process (which holds %s)", what, path);
+}
+
+void hel_lock_drop(hel_lock *lock) {
+    if (lock->path) hel_os_remove(lock->path);
+    hel_os_file_close(&lock->os);
+    hel_free(lock->path);
+    *lock = (hel_lock){.os = {-1}};
+}
+
 // ---------------------------------------------------------------- paths
 
 bool hel_path_exists(const char *path) {
@@ -182,6 +219,12 @@ bool hel_path_exists(const char *path) {
 bool hel_path_is_directory(const char *path) {
     hel_os_info info;
     return hel_os_path_info(path, &info) && info.directory;
+}
+
+bool hel_path_same(const char *a, const char *b) {
+    hel_os_info one, other;
+    return hel_os_path_info(a, &one) && hel_os_path_info(b, &other) && one.volume == other.volume &&
+           one.identity == other.identity;
 }
 
 hel_status hel_path_join(const char *directory, const char *name, char **out) {

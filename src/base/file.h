@@ -42,9 +42,21 @@ void hel_writer_abandon(hel_writer *writer, bool keep); // closes and removes th
 
 hel_status hel_file_write_all(const char *path, bool overwrite, const void *bytes, size_t size);
 
+// --- one process at a time ---
+typedef struct hel_lock {
+    hel_os_file os;
+    char *path;
+} hel_lock;
+
+// Creates the file `path` and holds it until the lock is dropped or the process ends; HEL_ERROR_EXISTS where another
+// handle holds it. `what` is the name that the message gives.
+hel_status hel_lock_take(const char *path, const char *what, hel_lock *out);
+void hel_lock_drop(hel_lock *lock); // removes the file; accepts {.os = {-1}}
+
 // --- paths ---
 bool hel_path_exists(const char *path);
 bool hel_path_is_directory(const char *path);
+bool hel_path_same(const char *a, const char *b); // both exist and are one file or folder, links followed
 hel_status hel_path_join(const char *directory, const char *name, char **out); // free with hel_free
 const char *hel_path_name(const char *path);                                  // the part after the last separator
 hel_status hel_path_parent(const char *path, char **out);                     // "." where there is none

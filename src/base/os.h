@@ -24,6 +24,7 @@ typedef struct hel_os_info {
     bool directory;
     bool regular;
     uint64_t modified_ns; // nanoseconds since 1970
+    uint64_t volume, identity; // the same pair: the same file, whatever its names
 } hel_os_info;
 
 bool hel_os_file_open(const char *path, hel_os_open how, hel_os_file *out);
@@ -33,6 +34,7 @@ int64_t hel_os_file_read(hel_os_file file, uint64_t offset, void *bytes, size_t 
 int64_t hel_os_file_write(hel_os_file file, uint64_t offset, const void *bytes, size_t size); // bytes written, -1
 bool hel_os_file_sync(hel_os_file file);
 bool hel_os_file_truncate(hel_os_file file, uint64_t size);
+bool hel_os_file_lock(hel_os_file file); // against other handles, without waiting; gone with the handle or the process
 // Where the OS can map a file read-only (NULL otherwise, also for size 0).
 const void *hel_os_map(hel_os_file file, size_t size);
 void hel_os_unmap(const void *address, size_t size);

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -43,6 +44,8 @@ static void info_from_stat(const struct stat *status, hel_os_info *out) {
     out->size = status->st_size < 0 ? 0 : (uint64_t)status->st_size;
     out->directory = S_ISDIR(status->st_mode);
     out->regular = S_ISREG(status->st_mode);
+    out->volume = (uint64_t)status->st_dev;
+    out->identity = (uint64_t)status->st_ino;
     out->modified_ns = (uint64_t)status->st_mtim.tv_sec * 1000000000u + (uint64_t)status->st_mtim.tv_nsec;
 }
 
@@ -77,6 +80,8 @@ int64_t hel_os_file_write(hel_os_file file, uint64_t offset, const void *bytes, 
 bool hel_os_file_sync(hel_os_file file) { return fsync((int)file.handle) == 0; }
 
 bool hel_os_file_truncate(hel_os_file file, uint64_t size) { return ftruncate((int)file.handle, (off_t)size) == 0; }
+
+bool hel_os_file_lock(hel_os_file file) { return flock((int)file.handle, LOCK_EX | LOCK_NB) == 0; }
 
 const void *hel_os_map(hel_os_file file, size_t size) {
     if (!size) return NULL;

@@ -107,6 +107,8 @@ bool hel_os_file_info(hel_os_file file, hel_os_info *out) {
     out->size = join(info.nFileSizeHigh, info.nFileSizeLow);
     out->directory = (info.dwFileAttributes & FILE_ATTRIBUTE_DIRECTORY) != 0;
     out->regular = !out->directory && GetFileType(handle_of(file)) == FILE_TYPE_DISK;
+    out->volume = info.dwVolumeSerialNumber;
+    out->identity = join(info.nFileIndexHigh, info.nFileIndexLow);
     out->modified_ns = unix_steps(info.ftLastWriteTime) * 100;
     return true;
 }
@@ -153,6 +155,12 @@ bool hel_os_file_sync(hel_os_file file) { return FlushFileBuffers(handle_of(file
 bool hel_os_file_truncate(hel_os_file file, uint64_t size) {
     FILE_END_OF_FILE_INFO end = {.EndOfFile.QuadPart = (LONGLONG)size};
     return SetFileInformationByHandle(handle_of(file), FileEndOfFileInfo, &end, sizeof end) || failed();
+}
+
+bool hel_os_file_lock(hel_os_file file) {
+    OVERLAPPED whole = {0};
+    return LockFileEx(handle_of(file), LOCKFILE_EXCLUSIVE_LOCK | LOCKFILE_FAIL_IMMEDIATELY, 0, MAXDWORD, MAXDWORD, &whole) ||
+           failed();
 }
 
 const void *hel_os_map(hel_os_file file, size_t size) {

@@ -30,19 +30,6 @@ static inline bool hel_size_align(uint64_t a, uint64_t alignment, uint64_t *out)
     return true;
 }
 
-// Narrows to size_t and to 32 bits.
-static inline bool hel_size_cast(uint64_t a, size_t *out) {
-    if (a > SIZE_MAX) return false;
-    *out = (size_t)a;
-    return true;
-}
-
-static inline bool hel_size_cast32(uint64_t a, uint32_t *out) {
-    if (a > UINT32_MAX) return false;
-    *out = (uint32_t)a;
-    return true;
-}
-
 // For sizes that are already known to be small: no check, plain rounding.
 static inline uint64_t hel_round_up(uint64_t a, uint64_t multiple) { return (a + multiple - 1) / multiple * multiple; }
 static inline uint64_t hel_ceil_div(uint64_t a, uint64_t b) { return a / b + (a % b != 0); }

@@ -64,8 +64,8 @@ static void print_tensors(const hel_compress_report *report) {
         char before[32], after[32];
         report_table_cell(table, "%s", tensor->name);
         report_table_cell(table, "%s", tensor->tensor_class);
-        report_table_cell(table, "%s", report_bytes(before, tensor->bytes_before));
-        report_table_cell(table, "%s", report_bytes(after, tensor->bytes_after));
+        report_table_cell(table, "%s", hel_bytes_text(before, tensor->bytes_before));
+        report_table_cell(table, "%s", hel_bytes_text(after, tensor->bytes_after));
         report_table_cell(table, "%u", tensor->k);
         report_table_cell(table, "%llu", (unsigned long long)tensor->outliers);
         report_table_cell(table, "%.7f", tensor->cosine);

@@ -17,15 +17,12 @@ typedef struct feature_name {
     bool present;
 } feature_name;
 
-enum { FEATURES = 6 };
+enum { FEATURES = 3 };
 
 static void features_of(const hel_device_features *features, feature_name out[FEATURES]) {
     out[0] = (feature_name){"mapped", features->mapped};
     out[1] = (feature_name){"timers", features->timers};
     out[2] = (feature_name){"transfer_queue", features->transfer_queue};
-    out[3] = (feature_name){"float16", features->float16};
-    out[4] = (feature_name){"integer_dot", features->integer_dot};
-    out[5] = (feature_name){"matrix", features->matrix};
 }
 
 // Whether `name` ("vulkan" or "vulkan:1") means this entry; NULL means every one.
@@ -63,7 +60,7 @@ static void add_row(report_table *table, const hel_device_entry *entry) {
     report_table_cell(table, "%s", type_name(device->type));
     report_table_cell(table, "%s", device->name);
     report_table_cell(table, "%s", device->driver);
-    report_table_cell(table, "%s", device->limits.memory ? report_bytes(bytes, device->limits.memory) : "?");
+    report_table_cell(table, "%s", device->limits.memory ? hel_bytes_text(bytes, device->limits.memory) : "?");
     report_table_cell(table, "%u", device->limits.subgroup);
     report_table_cell(table, "%s", words);
 }

@@ -42,8 +42,13 @@ static hel_generate_params params_of(const cli_options *options, stream *to) {
 
 static double per_second(double count, double seconds) { return seconds > 0 ? count / seconds : 0; }
 
+// The first token comes out of the prompt's own evaluation.
+static double generation_speed(const hel_generation *made) {
+    return made->count > 1 ? per_second(made->count - 1, made->generation_seconds) : 0;
+}
+
 static const char *finish_name(hel_finish finish) {
-    static const char *const names[] = {"length", "eos", "stop", "interrupted"};
+    static const char *const names[] = {"length", "eos", "stop", "interrupted", "context"};
     return names[finish];
 }
 
@@ -55,7 +60,7 @@ static json_t *generation_json(const hel_model *model, const hel_generation *mad
         "{s:s%, s:o, s:s, s:i, s:f, s:i, s:f, s:I, s:I, s:s}", "text", made->text, made->text_size, "token_ids", ids,
         "device", devices ? devices : "", "prompt_tokens", (int)made->prompt_tokens, "prompt_tokens_per_second",
         per_second(made->prompt_tokens, made->prompt_seconds), "generated_tokens", (int)made->count,
-        "tokens_per_second", per_second(made->count, made->generation_seconds), "peak_host_bytes",
+        "tokens_per_second", generation_speed(made), "peak_host_bytes",
         (json_int_t)hel_os_memory_peak(), "peak_device_bytes", (json_int_t)runner_device_peak(model), "finish",
         finish_name(made->finish));
     free(devices);
@@ -64,11 +69,11 @@ static json_t *generation_json(const hel_model *model, const hel_generation *mad
 
 static void print_speed(const cli_options *options, const hel_model *model, const hel_generation *made) {
     if (options->quiet) return;
+    if (made->finish == HEL_FINISH_CONTEXT) report_note(options, "the context is full; -c makes a larger one");
     char *devices = runner_devices(model), memory[32];
-    fprintf(stderr, "%s: prompt %u tokens, %.1f tokens/s; generated %u tokens, %.1f tokens/s; %s on devices\n",
-            devices ? devices : "", made->prompt_tokens, per_second(made->prompt_tokens, made->prompt_seconds),
-            made->count, per_second(made->count, made->generation_seconds),
-            report_bytes(memory, runner_device_peak(model)));
+    report_info(options, "%s: prompt %u tokens, %.1f tokens/s; generated %u tokens, %.1f tokens/s; %s on devices",
+                devices ? devices : "", made->prompt_tokens, per_second(made->prompt_tokens, made->prompt_seconds),
+                made->count, generation_speed(made), hel_bytes_text(memory, runner_device_peak(model)));
     free(devices);
 }
 

@@ -53,7 +53,7 @@ void help_print_program(void) {
     printf("\n  helicoid VERB --help    options of a verb\n"
            "  helicoid --version      version\n\n"
            "Every option can also be set in the environment: HELICOID_DEVICE=cpu is --device cpu.\n"
-           "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 damaged file, 4 unsupported or newer\n"
+           "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 damage that verify or a digest found, 4 unsupported or newer\n"
            "format, 5 device not available, 130 interrupted (compress can resume).\n");
 }
 

@@ -25,7 +25,7 @@ static void print_summary(const json_t *root) {
         printf(", %s, %lld layers, %lld wide, vocabulary %lld", text_of(config, "model_type"),
                whole_of(config, "num_hidden_layers"), whole_of(config, "hidden_size"), whole_of(config, "vocab_size"));
     printf("\n%lld tensors, %lld parameters, %s, ratio to f16 %.2f, to f32 %.2f\n", whole_of(totals, "tensors"),
-           whole_of(totals, "parameters"), report_bytes(bytes, (uint64_t)whole_of(totals, "file_bytes")),
+           whole_of(totals, "parameters"), hel_bytes_text(bytes, (uint64_t)whole_of(totals, "file_bytes")),
            json_number_value(json_object_get(totals, "ratio_f16")),
            json_number_value(json_object_get(totals, "ratio_f32")));
     if (whole_of(totals, "compressed"))
@@ -61,7 +61,7 @@ static void print_tensors(const json_t *tensors) {
         count_cell(table, tensor, "k");
         count_cell(table, tensor, "index_bits");
         count_cell(table, tensor, "sidecar");
-        report_table_cell(table, "%s", report_bytes(bytes, (uint64_t)whole_of(tensor, "bytes")));
+        report_table_cell(table, "%s", hel_bytes_text(bytes, (uint64_t)whole_of(tensor, "bytes")));
     }
     report_table_print(&table);
 }

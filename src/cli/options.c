@@ -88,10 +88,11 @@ static bool store(const option_row *row, const char *text, cli_options *out) {
     return false;
 }
 
-static int refuse_value(const cli_options *out, const option_row *row, const char *from, const char *text) {
-    if (row->kind == OPTION_CHOICE)
-        return report_usage(out, "%s%s: '%s' is not one of %s", from, row->name, text, row->choices);
-    return report_usage(out, "%s%s: '%s' is not a number in range", from, row->name, text);
+// `given` is the option or the variable that holds the value.
+static int refuse_value(const cli_options *out, const option_row *row, const char *given, const char *text) {
+    if (row->kind == OPTION_CHOICE) return report_usage(out, "%s: '%s' is not one of %s", given, text, row->choices);
+    return report_usage(out, "%s: '%s' is not a %snumber from %.10g to %.10g", given, text,
+                        row->kind == OPTION_REAL ? "" : "whole ", row->least, row->most);
 }
 
 // ---------------------------------------------------------------- sources of values
@@ -104,7 +105,7 @@ static int from_environment(const verb_row *verb, cli_options *out) {
         for (const char *c = row->name; *c; c++) name[size++] = *c == '-' ? '_' : (char)toupper((unsigned char)*c);
         const char *text = option_applies(row, verb) && row->letter != 'h' ? getenv(name) : NULL;
         if (!text || !*text || (row->kind == OPTION_SWITCH && strcmp(text, "0") == 0)) continue;
-        if (!store(row, text, out)) return refuse_value(out, row, "environment, ", text);
+        if (!store(row, text, out)) return refuse_value(out, row, name, text);
     }
     return EXIT_OK;
 }
@@ -144,7 +145,11 @@ static int from_arguments(const verb_row *verb, int argc, char **argv, cli_optio
         const option_row *row = code == '?' ? NULL : row_of(verb, code);
         if (!row && optopt > 0 && optopt < LETTER_NONE) return report_usage(out, "unknown option '-%c'", optopt);
         if (!row) return report_usage(out, "unknown or ambiguous option '%s'", given);
-        if (!store(row, optarg, out)) return refuse_value(out, row, "--", optarg);
+        if (!store(row, optarg, out)) {
+            char name[64];
+            snprintf(name, sizeof name, "--%s", row->name);
+            return refuse_value(out, row, name, optarg);
+        }
     }
     if (out->help) return EXIT_OK;
     bool wants = verb->argument[0] != 0;

@@ -66,6 +66,14 @@ void report_note(const cli_options *options, const char *format, ...) {
     va_end(list);
 }
 
+void report_info(const cli_options *options, const char *format, ...) {
+    if (options->quiet) return;
+    va_list list;
+    va_start(list, format);
+    print_formatted(options, "info", format, list);
+    va_end(list);
+}
+
 static int exit_code_of(hel_status status) {
     switch (status) {
     case HEL_OK: return EXIT_OK;
@@ -83,6 +91,8 @@ int report_status(const cli_options *options, hel_status status) {
     if (code == EXIT_OK) return code;
     if (code == EXIT_INTERRUPTED) return report_error(options, code, "interrupted");
     const char *words = hel_error_message();
+    if (status == HEL_ERROR_EXISTS && !options->force && options->output && hel_os_path_kind(options->output) != HEL_OS_MISSING)
+        return report_error(options, code, "%s; -f overwrites it", words);
     return report_error(options, code, "%s", *words ? words : hel_status_name(status));
 }
 
@@ -111,16 +121,6 @@ int report_json(const cli_options *options, json_t *root) {
     fputc('\n', stdout);
     json_decref(root);
     return report_end(options);
-}
-
-const char *report_bytes(char text[32], uint64_t bytes) {
-    static const char *const units[] = {"kB", "MB", "GB", "TB"};
-    double value = (double)bytes / 1000;
-    size_t unit = 0;
-    for (; value >= 1000 && unit < 3; unit++) value /= 1000;
-    if (bytes < 1000) snprintf(text, 32, "%u B", (unsigned)bytes);
-    else snprintf(text, 32, "%.*f %s", value < 10 ? 2 : value < 100 ? 1 : 0, value, units[unit]);
-    return text;
 }
 
 // ---------------------------------------------------------------- tables

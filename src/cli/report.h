@@ -7,6 +7,7 @@
 
 #include <helicoid/common.h>
 
+#include "base/bytes_text.h"
 #include "cli/options.h"
 
 #if defined(__GNUC__)
@@ -23,6 +24,9 @@ int report_status(const cli_options *options, hel_status status); // in the libr
 // A remark that -q silences.
 void report_note(const cli_options *options, const char *format, ...) REPORT_FORMAT(2);
 
+// What a run was like; -q silences it too.
+void report_info(const cli_options *options, const char *format, ...) REPORT_FORMAT(2);
+
 // Prints and releases `root` (NULL: out of memory), then as report_end.
 int report_json(const cli_options *options, json_t *root);
 // Flushes standard output: EXIT_OK, or EXIT_FAILED with words where it did not take everything.
@@ -36,8 +40,5 @@ typedef struct report_table report_table;
 report_table *report_table_create(size_t columns, const char *const *headings); // NULL out of memory
 void report_table_cell(report_table *table, const char *format, ...) REPORT_FORMAT(2);
 void report_table_print(report_table **table); // prints and releases; accepts NULL
-
-// "1.2 MB"; units of 1000.
-const char *report_bytes(char text[32], uint64_t bytes);
 
 #endif

@@ -39,10 +39,10 @@ static void print_ratio(uint64_t before, uint64_t after, const char *what) {
 
 void sizes_print(const model_sizes *sizes) {
     char before[32], after[32], f16[32];
-    printf("%s -> %s:", report_bytes(before, sizes->source_bytes), report_bytes(after, sizes->output_bytes));
+    printf("%s -> %s:", hel_bytes_text(before, sizes->source_bytes), hel_bytes_text(after, sizes->output_bytes));
     print_ratio(sizes->source_bytes, sizes->output_bytes, "the source,");
     print_ratio(sizes->f16_bytes, sizes->output_bytes, "f16");
-    printf(" (%s)\n", report_bytes(f16, sizes->f16_bytes));
+    printf(" (%s)\n", hel_bytes_text(f16, sizes->f16_bytes));
     if (sizes->output_bytes > sizes->source_bytes)
-        printf("the file grew by %s\n", report_bytes(after, sizes->output_bytes - sizes->source_bytes));
+        printf("the file grew by %s\n", hel_bytes_text(after, sizes->output_bytes - sizes->source_bytes));
 }

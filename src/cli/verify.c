@@ -28,8 +28,8 @@ int run_verify(const cli_options *options) {
     }
     if (code != EXIT_OK || options->quiet) return code;
     char bytes[32];
-    printf("%s: ok, %llu tensors in %llu files, %s%s\n", options->model, (unsigned long long)report.tensors,
-           (unsigned long long)report.files, report_bytes(bytes, report.bytes),
+    printf("%s: ok, %llu tensors in %llu file%s, %s%s\n", options->model, (unsigned long long)report.tensors,
+           (unsigned long long)report.files, report.files == 1 ? "" : "s", hel_bytes_text(bytes, report.bytes),
            report.checksummed ? ", all digests match" : "; it carries no digests, so only its structure was checked");
     return report_end(options);
 }

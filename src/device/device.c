@@ -8,9 +8,9 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/os.h"
+#include "base/require.h"
 #include "base/size.h"
 #include "device/backend.h"
-#include "device/require.h"
 
 // Work-groups along x; more are folded into y. Every driver allows this many.
 enum { MAX_GROUPS_X = 65535 };
@@ -46,10 +46,13 @@ void hel_device_destroy(const hel_device **handle) {
 }
 
 void hel_device_memory(const hel_device *device, uint64_t *out_used, uint64_t *out_peak) {
+    if (out_used) *out_used = 0;
+    if (out_peak) *out_peak = 0;
+    HEL_REQUIRE_OR(device, );
     hel_device_base *base = hel_device_base_of(device);
     lock(base);
-    *out_used = base->memory_used;
-    *out_peak = base->memory_peak;
+    if (out_used) *out_used = base->memory_used;
+    if (out_peak) *out_peak = base->memory_peak;
     unlock(base);
 }
 
@@ -69,14 +72,15 @@ static hel_status create_counted(hel_device_base *base, uint64_t size, hel_buffe
 
 hel_status hel_buffer_create(const hel_device *device, uint64_t size, hel_buffer **out) {
     HEL_REQUIRE(device && out && size > 0);
-    if (size > device->limits.max_buffer) return lost_in(device, "largest buffer", size, device->limits.max_buffer);
     *out = NULL;
+    if (size > device->limits.max_buffer) return lost_in(device, "largest buffer", size, device->limits.max_buffer);
     hel_device_base *base = hel_device_base_of(device);
     LOCKED(base, create_counted(base, size, out));
 }
 
 void hel_buffer_destroy(const hel_device *device, hel_buffer **buffer) {
     if (!buffer || !*buffer) return;
+    HEL_REQUIRE_OR(device, );
     hel_device_base *base = hel_device_base_of(device);
     lock(base);
     base->memory_used -= (*buffer)->size;
@@ -85,7 +89,10 @@ void hel_buffer_destroy(const hel_device *device, hel_buffer **buffer) {
     *buffer = NULL;
 }
 
-uint64_t hel_buffer_size(const hel_buffer *buffer) { return buffer->size; }
+uint64_t hel_buffer_size(const hel_buffer *buffer) {
+    HEL_REQUIRE_OR(buffer, 0);
+    return buffer->size;
+}
 
 hel_status hel_buffer_map(const hel_device *device, hel_buffer *buffer, void **out) {
     HEL_REQUIRE(device && buffer && out);
@@ -158,6 +165,7 @@ static hel_status get_kernel(hel_device_base *base, const hel_kernel_source *sou
 
 hel_status hel_kernel_get(const hel_device *device, const char *name, const uint32_t *constants, uint32_t count, hel_kernel **out) {
     HEL_REQUIRE(device && name && out && (constants || !count));
+    *out = NULL;
     const hel_kernel_source *source = find_source(name);
     if (!source) return hel_fail(HEL_ERROR_NOT_FOUND, "no kernel is called \"%s\"", name);
     HEL_REQUIRE(count <= source->n_constants);

@@ -6,10 +6,11 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/params.h"
+#include "base/require.h"
 #include "base/size.h"
 #include "device/backend.h"
 #include "device/registry.h"
-#include "device/require.h"
 
 #define HEL_BACKEND(name) &hel_backend_##name,
 static const hel_backend *const backends[] = {
@@ -17,8 +18,10 @@ static const hel_backend *const backends[] = {
 };
 #undef HEL_BACKEND
 
-hel_device_params hel_device_params_default(void) {
-    return (hel_device_params){.struct_size = sizeof(hel_device_params)};
+static const hel_device_params defaults = {.struct_size = sizeof(hel_device_params)};
+
+void hel_device_params_init(hel_device_params *params, size_t struct_size) {
+    HEL_PARAMS_WRITE(params, struct_size, &defaults);
 }
 
 // ---------------------------------------------------------------- listing
@@ -64,6 +67,8 @@ static bool list_backend(entry_list *list, const hel_backend *backend) {
 
 hel_status hel_device_list(hel_device_entry **out, size_t *out_count) {
     HEL_REQUIRE(out && out_count);
+    *out = NULL;
+    *out_count = 0;
     entry_list list = {0};
     for (size_t i = 0; i < HEL_COUNT(backends); i++)
         if (!list_backend(&list, backends[i])) {
@@ -76,6 +81,7 @@ hel_status hel_device_list(hel_device_entry **out, size_t *out_count) {
 }
 
 void hel_device_list_free(hel_device_entry **list) {
+    if (!list) return;
     hel_free(*list);
     *list = NULL;
 }
@@ -83,7 +89,8 @@ void hel_device_list_free(hel_device_entry **list) {
 // ---------------------------------------------------------------- opening
 
 static hel_status open_device(const hel_backend *backend, uint32_t index, const hel_device_params *params, const hel_device **out) {
-    hel_device_params values = params ? *params : hel_device_params_default();
+    hel_device_params values = defaults;
+    HEL_TRY(HEL_PARAMS_READ(params, &values, "hel_device_params"));
     uint32_t count = 0;
     HEL_TRY(backend->count(&count));
     if (index >= count)

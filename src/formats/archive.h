@@ -64,7 +64,8 @@ struct hel_archive {
 };
 
 // Opens a model folder or file; the format is told by content, not by name:
-// Hugging Face folder (config.json + model.safetensors or model.safetensors.index.json), .safetensors, GGUF, llama2.c
+// Hugging Face folder (config.json + model.safetensors or model.safetensors.index.json), .safetensors (with the config in
+// its metadata or, for a file named model.safetensors, in the config.json beside it), GGUF, llama2.c
 // checkpoint, .npy (one tensor named after the file). Statuses: FORMAT, UNSUPPORTED, NOT_FOUND, IO, MEMORY.
 hel_status hel_archive_open(const char *path, hel_archive **out);
 void hel_archive_close(hel_archive **archive);

@@ -46,8 +46,9 @@ static int32_t int_at(const unsigned char *bytes) {
 static hel_status read_header(llama2c_state *state) {
     unsigned char bytes[HEADER_SIZE];
     const char *path = state->file.path;
-    HEL_TRY(hel_file_read(&state->file, 0, bytes, sizeof bytes));
-    int32_t v[7];
+    int32_t v[7] = {0};
+    if (state->file.size >= HEADER_SIZE) HEL_TRY(hel_file_read(&state->file, 0, bytes, sizeof bytes));
+    else memset(bytes, 0, sizeof bytes); // no header, and no other format either
     for (int i = 0; i < 7; i++) v[i] = int_at(bytes + 4 * i);
     // A negative vocabulary says that the classifier is a matrix of its own.
     int64_t vocabulary = v[5] < 0 ? -(int64_t)v[5] : v[5];

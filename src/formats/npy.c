@@ -8,10 +8,9 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/size.h"
-#include "base/text.h"
 #include "formats/archive_build.h"
 
-enum { MAX_HEADER = 65536, ALIGNMENT = 64, PREAMBLE = 10 };
+enum { MAX_HEADER = 65536, PREAMBLE = 10 };
 
 typedef struct npy_state {
     hel_file file;
@@ -156,53 +155,5 @@ hel_status hel_npy_open(const char *path, hel_archive **out) {
     hel_status status = describe(archive, path);
     if (status == HEL_OK) *out = archive;
     else hel_archive_close(&archive);
-    return status;
-}
-
-// ---------------------------------------------------------------- writing
-
-hel_status hel_npy_header(hel_dtype dtype, uint32_t rank, const uint64_t *shape, char **out, size_t *out_size) {
-    const char *descr = NULL;
-    for (size_t i = 0; i < HEL_COUNT(descrs); i++)
-        if (descrs[i].dtype == dtype) descr = descrs[i].descr;
-    if (!descr) return hel_fail(HEL_ERROR_UNSUPPORTED, "NPY has no name for %s", hel_dtype_name(dtype));
-    hel_text text = {0};
-    hel_text_append(&text, "\x93NUMPY\x01\x00\x00\x00", PREAMBLE);
-    hel_text_print(&text, "{'descr': '%s', 'fortran_order': False, 'shape': (", descr);
-    for (uint32_t i = 0; i < rank; i++) hel_text_print(&text, "%s%llu", i ? ", " : "", (unsigned long long)shape[i]);
-    if (rank == 1) hel_text_print(&text, ",");
-    hel_text_print(&text, "), }");
-    while ((text.size + 1) % ALIGNMENT && !text.failed) hel_text_append(&text, " ", 1);
-    hel_text_append(&text, "\n", 1);
-    hel_status status = hel_text_ok(&text);
-    if (status != HEL_OK) {
-        hel_text_finish(&text);
-        return status;
-    }
-    size_t size = text.size - PREAMBLE;
-    text.bytes[8] = (char)(size & 255);
-    text.bytes[9] = (char)(size >> 8);
-    *out = text.bytes;
-    *out_size = text.size;
-    return HEL_OK;
-}
-
-hel_status hel_npy_write(const char *path, bool overwrite, hel_dtype dtype, uint32_t rank, const uint64_t *shape,
-                         const void *values) {
-    uint64_t elements, bytes;
-    char *header;
-    size_t size;
-    if (!hel_shape_bytes(dtype, rank, shape, &elements, &bytes))
-        return hel_fail(HEL_ERROR_ARGUMENT, "%s: the shape overflows", path);
-    HEL_TRY(hel_npy_header(dtype, rank, shape, &header, &size));
-    hel_writer writer;
-    hel_status status = hel_writer_open(path, overwrite, false, &writer);
-    if (status == HEL_OK) {
-        status = hel_writer_append(&writer, header, size);
-        if (status == HEL_OK) status = hel_writer_append(&writer, values, bytes);
-        if (status == HEL_OK) status = hel_writer_commit(&writer);
-        else hel_writer_abandon(&writer, false);
-    }
-    hel_free(header);
     return status;
 }

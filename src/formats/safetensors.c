@@ -175,6 +175,47 @@ static hel_status open_shard(hel_archive *archive, const char *path, shard_file 
     return add_tensors(archive, shard);
 }
 
+// ---------------------------------------------------------------- config and tokenizer
+
+// The text of a file of the folder, or nothing where there is none.
+static hel_status read_text(const char *folder, const char *name, size_t limit, char **out, size_t *out_size) {
+    char *path;
+    size_t size;
+    HEL_TRY(hel_path_join(folder, name, &path));
+    hel_status status = hel_file_read_all(path, limit, out, out_size ? out_size : &size);
+    hel_free(path);
+    return status == HEL_ERROR_NOT_FOUND ? HEL_OK : status;
+}
+
+static hel_status parse_config(hel_archive *archive, const char *path) {
+    HEL_TRY(hel_json_parse(archive->config_text, strlen(archive->config_text), path, 0, &archive->config));
+    if (json_is_object(archive->config)) return HEL_OK;
+    return hel_fail_file(HEL_ERROR_FORMAT, path, 0, "config must be a JSON object");
+}
+
+// Those of a folder; an archive without a config has none of them.
+static hel_status read_beside(hel_archive *archive, const char *folder) {
+    char *path;
+    HEL_TRY(read_text(folder, "config.json", MAX_CONFIG, &archive->config_text, NULL));
+    HEL_TRY(read_text(folder, "tokenizer.json", MAX_TOKENIZER, &archive->tokenizer_text, &archive->tokenizer_size));
+    HEL_TRY(read_text(folder, "tokenizer_config.json", MAX_CONFIG, &archive->tokenizer_config_text, NULL));
+    if (!archive->config_text) return HEL_OK;
+    HEL_TRY(hel_path_join(folder, "config.json", &path));
+    hel_status status = parse_config(archive, path);
+    hel_free(path);
+    return status;
+}
+
+// A folder's own weights, named by themselves.
+static hel_status read_around(hel_archive *archive, const char *path) {
+    char *folder;
+    if (strcmp(hel_path_name(path), "model.safetensors") != 0) return HEL_OK;
+    HEL_TRY(hel_path_parent(path, &folder));
+    hel_status status = read_beside(archive, folder);
+    hel_free(folder);
+    return status;
+}
+
 // ---------------------------------------------------------------- one file
 
 // A file that carries its own config and tokenizer has them as strings in __metadata__.
@@ -184,13 +225,6 @@ static hel_status take_text(const hel_archive *archive, const char *key, char **
     *out = hel_string_copy_n(json_string_value(value), json_string_length(value));
     if (out_size) *out_size = json_string_length(value);
     return *out ? HEL_OK : hel_fail_memory(json_string_length(value));
-}
-
-static hel_status parse_config(hel_archive *archive) {
-    if (!archive->config_text) return HEL_OK;
-    HEL_TRY(hel_json_parse(archive->config_text, strlen(archive->config_text), archive->path, 0, &archive->config));
-    if (json_is_object(archive->config)) return HEL_OK;
-    return hel_fail_file(HEL_ERROR_FORMAT, archive->path, 0, "config must be a JSON object");
 }
 
 static hel_status open_one(hel_archive *archive, const char *path) {
@@ -209,7 +243,7 @@ hel_status hel_safetensors_open(const char *path, hel_archive **out) {
     HEL_TRY_DONE(take_text(archive, "config", &archive->config_text, NULL));
     HEL_TRY_DONE(take_text(archive, "tokenizer", &archive->tokenizer_text, &archive->tokenizer_size));
     HEL_TRY_DONE(take_text(archive, "tokenizer_config", &archive->tokenizer_config_text, NULL));
-    HEL_TRY_DONE(parse_config(archive));
+    HEL_TRY_DONE(archive->config_text ? parse_config(archive, path) : read_around(archive, path));
     HEL_TRY_DONE(hel_archive_index(archive));
     *out = archive;
     return HEL_OK;
@@ -219,16 +253,6 @@ done:
 }
 
 // ---------------------------------------------------------------- folders
-
-// The text of a file of the folder, or nothing where there is none.
-static hel_status read_text(const char *folder, const char *name, size_t limit, char **out, size_t *out_size) {
-    char *path;
-    size_t size;
-    HEL_TRY(hel_path_join(folder, name, &path));
-    hel_status status = hel_file_read_all(path, limit, out, out_size ? out_size : &size);
-    hel_free(path);
-    return status == HEL_ERROR_NOT_FOUND ? HEL_OK : status;
-}
 
 static bool is_plain_name(const char *name) { return name[0] && name[0] != '.' && !name[strcspn(name, "/\\")]; }
 
@@ -320,10 +344,7 @@ hel_status hel_safetensors_open_folder(const char *path, hel_archive **out) {
     hel_archive *archive;
     HEL_TRY(hel_archive_create(&folder_format, path, sizeof(safetensors_state), &archive));
     hel_status status;
-    HEL_TRY_DONE(read_text(path, "config.json", MAX_CONFIG, &archive->config_text, NULL));
-    HEL_TRY_DONE(read_text(path, "tokenizer.json", MAX_TOKENIZER, &archive->tokenizer_text, &archive->tokenizer_size));
-    HEL_TRY_DONE(read_text(path, "tokenizer_config.json", MAX_CONFIG, &archive->tokenizer_config_text, NULL));
-    HEL_TRY_DONE(parse_config(archive));
+    HEL_TRY_DONE(read_beside(archive, path));
     HEL_TRY_DONE(open_members(archive, path));
     *out = archive;
     return HEL_OK;

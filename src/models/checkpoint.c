@@ -14,7 +14,8 @@ static const char zero_digest[] = "000000000000000000000000000000000000000000000
 // ---------------------------------------------------------------- what will be written
 
 hel_status hel_checkpoint_init(const char *path, bool overwrite, hel_checkpoint *out) {
-    *out = (hel_checkpoint){.overwrite = overwrite, .writer.os = {-1}};
+    *out = hel_checkpoint_none;
+    out->overwrite = overwrite;
     size_t length = strlen(path);
     while (length > 1 && path[length - 1] == '/') length--;
     out->path = hel_string_copy_n(path, length);
@@ -27,7 +28,8 @@ hel_status hel_checkpoint_init(const char *path, bool overwrite, hel_checkpoint 
     out->folder = !hel_path_has_suffix(out->path, ".safetensors");
     out->part = out->folder ? hel_string_join(out->path, ".part") : NULL;
     out->journal = hel_string_join(out->path, out->folder ? ".part/journal" : ".part.journal");
-    if ((out->folder && !out->part) || !out->journal) {
+    out->lock_path = hel_string_join(out->path, ".part.lock");
+    if ((out->folder && !out->part) || !out->journal || !out->lock_path) {
         status = hel_fail_memory(length + 16);
         goto done;
     }
@@ -44,6 +46,25 @@ hel_status hel_checkpoint_check(const hel_checkpoint *checkpoint) {
     if (checkpoint->folder != hel_path_is_directory(path))
         return hel_fail(HEL_ERROR_EXISTS, "%s: exists and is not a %s", path, checkpoint->folder ? "folder" : "file");
     return checkpoint->folder ? hel_model_folder_check(path) : HEL_OK;
+}
+
+static hel_status check_source_file(const hel_checkpoint *checkpoint, const char *file) {
+    char *parent;
+    HEL_TRY(hel_path_parent(file, &parent));
+    bool held = hel_path_same(file, checkpoint->path) || hel_path_same(parent, checkpoint->path);
+    hel_free(parent);
+    return held ? hel_fail(HEL_ERROR_ARGUMENT, "%s: the output would replace the model", checkpoint->path) : HEL_OK;
+}
+
+hel_status hel_checkpoint_check_source(const hel_checkpoint *checkpoint, const hel_archive *source) {
+    const char *last = NULL;
+    for (size_t i = 0; i < source->n_tensors; i++) {
+        const char *file = source->tensors[i].file;
+        if (last && strcmp(file, last) == 0) continue;
+        HEL_TRY(check_source_file(checkpoint, file));
+        last = file;
+    }
+    return HEL_OK;
 }
 
 hel_status hel_checkpoint_set(hel_checkpoint *checkpoint, const char *key, const char *value) {
@@ -88,12 +109,21 @@ hel_status hel_checkpoint_add_file(hel_checkpoint *checkpoint, const char *name,
 
 // ---------------------------------------------------------------- data
 
+hel_status hel_checkpoint_lock(hel_checkpoint *checkpoint) {
+    return hel_lock_take(checkpoint->lock_path, checkpoint->path, &checkpoint->lock);
+}
+
 hel_status hel_checkpoint_open(hel_checkpoint *checkpoint, bool resume) {
-    checkpoint->begun = true;
-    if (!checkpoint->folder)
+    HEL_TRY(hel_checkpoint_lock(checkpoint));
+    if (!resume && hel_path_exists(checkpoint->journal))
+        hel_log(HEL_LOG_WARNING, "%s: what an interrupted run had done is discarded", checkpoint->path);
+    if (!checkpoint->folder) {
+        checkpoint->begun = true;
         return hel_writer_open(checkpoint->path, checkpoint->overwrite, resume, &checkpoint->writer);
+    }
     if (!hel_os_directory_create(checkpoint->part) && errno != EEXIST)
         return hel_fail_errno(checkpoint->part, "cannot create folder");
+    checkpoint->begun = true;
     char *name, *temporary;
     HEL_TRY(hel_path_join(checkpoint->part, "model.safetensors", &name));
     hel_status status = hel_path_join(checkpoint->part, "model.safetensors.part", &temporary);
@@ -148,17 +178,22 @@ static hel_status describe_files(hel_checkpoint *checkpoint) {
     return status;
 }
 
-hel_status hel_checkpoint_layout(hel_checkpoint *checkpoint, hel_safetensors_entry *entries, size_t count) {
+hel_status hel_checkpoint_measure(hel_checkpoint *checkpoint, hel_safetensors_entry *entries, size_t count) {
     checkpoint->entries = entries;
     checkpoint->count = count;
-    checkpoint->digests = hel_alloc_zero(count, HEL_SHA256_SIZE);
-    if (!checkpoint->digests) return hel_fail_memory(count * HEL_SHA256_SIZE);
     HEL_TRY(describe_files(checkpoint));
     char *header;
     HEL_TRY(make_header(checkpoint, false, zero_digest, &header, &checkpoint->header_size));
     hel_free(header);
     checkpoint->data_bytes = count ? entries[count - 1].offset + entries[count - 1].bytes : 0;
+    return HEL_OK;
+}
+
+hel_status hel_checkpoint_layout(hel_checkpoint *checkpoint, hel_safetensors_entry *entries, size_t count) {
     uint64_t size;
+    HEL_TRY(hel_checkpoint_measure(checkpoint, entries, count));
+    checkpoint->digests = hel_alloc_zero(count, HEL_SHA256_SIZE);
+    if (!checkpoint->digests) return hel_fail_memory(count * HEL_SHA256_SIZE);
     if (!hel_size_add(checkpoint->header_size, checkpoint->data_bytes, &size))
         return hel_fail(HEL_ERROR_ARGUMENT, "%s: its size overflows", checkpoint->path);
     if (!hel_os_file_truncate(checkpoint->writer.os, size))
@@ -246,6 +281,7 @@ void hel_checkpoint_finish(hel_checkpoint *checkpoint, bool keep) {
         hel_os_remove(checkpoint->journal);
         if (checkpoint->folder && hel_model_folder_clear(checkpoint->part) == HEL_OK) hel_os_remove(checkpoint->part);
     }
+    hel_lock_drop(&checkpoint->lock);
     for (uint32_t i = 0; i < checkpoint->n_files; i++) {
         hel_free(checkpoint->files[i].name);
         hel_free(checkpoint->files[i].bytes);
@@ -255,5 +291,6 @@ void hel_checkpoint_finish(hel_checkpoint *checkpoint, bool keep) {
     hel_free(checkpoint->path);
     hel_free(checkpoint->part);
     hel_free(checkpoint->journal);
-    *checkpoint = (hel_checkpoint){.writer.os = {-1}};
+    hel_free(checkpoint->lock_path);
+    *checkpoint = hel_checkpoint_none;
 }

@@ -45,6 +45,8 @@ typedef struct hel_checkpoint {
     bool folder, overwrite;
     bool begun; // there are temporary files
     char *path, *part, *journal; // final name; folder in the making (NULL for a file); journal of an interruptible run
+    char *lock_path;
+    hel_lock lock; // one process writes at a time
     hel_writer writer;           // of the tensor file
     hel_side_file files[HEL_SIDE_FILES_MAX];
     uint32_t n_files;
@@ -55,10 +57,14 @@ typedef struct hel_checkpoint {
     uint64_t data_bytes;
 } hel_checkpoint;
 
+static const hel_checkpoint hel_checkpoint_none = {.writer.os = {-1}, .lock.os = {-1}}; // finishing it does nothing
+
 // Touches no file. Single file where `path` ends in ".safetensors".
 hel_status hel_checkpoint_init(const char *path, bool overwrite, hel_checkpoint *out);
 // HEL_ERROR_EXISTS where the name is taken by what may not be replaced.
 hel_status hel_checkpoint_check(const hel_checkpoint *checkpoint);
+// HEL_ERROR_ARGUMENT where the output is a file of `source` or the folder that holds one: a source is always kept.
+hel_status hel_checkpoint_check_source(const hel_checkpoint *checkpoint, const hel_archive *source);
 
 // Takes over the texts; config.json, tokenizer.json and tokenizer_config.json go into a single file's metadata, others
 // only beside a folder's tensors.
@@ -72,10 +78,14 @@ hel_status hel_checkpoint_set_json(hel_checkpoint *checkpoint, const char *key, 
 // Where the model comes from: this library's version and the digests of the archive's files.
 hel_status hel_checkpoint_set_source(hel_checkpoint *checkpoint, const hel_archive *archive);
 
-// Opens the temporary file; `resume` keeps what is in it. Then `entries`, which stay the caller's, are given their
-// places (in this order, so wide dtypes first) and the file its size.
+// Until the checkpoint is finished no other process writes this output; HEL_ERROR_EXISTS where one does. Opening locks too.
+hel_status hel_checkpoint_lock(hel_checkpoint *checkpoint);
+// Opens the temporary file, which no other process may be writing (HEL_ERROR_EXISTS); `resume` keeps what is in it. Then
+// `entries`, which stay the caller's, are given their places (in this order, so wide dtypes first) and the file its size.
 hel_status hel_checkpoint_open(hel_checkpoint *checkpoint, bool resume);
 hel_status hel_checkpoint_layout(hel_checkpoint *checkpoint, hel_safetensors_entry *entries, size_t count);
+// The places and sizes alone (`header_size`, `data_bytes`), without a file.
+hel_status hel_checkpoint_measure(hel_checkpoint *checkpoint, hel_safetensors_entry *entries, size_t count);
 
 // Bytes of one tensor. Thread-safety: any number of threads may write at once.
 hel_status hel_checkpoint_write(hel_checkpoint *checkpoint, size_t entry, uint64_t offset, const void *bytes,
@@ -86,7 +96,7 @@ hel_status hel_checkpoint_digest(hel_checkpoint *checkpoint, size_t entry, uint8
 // With all data and digests in place: files beside it, header, sync, rename. The journal is gone then.
 hel_status hel_checkpoint_commit(hel_checkpoint *checkpoint);
 
-// Closes; what was written stays for resuming, or goes. Also after commit, and for a zeroed checkpoint.
+// Closes; what was written stays for resuming, or goes. Also after commit.
 void hel_checkpoint_finish(hel_checkpoint *checkpoint, bool keep);
 
 // ISO 8601 of SOURCE_DATE_EPOCH, or of now.

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/params.h"
 #include "base/size.h"
 #include "models/compress_internal.h"
 #include "models/source.h"
@@ -12,25 +13,15 @@
 #define MEBIBYTE ((uint64_t)1 << 20)
 enum { DEFAULT_MEBIBYTES = 160, LEAST_VALUES_MEBIBYTES = 4 };
 
-hel_compress_params hel_compress_params_default(void) {
-    return (hel_compress_params){.struct_size = sizeof(hel_compress_params), .k = 256, .sidecar = true};
-}
+static const hel_compress_params defaults = {.struct_size = sizeof(hel_compress_params), .k = 256, .sidecar = true};
 
-// The source is always kept, so the output must not be the model or the folder that holds it.
-static bool is_own_output(const char *path, const char *output) {
-    size_t length = strlen(path), width = strlen(output);
-    while (length > 1 && path[length - 1] == '/') length--;
-    while (width > 1 && output[width - 1] == '/') width--;
-    if (!width || width > length || strncmp(path, output, width) != 0) return false;
-    return width == length || (path[width] == '/' && !memchr(path + width + 1, '/', length - width - 1));
+void hel_compress_params_init(hel_compress_params *params, size_t struct_size) {
+    HEL_PARAMS_WRITE(params, struct_size, &defaults);
 }
 
 static hel_status check_params(const char *path, const char *output, const hel_compress_params *params) {
     if (!path || !output || !*path || (!*output && !params->dry_run))
         return hel_fail(HEL_ERROR_ARGUMENT, "a model and an output are needed");
-    if (is_own_output(path, output)) return hel_fail(HEL_ERROR_ARGUMENT, "%s: the output would replace the model", output);
-    if (params->struct_size != sizeof *params)
-        return hel_fail(HEL_ERROR_ARGUMENT, "hel_compress_params has another size than this library's");
     if (params->k != 256 && params->k != 64 && params->k != 32 && params->k != 16)
         return hel_fail(HEL_ERROR_ARGUMENT, "k is %u, possible are 256, 64, 32 and 16", params->k);
     if (params->fit != HEL_FIT_OPTIMAL && params->fit != HEL_FIT_REFERENCE)
@@ -64,21 +55,13 @@ static hel_status order_tensors(hel_compress_job *job) {
     return HEL_OK;
 }
 
-static uint64_t planned_bytes(hel_compress_job *job) {
-    uint64_t data = 0;
-    char *header;
-    size_t size = 0;
-    if (hel_safetensors_layout(job->entries, job->n_entries, job->checkpoint.metadata, &header, &size) == HEL_OK)
-        hel_free(header);
-    for (size_t i = 0; i < job->n_entries; i++) data += job->entries[i].bytes;
-    return size + data;
-}
-
 static hel_status dry_run(hel_compress_job *job, uint64_t *out_bytes) {
     HEL_TRY(hel_compress_fit(job));
     HEL_TRY(hel_compress_entries(job));
     HEL_TRY(hel_compress_measure(job));
-    *out_bytes = planned_bytes(job);
+    HEL_TRY(hel_checkpoint_set(&job->checkpoint, HEL_KEY_CREATED, job->created));
+    HEL_TRY(hel_checkpoint_measure(&job->checkpoint, job->entries, job->n_entries));
+    *out_bytes = job->checkpoint.header_size + job->checkpoint.data_bytes;
     return HEL_OK;
 }
 
@@ -111,10 +94,12 @@ static hel_status finished_before(const char *output, const hel_compress_job *jo
 static hel_status run(hel_compress_job *job, const char *output, uint64_t *out_bytes) {
     bool resuming_over = job->params.resume && !job->params.overwrite && hel_path_exists(output), finished = false;
     HEL_TRY(hel_checkpoint_init(output, job->params.overwrite, &job->checkpoint));
+    HEL_TRY(hel_checkpoint_check_source(&job->checkpoint, job->archive));
     if (!resuming_over && !job->params.dry_run) HEL_TRY(hel_checkpoint_check(&job->checkpoint));
     HEL_TRY(hel_compress_plan(job));
     HEL_TRY(hel_compress_describe(job));
     if (resuming_over) {
+        HEL_TRY(hel_checkpoint_lock(&job->checkpoint)); // and what a killed run left of it goes
         HEL_TRY(finished_before(output, job, &finished));
         if (!finished) return hel_fail(HEL_ERROR_EXISTS, "%s: exists and is not the interrupted run's", output);
         job->params.dry_run = true;
@@ -142,8 +127,8 @@ static void job_finish(hel_compress_job *job, bool keep) {
 hel_status hel_compress(const char *path, const char *output, const hel_compress_params *params,
                         hel_compress_report *report) {
     if (report) *report = (hel_compress_report){0};
-    hel_compress_job job = {
-        .params = params ? *params : hel_compress_params_default(), .journal.file = {-1}, .checkpoint.writer.os = {-1}};
+    hel_compress_job job = {.params = defaults, .journal.file = {-1}, .checkpoint = hel_checkpoint_none};
+    HEL_TRY(HEL_PARAMS_READ(params, &job.params, "hel_compress_params"));
     HEL_TRY(check_params(path, output, &job.params));
     uint64_t start = hel_os_time_ns(), bytes = 0;
     hel_checkpoint_time(job.created);

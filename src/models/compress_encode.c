@@ -31,9 +31,12 @@ static bool stopped(hel_compress_job *job) {
 
 static hel_status advance(hel_compress_job *job, const char *stage, uint64_t bytes) {
     bool go_on = true;
+    char text[96];
     hel_os_mutex_lock(job->mutex);
     job->done += bytes;
-    if (job->params.progress) go_on = job->params.progress(job->params.user, stage, job->done, job->total);
+    job->ended++;
+    snprintf(text, sizeof text, "%s %zu of %zu tensors", stage, job->ended, job->count);
+    if (job->params.progress) go_on = job->params.progress(job->params.user, text, job->done, job->total);
     hel_os_mutex_unlock(job->mutex);
     return go_on ? HEL_OK : hel_fail(HEL_ERROR_CANCELLED, "cancelled");
 }
@@ -56,6 +59,7 @@ static void run_item(void *user, uint64_t item, uint32_t thread) {
 
 static hel_status run_pass(hel_compress_job *job, const char *stage,
                            hel_status (*run)(hel_compress_job *job, size_t tensor)) {
+    job->ended = 0;
     hel_threads_run(job->threads, job->count, run_item, &(pass){job, stage, run});
     return job->status == HEL_OK ? HEL_OK : hel_fail(job->status, "%s", job->message);
 }

@@ -48,8 +48,9 @@ typedef struct hel_compress_job {
     hel_threads *threads;
     uint64_t *order;               // tensors by falling size, so that the last ones are short
     uint64_t value_bytes;          // of values a thread may hold
-    hel_os_mutex *mutex;           // for the four below
+    hel_os_mutex *mutex;           // for the five below
     uint64_t done, total;          // bytes of progress
+    size_t ended;                  // tensors of the pass
     hel_status status;             // the first failure of a thread
     char message[1024];
 } hel_compress_job;

@@ -85,19 +85,34 @@ hel_status hel_journal_add_written(hel_compress_job *job, size_t index) {
 
 // ---------------------------------------------------------------- reading
 
+// A journal is a file like any other: positions that do not rise or lie outside would lead the coder astray.
+static bool positions_fit(const hel_sidecar *sidecar, uint64_t elements) {
+    for (uint32_t i = 0; i < sidecar->count; i++)
+        if (sidecar->kept[i].position >= elements ||
+            (i && sidecar->kept[i].position <= sidecar->kept[i - 1].position))
+            return false;
+    return true;
+}
+
 static hel_status take_fit(hel_compress_job *job, const record *r) {
     hel_compress_tensor *tensor = &job->tensors[r->tensor];
     size_t fixed = sizeof tensor->fitted.codebook + sizeof tensor->fitted.lower_bound;
     if (!tensor->compressed || tensor->fit_known || r->size < fixed || (r->size - fixed) % sizeof(hel_kept))
         return HEL_OK;
     hel_fitted *fitted = &tensor->fitted;
-    uint32_t count = (uint32_t)((r->size - fixed) / sizeof(hel_kept));
+    size_t kept = (r->size - fixed) / sizeof(hel_kept);
+    if (kept > HEL_MIN(tensor->info->elements, UINT32_MAX)) return HEL_OK;
+    uint32_t count = (uint32_t)kept;
     fitted->sidecar.kept = hel_alloc_array(count, sizeof(hel_kept));
     if (!fitted->sidecar.kept) return hel_fail_memory(count * sizeof(hel_kept));
     memcpy(fitted->codebook, r->payload, sizeof fitted->codebook);
     memcpy(&fitted->lower_bound, r->payload + sizeof fitted->codebook, sizeof fitted->lower_bound);
     memcpy(fitted->sidecar.kept, r->payload + fixed, count * sizeof(hel_kept));
     fitted->sidecar.count = fitted->sidecar.cap = count;
+    if (!positions_fit(&fitted->sidecar, tensor->info->elements)) {
+        hel_fitted_finish(fitted);
+        return HEL_OK;
+    }
     fitted->k = job->params.k;
     fitted->reference = job->params.fit == HEL_FIT_REFERENCE;
     tensor->fit_known = true;

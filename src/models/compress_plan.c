@@ -22,6 +22,15 @@ static bool matches(const char *const *globs, const char *name) {
     return false;
 }
 
+// A pattern that names nothing is most likely misspelled.
+static void warn_about_patterns(const hel_compress_job *job, const char *const *globs, const char *option) {
+    for (; globs && *globs; globs++) {
+        size_t i = 0;
+        while (i < job->count && !hel_glob_match(*globs, job->tensors[i].info->name)) i++;
+        if (i == job->count) hel_log(HEL_LOG_WARNING, "%s \"%s\" matches no tensor", option, *globs);
+    }
+}
+
 static uint64_t compressed_bytes(const hel_compress_job *job, const hel_tensor_info *info, const hel_policy *policy) {
     uint64_t row = hel_ceil_div(info->shape[1] * hel_compress_index_bits(&job->params), 8);
     return job->params.k * sizeof(float) + info->shape[0] * row + hel_policy_sidecar_limit(policy, info->elements) * 12;
@@ -75,6 +84,8 @@ hel_status hel_compress_plan(hel_compress_job *job) {
         decide(job, &job->tensors[i]);
     }
     widen_biases(job);
+    warn_about_patterns(job, job->params.include, "include");
+    warn_about_patterns(job, job->params.exclude, "exclude");
     return HEL_OK;
 }
 

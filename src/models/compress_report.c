@@ -49,7 +49,7 @@ hel_status hel_compress_report_make(const hel_compress_job *job, uint64_t output
             hel_compress_report_finish(out);
             return status;
         }
-        out->resumed += job->tensors[out->n_tensors].written;
+        out->resumed += job->tensors[out->n_tensors].fit_known || job->tensors[out->n_tensors].written;
         add(tensor, out);
     }
     out->ratio = output_bytes ? (double)out->source_bytes / (double)output_bytes : 0;
@@ -59,6 +59,7 @@ hel_status hel_compress_report_make(const hel_compress_job *job, uint64_t output
 }
 
 void hel_compress_report_finish(hel_compress_report *report) {
+    if (!report) return;
     for (size_t i = 0; i < report->n_tensors; i++) hel_free((void *)(uintptr_t)report->tensors[i].name);
     hel_free(report->tensors);
     *report = (hel_compress_report){0};

@@ -5,22 +5,28 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/params.h"
+#include "base/require.h"
 #include "base/size.h"
 
 enum { DEFAULT_CAPACITY = 2048, DEFAULT_BATCH = 128 };
 // Logits of one slice take at most this many bytes on host and device, but always room for one token's.
 enum { LOGITS_SLICE_BYTES = 4 << 20 };
 
-hel_context_params hel_context_params_default(void) {
-    return (hel_context_params){.struct_size = sizeof(hel_context_params)};
+static const hel_context_params defaults = {.struct_size = sizeof(hel_context_params)};
+
+void hel_context_params_init(hel_context_params *params, size_t struct_size) {
+    HEL_PARAMS_WRITE(params, struct_size, &defaults);
 }
 
 static const hel_hyper *hyper_of(const hel_context *context) { return &context->model->llama.hyper; }
 
-static uint32_t slice_tokens(const hel_context *context) {
-    uint64_t fitting = LOGITS_SLICE_BYTES / ((uint64_t)hyper_of(context)->vocabulary * sizeof(float));
-    return (uint32_t)HEL_MIN(HEL_MAX(fitting, 1), context->batch);
+static uint32_t slice_of(const hel_hyper *hyper, uint32_t batch) {
+    uint64_t fitting = LOGITS_SLICE_BYTES / ((uint64_t)hyper->vocabulary * sizeof(float));
+    return (uint32_t)HEL_MIN(HEL_MAX(fitting, 1), batch);
 }
+
+static uint32_t slice_tokens(const hel_context *context) { return slice_of(hyper_of(context), context->batch); }
 
 hel_tensor hel_pass_move(hel_pass *pass, hel_tensor x, uint32_t from, uint32_t to) {
     if (from == to) return x;
@@ -30,6 +36,21 @@ hel_tensor hel_pass_move(hel_pass *pass, hel_tensor x, uint32_t from, uint32_t t
     hel_exec_fail(target, source->status);
     hel_exec_upload(target, moved, pass->carry);
     return moved;
+}
+
+// ---------------------------------------------------------------- sizes
+
+static uint32_t capacity_of(const hel_hyper *hyper, uint32_t wanted) {
+    return wanted ? wanted : HEL_MIN(hyper->context_length, DEFAULT_CAPACITY);
+}
+
+static uint32_t batch_of(uint32_t capacity, uint32_t wanted) { return HEL_MIN(wanted ? wanted : DEFAULT_BATCH, capacity); }
+
+void hel_context_default_bytes(const hel_hyper *hyper, uint64_t *out_layer, uint64_t *out_device) {
+    uint32_t capacity = capacity_of(hyper, 0), batch = batch_of(capacity, 0);
+    uint64_t positions = (uint64_t)capacity * hyper->head_dim * sizeof(float);
+    *out_layer = 2 * hyper->kv_heads * positions;
+    *out_device = positions + hel_llama_scratch_bytes(hyper, batch, slice_of(hyper, batch));
 }
 
 // ---------------------------------------------------------------- creating
@@ -43,7 +64,11 @@ static hel_status make_rope(hel_context *context, hel_stage *stage) {
     hel_status status = hel_buffer_create(stage->exec.device, size, &stage->rope_table);
     if (status == HEL_OK) status = hel_buffer_write(stage->exec.device, HEL_QUEUE_COMPUTE, stage->rope_table, 0, table, size);
     hel_free(table);
-    stage->rope = (hel_rope){.table = {.buffer = stage->rope_table}, .head_dim = hyper->head_dim, .rotary = hyper->head_dim};
+    // Half-split is what hel_source_open makes of GGUF and llama2.c files, which store q and k interleaved.
+    stage->rope = (hel_rope){.table = {.buffer = stage->rope_table},
+                             .head_dim = hyper->head_dim,
+                             .rotary = hyper->head_dim, // models that turn a part of a head are refused
+                             .layout = hyper->rope_interleaved ? HEL_ROPE_INTERLEAVED : HEL_ROPE_HALF_SPLIT};
     return status;
 }
 
@@ -89,13 +114,18 @@ static hel_status make(hel_context *context) {
 }
 
 hel_status hel_context_create(const hel_model *model, const hel_context_params *params, hel_context **out) {
-    if (!model || !out) return hel_fail(HEL_ERROR_ARGUMENT, "hel_context_create: model and out must not be NULL");
-    hel_context_params values = params ? *params : hel_context_params_default();
+    HEL_REQUIRE(model && out);
+    *out = NULL;
+    hel_context_params values = defaults;
+    HEL_TRY(HEL_PARAMS_READ(params, &values, "hel_context_params"));
     hel_context *context = hel_alloc_zero(1, sizeof *context);
     if (!context) return hel_fail_memory(sizeof *context);
     context->model = model;
-    context->capacity = values.capacity ? values.capacity : HEL_MIN(model->info.context_length, DEFAULT_CAPACITY);
-    context->batch = HEL_MIN(values.batch ? values.batch : DEFAULT_BATCH, context->capacity);
+    context->capacity = capacity_of(hyper_of(context), values.capacity);
+    if (context->capacity > model->info.context_length)
+        hel_log(HEL_LOG_WARNING, "a context of %u goes beyond the %u positions that the model was trained for",
+                context->capacity, model->info.context_length);
+    context->batch = batch_of(context->capacity, values.batch);
     hel_status status = make(context);
     if (status == HEL_OK) *out = context;
     else hel_context_destroy(&context);
@@ -186,8 +216,7 @@ static hel_status check_tokens(const hel_context *context, const uint32_t *token
 
 hel_status hel_context_evaluate(hel_context *context, const uint32_t *tokens, uint32_t count, uint32_t first_logits,
                                 hel_logits_callback callback, void *user) {
-    if (!context || (!tokens && count) || (first_logits < count && !callback))
-        return hel_fail(HEL_ERROR_ARGUMENT, "hel_context_evaluate: tokens or callback missing");
+    HEL_REQUIRE(context && (tokens || !count) && (callback || first_logits >= count));
     HEL_TRY(check_tokens(context, tokens, count));
     logits_request wanted = {first_logits, callback, user};
     uint32_t start = context->position;
@@ -216,7 +245,7 @@ static bool take_last(void *user, uint32_t first, uint32_t count, const float *l
 }
 
 hel_status hel_context_logits(hel_context *context, const uint32_t *tokens, uint32_t count, float *logits) {
-    if (!count || !logits) return hel_fail(HEL_ERROR_ARGUMENT, "hel_context_logits: needs a token and a place for logits");
+    HEL_REQUIRE(context && tokens && count && logits);
     last_logits last = {logits, hyper_of(context)->vocabulary * sizeof(float)};
     return hel_context_evaluate(context, tokens, count, count - 1, take_last, &last);
 }
@@ -224,6 +253,7 @@ hel_status hel_context_logits(hel_context *context, const uint32_t *tokens, uint
 // ---------------------------------------------------------------- state
 
 hel_status hel_context_rewind(hel_context *context, uint32_t position) {
+    HEL_REQUIRE(context);
     if (position > context->position)
         return hel_fail(HEL_ERROR_ARGUMENT, "cannot rewind from %u to %u", context->position, position);
     context->position = position;
@@ -231,11 +261,23 @@ hel_status hel_context_rewind(hel_context *context, uint32_t position) {
     return HEL_OK;
 }
 
-const hel_model *hel_context_model(const hel_context *context) { return context->model; }
-uint32_t hel_context_capacity(const hel_context *context) { return context->capacity; }
-uint32_t hel_context_position(const hel_context *context) { return context->position; }
+const hel_model *hel_context_model(const hel_context *context) {
+    HEL_REQUIRE_OR(context, NULL);
+    return context->model;
+}
+
+uint32_t hel_context_capacity(const hel_context *context) {
+    HEL_REQUIRE_OR(context, 0);
+    return context->capacity;
+}
+
+uint32_t hel_context_position(const hel_context *context) {
+    HEL_REQUIRE_OR(context, 0);
+    return context->position;
+}
 
 uint64_t hel_context_cache_bytes(const hel_context *context) {
+    HEL_REQUIRE_OR(context, 0);
     uint64_t bytes = 0;
     for (uint32_t i = 0; i < context->pass.n_stages; i++) bytes += hel_kvcache_bytes(&context->pass.stages[i].cache);
     return bytes;

@@ -13,4 +13,7 @@ struct hel_context {
     float *logits; // one slice on the host
 };
 
+// Bytes that a context of default capacity and batch takes: for each layer on a device, and on each device besides.
+void hel_context_default_bytes(const hel_hyper *hyper, uint64_t *out_layer, uint64_t *out_device);
+
 #endif

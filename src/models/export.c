@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/half.h"
 #include "base/memory.h"
+#include "base/params.h"
 #include "base/size.h"
 #include "formats/weight_desc.h"
 #include "models/checkpoint.h"
@@ -39,8 +40,10 @@ typedef struct exporter {
     uint64_t room;
 } exporter;
 
-hel_export_params hel_export_params_default(void) {
-    return (hel_export_params){.struct_size = sizeof(hel_export_params), .dtype = HEL_EXPORT_F32};
+static const hel_export_params defaults = {.struct_size = sizeof(hel_export_params), .dtype = HEL_EXPORT_F32};
+
+void hel_export_params_init(hel_export_params *params, size_t struct_size) {
+    HEL_PARAMS_WRITE(params, struct_size, &defaults);
 }
 
 // ---------------------------------------------------------------- what is written
@@ -210,6 +213,7 @@ static hel_status write_items(exporter *e) {
 
 static hel_status run(exporter *e, const char *output) {
     HEL_TRY(hel_checkpoint_init(output, e->params.overwrite, &e->checkpoint));
+    HEL_TRY(hel_checkpoint_check_source(&e->checkpoint, e->archive));
     HEL_TRY(hel_checkpoint_check(&e->checkpoint));
     HEL_TRY(list_items(e));
     HEL_TRY(list_entries(e));
@@ -234,10 +238,9 @@ static void exporter_finish(exporter *e) {
 }
 
 hel_status hel_export(const char *path, const char *output, const hel_export_params *params, uint64_t *out_bytes) {
-    exporter e = {.params = params ? *params : hel_export_params_default(), .checkpoint.writer.os = {-1}};
+    exporter e = {.params = defaults, .checkpoint = hel_checkpoint_none};
+    HEL_TRY(HEL_PARAMS_READ(params, &e.params, "hel_export_params"));
     if (!path || !output || !*path || !*output) return hel_fail(HEL_ERROR_ARGUMENT, "a model and an output are needed");
-    if (e.params.struct_size != sizeof e.params)
-        return hel_fail(HEL_ERROR_ARGUMENT, "hel_export_params has another size than this library's");
     HEL_TRY(hel_source_open(path, &e.archive));
     hel_status status = run(&e, output);
     if (status == HEL_OK && out_bytes) *out_bytes = e.checkpoint.header_size + e.checkpoint.data_bytes;

@@ -7,11 +7,14 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/os.h"
+#include "base/params.h"
+#include "base/require.h"
 #include "base/size.h"
 #include "base/text.h"
 
-hel_generate_params hel_generate_params_default(void) {
-    return (hel_generate_params){.struct_size = sizeof(hel_generate_params), .sampling = hel_sampling_default()};
+void hel_generate_params_init(hel_generate_params *params, size_t struct_size) {
+    hel_generate_params defaults = {.struct_size = sizeof defaults, .sampling = hel_sampling_default()};
+    HEL_PARAMS_WRITE(params, struct_size, &defaults);
 }
 
 typedef struct generator {
@@ -114,7 +117,7 @@ static hel_status step(generator *g, uint32_t most) {
     HEL_TRY(spell(g, token));
     if (g->finished) return HEL_OK;
     if (g->length - g->prompt == most) {
-        finish_with(g, HEL_FINISH_LENGTH);
+        finish_with(g, most == g->params->max_tokens ? HEL_FINISH_LENGTH : HEL_FINISH_CONTEXT);
         return HEL_OK;
     }
     return hel_context_logits(g->context, &token, 1, g->logits);
@@ -161,9 +164,14 @@ static hel_status hand_over(generator *g, hel_generation *out) {
 
 hel_status hel_generate(hel_context *context, const uint32_t *prompt, uint32_t count, const hel_generate_params *params,
                         hel_generation *out) {
+    HEL_REQUIRE(out);
     *out = (hel_generation){0};
-    if (!context || !prompt || !count) return hel_fail(HEL_ERROR_ARGUMENT, "hel_generate: the prompt needs at least one token");
-    hel_generate_params values = params ? *params : hel_generate_params_default();
+    HEL_REQUIRE(context && (prompt || !count));
+    if (!count) return hel_fail(HEL_ERROR_ARGUMENT, "the prompt needs at least one token");
+    hel_generate_params values = hel_generate_params_default();
+    HEL_TRY(HEL_PARAMS_READ(params, &values, "hel_generate_params"));
+    HEL_REQUIRE(values.stop || !values.stop_count);
+    for (size_t i = 0; i < values.stop_count; i++) HEL_REQUIRE(values.stop[i]);
     hel_model_info info;
     hel_model_describe(hel_context_model(context), &info);
     uint32_t room = hel_context_capacity(context) - hel_context_position(context);
@@ -186,6 +194,7 @@ hel_status hel_generate(hel_context *context, const uint32_t *prompt, uint32_t c
 }
 
 void hel_generation_finish(hel_generation *generation) {
+    if (!generation) return;
     hel_free(generation->tokens);
     hel_free(generation->text);
     *generation = (hel_generation){0};

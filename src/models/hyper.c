@@ -39,29 +39,44 @@ static hel_status parse_sizes(const json_t *config, hel_hyper *hyper) {
     return HEL_OK;
 }
 
+// No default: a model with a guessed scaling goes wrong, and only far into a text.
+static hel_status require_f64(const json_t *rope, const char *key, double *out) {
+    const json_t *value = json_object_get(rope, key);
+    if (!value || json_is_null(value)) return hel_fail(HEL_ERROR_FORMAT, "RoPE scaling without \"%s\"", key);
+    return hel_json_get_f64(rope, key, 0, out);
+}
+
+static hel_status parse_llama3_scaling(const json_t *rope, hel_hyper *hyper) {
+    hyper->rope_scaling = HEL_ROPE_LLAMA3;
+    HEL_TRY(require_f64(rope, "low_freq_factor", &hyper->rope_low_factor));
+    HEL_TRY(require_f64(rope, "high_freq_factor", &hyper->rope_high_factor));
+    HEL_TRY(require_f64(rope, "original_max_position_embeddings", &hyper->rope_original_length));
+    if (hyper->rope_high_factor > hyper->rope_low_factor && hyper->rope_original_length > 0) return HEL_OK;
+    return hel_fail(HEL_ERROR_FORMAT, "RoPE scaling factors contradict each other");
+}
+
 static hel_status parse_rope_scaling(const json_t *rope, hel_hyper *hyper) {
     const char *type;
-    HEL_TRY(hel_json_get_string(rope, "type", "default", &type));
+    HEL_TRY(hel_json_get_string(rope, "type", NULL, &type));
     HEL_TRY(hel_json_get_string(rope, "rope_type", type, &type));
-    if (strcmp(type, "default") == 0) return HEL_OK;
+    if (!type && json_object_get(rope, "factor"))
+        return hel_fail(HEL_ERROR_FORMAT, "RoPE scaling has a factor and no \"rope_type\"");
+    if (!type || strcmp(type, "default") == 0) return HEL_OK;
     if (strcmp(type, "linear") == 0) hyper->rope_scaling = HEL_ROPE_LINEAR;
-    else if (strcmp(type, "llama3") == 0) hyper->rope_scaling = HEL_ROPE_LLAMA3;
+    else if (strcmp(type, "llama3") == 0) HEL_TRY(parse_llama3_scaling(rope, hyper));
     else return hel_fail(HEL_ERROR_UNSUPPORTED, "RoPE scaling \"%s\"", type);
-    HEL_TRY(hel_json_get_f64(rope, "factor", 1.0, &hyper->rope_factor));
-    HEL_TRY(hel_json_get_f64(rope, "low_freq_factor", 1.0, &hyper->rope_low_factor));
-    HEL_TRY(hel_json_get_f64(rope, "high_freq_factor", 4.0, &hyper->rope_high_factor));
-    HEL_TRY(hel_json_get_f64(rope, "original_max_position_embeddings", 8192.0, &hyper->rope_original_length));
-    if (!(hyper->rope_factor > 0) || !(hyper->rope_high_factor > hyper->rope_low_factor) || !(hyper->rope_original_length > 0))
-        return hel_fail(HEL_ERROR_FORMAT, "RoPE scaling factors contradict each other");
-    return HEL_OK;
+    HEL_TRY(require_f64(rope, "factor", &hyper->rope_factor));
+    return hyper->rope_factor > 0 ? HEL_OK : hel_fail(HEL_ERROR_FORMAT, "RoPE scaling factor %g", hyper->rope_factor);
 }
 
 static hel_status parse_rope(const json_t *config, hel_hyper *hyper) {
     HEL_TRY(hel_json_get_f64(config, "rope_theta", 10000.0, &hyper->rope_theta));
+    HEL_TRY(hel_json_get_bool(config, "rope_interleave", false, &hyper->rope_interleaved));
     static const char *const places[] = {"rope_scaling", "rope_parameters"}; // transformers 4 and 5
     for (int i = 0; i < 2; i++) {
         const json_t *rope = json_object_get(config, places[i]);
-        if (!json_is_object(rope)) continue;
+        if (!rope || json_is_null(rope)) continue;
+        if (!json_is_object(rope)) return hel_fail(HEL_ERROR_FORMAT, "key \"%s\" must be an object", places[i]);
         HEL_TRY(hel_json_get_f64(rope, "rope_theta", hyper->rope_theta, &hyper->rope_theta));
         HEL_TRY(parse_rope_scaling(rope, hyper));
     }

@@ -18,6 +18,7 @@ typedef struct hel_hyper {
     float norm_epsilon;
     bool tied; // the head is the embedding
     double rope_theta;
+    bool rope_interleaved; // rows of q and k in the original LLaMA's order, pairs (2 i, 2 i + 1)
     hel_rope_scaling rope_scaling;
     double rope_factor, rope_low_factor, rope_high_factor, rope_original_length;
 } hel_hyper;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "models/llama.h"
 
+#include "base/size.h"
+
 // ---------------------------------------------------------------- the model
 
 static hel_binding all_of(hel_buffer *buffer) { return (hel_binding){.buffer = buffer}; }
@@ -54,4 +56,11 @@ hel_tensor hel_llama_logits(const hel_llama *model, hel_pass *pass, hel_tensor h
     hel_stage *stage = &pass->stages[model->layers[model->hyper.layers - 1].place];
     const hel_weight *head = model->head.rows ? &model->head : &model->embedding;
     return hel_linear_rows(&stage->exec, hidden, first, count, head);
+}
+
+// The residual stream and a norm of it, with the attention's q, k, v and mixture or the feed-forward's three products.
+uint64_t hel_llama_scratch_bytes(const hel_hyper *hyper, uint32_t tokens, uint32_t logits_tokens) {
+    uint64_t attention = 2 * (uint64_t)(hyper->heads + hyper->kv_heads) * hyper->head_dim, ffn = 3 * (uint64_t)hyper->ffn;
+    uint64_t logits = (uint64_t)logits_tokens * hyper->vocabulary;
+    return (tokens * (2 * (uint64_t)hyper->hidden + HEL_MAX(attention, ffn)) + logits) * sizeof(float);
 }

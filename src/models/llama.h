@@ -38,6 +38,8 @@ void hel_llama_finish(hel_llama *model); // accepts a zeroed model
 hel_tensor hel_llama_forward(const hel_llama *model, hel_pass *pass);
 // Logits [count, vocabulary] of rows first .. first + count of them.
 hel_tensor hel_llama_logits(const hel_llama *model, hel_pass *pass, hel_tensor hidden, uint32_t first, uint32_t count);
+// Bytes of activations for so many tokens, logits for some of them, in the widest part of hel_llama_forward.
+uint64_t hel_llama_scratch_bytes(const hel_hyper *hyper, uint32_t tokens, uint32_t logits_tokens);
 
 uint64_t hel_llama_bytes(const hel_llama *model);
 uint32_t hel_llama_compressed(const hel_llama *model); // matrices with a codebook

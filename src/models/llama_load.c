@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "models/llama.h"
+#include "models/placement.h"
 #include "models/roles.h"
 
 typedef struct llama_loader {
@@ -83,12 +84,16 @@ static hel_status load_slot(void *user, const llama_slot *slot) {
         if (slot->device == loader->model->devices[loader->model->layers[0].place]) return HEL_OK;
         snprintf(name, sizeof name, "model.embed_tokens");
     }
-    return load_weight(loader, slot->device, name, rows, cols, slot->member);
+    HEL_TRY(load_weight(loader, slot->device, name, rows, cols, slot->member));
+    const hel_weight *weight = slot->member;
+    if (slot->role->class == HEL_CLASS_EMBEDDING && (weight->svd_us || weight->channel_scales.size))
+        return hel_fail(HEL_ERROR_UNSUPPORTED, "%s: embeddings with SVD factors or channel scales are not read", name);
+    return HEL_OK;
 }
 
 static hel_status load(llama_loader *loader, const uint32_t *places) {
     hel_llama *model = loader->model;
-    uint32_t layers = model->hyper.layers, used[256] = {0};
+    uint32_t layers = model->hyper.layers, used[HEL_MAX_PLACES] = {0};
     model->layers = hel_alloc_zero(layers, sizeof *model->layers);
     if (!model->layers) return hel_fail_memory(layers * sizeof *model->layers);
     for (uint32_t l = 0; l < layers; l++) {

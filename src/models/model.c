@@ -5,14 +5,18 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/memory.h"
+#include "base/params.h"
+#include "base/require.h"
 #include "base/size.h"
 #include "models/model_internal.h"
 #include "models/roles.h"
 #include "models/source.h"
 #include "text/tokenizer_internal.h"
 
-hel_model_params hel_model_params_default(void) {
-    return (hel_model_params){.struct_size = sizeof(hel_model_params), .gpu_layers = UINT32_MAX};
+static const hel_model_params defaults = {.struct_size = sizeof(hel_model_params), .gpu_layers = UINT32_MAX};
+
+void hel_model_params_init(hel_model_params *params, size_t struct_size) {
+    HEL_PARAMS_WRITE(params, struct_size, &defaults);
 }
 
 static hel_status require_known(const hel_archive *archive) {
@@ -22,20 +26,6 @@ static hel_status require_known(const hel_archive *archive) {
     HEL_TRY(hel_json_get_string(archive->config, "model_type", "", &type));
     if (hel_model_type_find(type)) return HEL_OK;
     return hel_fail(HEL_ERROR_UNSUPPORTED, "%s: architecture \"%s\" can be compressed but not run", archive->path, type);
-}
-
-// Bytes by where they will lie: tensors of one layer, of the two ends.
-static hel_needs measure(const hel_archive *archive, const hel_hyper *hyper) {
-    hel_needs needs = {.layers = hyper->layers};
-    uint64_t in_layers = 0;
-    for (size_t i = 0; i < archive->n_tensors; i++) {
-        const hel_tensor_info *tensor = &archive->tensors[i];
-        if (strncmp(tensor->name, "model.layers.", 13) == 0) in_layers += tensor->bytes;
-        else if (strncmp(tensor->name, "lm_head.", 8) == 0) needs.last_bytes += tensor->bytes;
-        else needs.first_bytes += tensor->bytes;
-    }
-    needs.layer_bytes = HEL_MAX(hel_ceil_div(in_layers, hyper->layers), 1);
-    return needs;
 }
 
 typedef struct load_progress {
@@ -83,22 +73,32 @@ static hel_status load_tokenizer(const hel_archive *archive, const char *path, h
     return status == HEL_ERROR_NOT_FOUND && !path ? HEL_OK : status;
 }
 
+static hel_status load_weights(hel_archive *archive, const hel_hyper *hyper, const hel_model_params *params, hel_model *model) {
+    hel_needs needs;
+    HEL_TRY(hel_needs_measure(archive, hyper, &needs));
+    load_progress progress = {params, HEL_MAX(hel_needs_total(&needs), 1)};
+    hel_placement *placement = &model->placement;
+    hel_status status = hel_placement_make(params, &needs, placement);
+    hel_needs_finish(&needs);
+    HEL_TRY(status);
+    return hel_llama_load(archive, hyper, placement->devices, placement->places, report, &progress, &model->llama);
+}
+
 static hel_status load(hel_archive *archive, const hel_model_params *params, hel_model *model) {
     hel_hyper hyper;
     HEL_TRY(require_known(archive));
     HEL_TRY(hel_hyper_parse(archive->config, archive->path, &hyper));
-    hel_needs needs = measure(archive, &hyper);
-    HEL_TRY(hel_placement_make(params, &needs, &model->placement));
-    load_progress progress = {params, needs.first_bytes + needs.last_bytes + needs.layers * needs.layer_bytes};
-    HEL_TRY(hel_llama_load(archive, &hyper, model->placement.devices, model->placement.places, report, &progress, &model->llama));
+    HEL_TRY(load_weights(archive, &hyper, params, model));
     HEL_TRY(load_tokenizer(archive, params->tokenizer, model));
     describe(model, archive);
     return HEL_OK;
 }
 
 hel_status hel_model_load(const char *path, const hel_model_params *params, hel_model **out) {
-    if (!path || !out) return hel_fail(HEL_ERROR_ARGUMENT, "hel_model_load: path and out must not be NULL");
-    hel_model_params values = params ? *params : hel_model_params_default();
+    HEL_REQUIRE(path && out);
+    *out = NULL;
+    hel_model_params values = defaults;
+    HEL_TRY(HEL_PARAMS_READ(params, &values, "hel_model_params"));
     hel_model *model = hel_alloc_zero(1, sizeof *model);
     if (!model) return hel_fail_memory(sizeof *model);
     hel_archive *archive = NULL;
@@ -120,6 +120,19 @@ void hel_model_destroy(hel_model **handle) {
     *handle = NULL;
 }
 
-void hel_model_describe(const hel_model *model, hel_model_info *out) { *out = model->info; }
-const hel_device *hel_model_device(const hel_model *model, uint32_t index) { return model->placement.devices[index]; }
-const hel_tokenizer *hel_model_tokenizer(const hel_model *model) { return model->tokenizer; }
+void hel_model_describe(const hel_model *model, hel_model_info *out) {
+    HEL_REQUIRE_OR(out, );
+    *out = (hel_model_info){0};
+    HEL_REQUIRE_OR(model, );
+    *out = model->info;
+}
+
+const hel_device *hel_model_device(const hel_model *model, uint32_t index) {
+    HEL_REQUIRE_OR(model && index < model->placement.n_devices, NULL);
+    return model->placement.devices[index];
+}
+
+const hel_tokenizer *hel_model_tokenizer(const hel_model *model) {
+    HEL_REQUIRE_OR(model, NULL);
+    return model->tokenizer;
+}

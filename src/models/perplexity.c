@@ -7,12 +7,16 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/params.h"
+#include "base/require.h"
 #include "base/size.h"
 
 enum { DEFAULT_WINDOW = 512 };
 
-hel_perplexity_params hel_perplexity_params_default(void) {
-    return (hel_perplexity_params){.struct_size = sizeof(hel_perplexity_params)};
+static const hel_perplexity_params defaults = {.struct_size = sizeof(hel_perplexity_params)};
+
+void hel_perplexity_params_init(hel_perplexity_params *params, size_t struct_size) {
+    HEL_PARAMS_WRITE(params, struct_size, &defaults);
 }
 
 typedef struct score_sums {
@@ -27,6 +31,8 @@ typedef struct scorer {
     uint32_t vocabulary;
     float *against;         // logits of the other model for a stretch of positions, NULL without
     uint32_t against_first;
+    const hel_perplexity_params *params;
+    uint64_t before, total; // tokens evaluated in earlier windows, and in all
     score_sums sums;
 } scorer;
 
@@ -54,6 +60,10 @@ static void compare(scorer *s, const float *q, double q_norm, uint32_t q_best, c
     s->sums.against_nll += p_norm - p[target];
 }
 
+static bool report_progress(const scorer *s, uint32_t done) {
+    return !s->params->progress || s->params->progress(s->params->user, "scoring", s->before + done, s->total);
+}
+
 static bool score(void *user, uint32_t first, uint32_t count, const float *logits) {
     scorer *s = user;
     for (uint32_t i = 0; i < count; i++) {
@@ -66,7 +76,7 @@ static bool score(void *user, uint32_t first, uint32_t count, const float *logit
         s->sums.scored++;
         if (s->against) compare(s, row, norm, best, s->against + (size_t)(first + i - s->against_first) * s->vocabulary, target);
     }
-    return true;
+    return report_progress(s, first + count);
 }
 
 static bool keep(void *user, uint32_t first, uint32_t count, const float *logits) {
@@ -110,8 +120,10 @@ typedef struct window_plan {
 static hel_status make_plan(const hel_perplexity_params *params, size_t count, window_plan *out) {
     window_plan plan = {.window = params->context ? params->context : DEFAULT_WINDOW};
     plan.stride = params->stride ? params->stride : plan.window;
-    if (count < 2 || plan.window < 2 || plan.stride > plan.window)
-        return hel_fail(HEL_ERROR_ARGUMENT, "perplexity: two tokens, a context of two and a stride within it are the least");
+    if (count < 2) return hel_fail(HEL_ERROR_ARGUMENT, "the text has %zu tokens; scoring takes two", count);
+    if (plan.window < 2) return hel_fail(HEL_ERROR_ARGUMENT, "a context of %u holds no position to score", plan.window);
+    if (plan.stride > plan.window)
+        return hel_fail(HEL_ERROR_ARGUMENT, "a stride of %u leaves gaps between contexts of %u", plan.stride, plan.window);
     plan.window = (uint32_t)HEL_MIN(plan.window, count); // a short text is one window
     plan.stride = HEL_MIN(plan.stride, plan.window);
     uint64_t chunks = (count - plan.window) / plan.stride + 1;
@@ -121,16 +133,25 @@ static hel_status make_plan(const hel_perplexity_params *params, size_t count, w
     return HEL_OK;
 }
 
-static hel_status score_all(const window_plan *plan, const uint32_t *tokens, const hel_perplexity_params *params,
-                            hel_context *context, hel_context *other, scorer *s) {
+// Two models are compared in stretches, so a target is looked up before the model has seen and checked it.
+static hel_status check_targets(const window_plan *plan, const uint32_t *tokens, uint32_t vocabulary) {
+    size_t count = (size_t)(plan->chunks - 1) * plan->stride + plan->window;
+    for (size_t i = 0; i < count; i++)
+        if (tokens[i] >= vocabulary)
+            return hel_fail(HEL_ERROR_ARGUMENT, "token %u is not below the vocabulary of %u", tokens[i], vocabulary);
+    return HEL_OK;
+}
+
+static hel_status score_all(const window_plan *plan, const uint32_t *tokens, hel_context *context, hel_context *other,
+                            scorer *s) {
+    s->total = plan->total;
+    if (!report_progress(s, 0)) return hel_fail(HEL_ERROR_CANCELLED, "scoring was cancelled");
     for (uint32_t chunk = 0; chunk < plan->chunks; chunk++) {
         s->window = tokens + (size_t)chunk * plan->stride;
         s->length = plan->window;
         s->first_target = chunk && plan->stride < plan->window ? plan->window - plan->stride : 1;
         HEL_TRY(score_window(context, other, s));
-        uint64_t done = (uint64_t)(chunk + 1) * plan->window;
-        if (params->progress && !params->progress(params->user, "scoring", done, plan->total))
-            return hel_fail(HEL_ERROR_CANCELLED, "scoring was cancelled");
+        s->before += plan->window;
     }
     return HEL_OK;
 }
@@ -146,12 +167,15 @@ static void summarise(const scorer *s, const window_plan *plan, hel_perplexity_r
 
 hel_status hel_perplexity(const hel_model *model, const uint32_t *tokens, size_t count, const hel_perplexity_params *params,
                           hel_perplexity_result *out) {
-    hel_perplexity_params values = params ? *params : hel_perplexity_params_default();
+    HEL_REQUIRE(model && (tokens || !count) && out);
+    hel_perplexity_params values = defaults;
+    HEL_TRY(HEL_PARAMS_READ(params, &values, "hel_perplexity_params"));
     window_plan plan = {0};
     HEL_TRY(make_plan(&values, count, &plan));
     hel_model_info info, other_info;
     hel_model_describe(model, &info);
-    scorer s = {.vocabulary = info.vocabulary};
+    HEL_TRY(check_targets(&plan, tokens, info.vocabulary));
+    scorer s = {.vocabulary = info.vocabulary, .params = &values};
     hel_context *context = NULL, *other = NULL;
     hel_context_params context_params = hel_context_params_default();
     context_params.capacity = plan.window;
@@ -171,7 +195,7 @@ hel_status hel_perplexity(const hel_model *model, const uint32_t *tokens, size_t
             goto done;
         }
     }
-    status = score_all(&plan, tokens, &values, context, other, &s);
+    status = score_all(&plan, tokens, context, other, &s);
     if (status == HEL_OK) summarise(&s, &plan, out);
 done:
     hel_context_destroy(&context);

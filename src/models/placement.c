@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/bytes_text.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/os.h"
@@ -31,10 +32,14 @@ static bool in_host_memory(const hel_device *device) {
     return device->type == HEL_DEVICE_TYPE_CPU || device->type == HEL_DEVICE_TYPE_SOFTWARE;
 }
 
-// What may be used of a device; 0 where nobody knows.
+// The smaller of two budgets, where 0 is one that nobody knows.
+static uint64_t tighter(uint64_t a, uint64_t b) { return !a || (b && b < a) ? b : a; }
+
+// What may be used of a GPU; 0 where nobody knows.
 static uint64_t budget_of(const hel_device *device, uint64_t limit) {
-    uint64_t memory = in_host_memory(device) ? hel_os_memory_free() : device->limits.memory;
-    return limit && (!memory || limit < memory) ? limit : memory;
+    uint64_t own = device->limits.memory - device->limits.memory / 10;
+    if (device->type == HEL_DEVICE_TYPE_INTEGRATED) own = tighter(own, hel_os_memory_free());
+    return tighter(own, limit);
 }
 
 // The first device gets `gpu_layers` where that is given, the others equal parts.
@@ -47,41 +52,49 @@ static void spread(const hel_model_params *params, uint32_t layers, hel_placemen
     for (uint32_t l = 0; l < layers; l++) placement->places[l] = l < first ? 0 : 1 + (l - first) / others;
 }
 
-static uint64_t needed_on(const hel_needs *needs, const hel_placement *placement, uint32_t place) {
-    uint64_t bytes = 0;
-    for (uint32_t l = 0; l < needs->layers; l++)
-        if (placement->places[l] == place) bytes += needs->layer_bytes;
-    if (placement->places[0] == place) bytes += needs->first_bytes;
-    if (placement->places[needs->layers - 1] == place) bytes += needs->last_bytes;
-    return bytes;
-}
-
 // A single GPU that cannot hold everything keeps the layers that fit; the CPU takes the rest.
 static hel_status spill_to_cpu(const hel_model_params *params, const hel_device_params *device_params, const hel_needs *needs,
                                hel_placement *placement) {
     const hel_device *gpu = placement->devices[0];
     uint64_t budget = budget_of(gpu, params->memory_limit);
-    if (placement->n_devices != 1 || in_host_memory(gpu) || !budget || needed_on(needs, placement, 0) <= budget) return HEL_OK;
+    if (placement->n_devices != 1 || in_host_memory(gpu) || !budget) return HEL_OK;
+    uint32_t staying = hel_needs_spill(needs, budget, placement->places);
+    if (staying == needs->layers) return HEL_OK;
     HEL_TRY(hel_device_open_type(HEL_DEVICE_TYPE_CPU, device_params, &placement->devices[1]));
     placement->n_devices = 2;
-    uint32_t fitting = 0;
-    if (budget > needs->first_bytes) fitting = (uint32_t)((budget - needs->first_bytes) / needs->layer_bytes);
-    fitting = HEL_MIN(fitting, needs->layers - 1);
-    for (uint32_t l = fitting; l < needs->layers; l++) placement->places[l] = 1;
-    hel_log(HEL_LOG_WARNING, "%s has room for %u of %u layers; the CPU runs the rest", gpu->name, fitting, needs->layers);
+    hel_log(HEL_LOG_WARNING, "%s has room for %u of %u layers; the CPU runs the rest", gpu->name, staying, needs->layers);
     return HEL_OK;
 }
 
+static hel_status check_budget(const hel_device *device, uint64_t weights, uint64_t context, uint64_t budget) {
+    char needed[32], allowed[32];
+    if (!budget || weights + context <= budget) return HEL_OK;
+    hel_bytes_text(allowed, budget);
+    if (weights > budget)
+        return hel_fail(in_host_memory(device) ? HEL_ERROR_MEMORY : HEL_ERROR_DEVICE_MEMORY,
+                        "%s:%u: the weights need %s and %s may be used", device->backend, device->index,
+                        hel_bytes_text(needed, weights), allowed);
+    hel_log(HEL_LOG_WARNING, "%s:%u: weights and a context of default size need %s and %s may be used", device->backend,
+            device->index, hel_bytes_text(needed, weights + context), allowed);
+    return HEL_OK;
+}
+
+// Each device by itself, then those in host memory together.
 static hel_status check_room(const hel_model_params *params, const hel_needs *needs, const hel_placement *placement) {
+    uint64_t host_weights = 0, host_context = 0;
+    const hel_device *host = NULL;
     for (uint32_t i = 0; i < placement->n_devices; i++) {
         const hel_device *device = placement->devices[i];
-        uint64_t needed = needed_on(needs, placement, i), budget = budget_of(device, params->memory_limit);
-        if (!budget || needed <= budget) continue;
-        return hel_fail(in_host_memory(device) ? HEL_ERROR_MEMORY : HEL_ERROR_DEVICE_MEMORY,
-                        "%s:%u: the weights need %llu MiB and %llu MiB are free", device->backend, device->index,
-                        (unsigned long long)(needed >> 20), (unsigned long long)(budget >> 20));
+        uint64_t weights = hel_needs_weights_on(needs, placement->places, i);
+        uint64_t context = hel_needs_context_on(needs, placement->places, i);
+        bool shares = in_host_memory(device);
+        HEL_TRY(check_budget(device, weights, context, shares ? params->memory_limit : budget_of(device, params->memory_limit)));
+        if (!shares) continue;
+        host = device;
+        host_weights += weights;
+        host_context += context;
     }
-    return HEL_OK;
+    return host ? check_budget(host, host_weights, host_context, hel_os_memory_free()) : HEL_OK;
 }
 
 static hel_status make(const hel_model_params *params, const hel_needs *needs, hel_placement *placement) {

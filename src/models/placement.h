@@ -5,6 +5,8 @@
 
 #include <helicoid/model.h>
 
+#include "models/needs.h"
+
 enum { HEL_MAX_PLACES = 16 };
 
 typedef struct hel_placement {
@@ -13,16 +15,12 @@ typedef struct hel_placement {
     uint32_t *places; // [layers] index into devices
 } hel_placement;
 
-typedef struct hel_needs {
-    uint32_t layers;
-    uint64_t layer_bytes; // of the largest layer
-    uint64_t first_bytes; // embedding, on the first layer's device
-    uint64_t last_bytes;  // head, on the last layer's device
-} hel_needs;
-
 // Opens the devices that params name (the best one where they name none) and spreads the layers. What is needed is
-// compared with what the devices have before anything is loaded: layers that do not fit a single GPU go to the CPU,
-// and what does not fit the host is HEL_ERROR_MEMORY.
+// compared with what the devices have before anything is loaded. A single GPU gets the layers that fit it together with
+// a default context, the CPU the rest. Weights that do not fit their device are HEL_ERROR_MEMORY (host) or
+// HEL_ERROR_DEVICE_MEMORY; where only the context does not fit, that is logged, since a smaller one may.
+// Devices in host memory share what is free there. No driver-independent question tells what is free on a GPU: all but a
+// tenth of its memory counts as free, for the driver and its other users.
 hel_status hel_placement_make(const hel_model_params *params, const hel_needs *needs, hel_placement *out);
 void hel_placement_finish(hel_placement *placement); // accepts a zeroed placement
 

@@ -8,6 +8,8 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/params.h"
+#include "base/require.h"
 #include "base/size.h"
 
 typedef struct candidate {
@@ -24,9 +26,10 @@ struct hel_sampler {
     candidate *candidates; // best first
 };
 
-hel_sampling hel_sampling_default(void) {
-    return (hel_sampling){.struct_size = sizeof(hel_sampling), .top_p = 1.0f, .repetition_penalty = 1.0f, .repetition_window = 64};
-}
+static const hel_sampling defaults = {.struct_size = sizeof(hel_sampling), .top_p = 1.0f, .repetition_penalty = 1.0f,
+                                      .repetition_window = 64};
+
+void hel_sampling_init(hel_sampling *sampling, size_t struct_size) { HEL_PARAMS_WRITE(sampling, struct_size, &defaults); }
 
 // ---------------------------------------------------------------- random numbers: xoroshiro128+ seeded by splitmix64
 
@@ -50,6 +53,8 @@ static double uniform(uint64_t state[2]) {
 // ---------------------------------------------------------------- lifetime
 
 static hel_status check(const hel_sampling *sampling) {
+    for (size_t i = 0; i < HEL_COUNT(sampling->reserved); i++)
+        if (sampling->reserved[i]) return hel_fail(HEL_ERROR_ARGUMENT, "sampling: reserved must be 0");
     if (sampling->temperature >= 0 && sampling->top_p > 0 && sampling->top_p <= 1 && sampling->min_p >= 0 &&
         sampling->min_p <= 1 && sampling->repetition_penalty > 0)
         return HEL_OK;
@@ -57,8 +62,10 @@ static hel_status check(const hel_sampling *sampling) {
 }
 
 hel_status hel_sampler_create(const hel_sampling *sampling, uint32_t vocabulary, hel_sampler **out) {
-    if (!vocabulary || !out) return hel_fail(HEL_ERROR_ARGUMENT, "hel_sampler_create: empty vocabulary");
-    hel_sampling values = sampling ? *sampling : hel_sampling_default();
+    HEL_REQUIRE(vocabulary && out);
+    *out = NULL;
+    hel_sampling values = defaults;
+    HEL_TRY(HEL_PARAMS_READ(sampling, &values, "hel_sampling"));
     HEL_TRY(check(&values));
     hel_sampler *sampler = hel_alloc_zero(1, sizeof *sampler);
     if (!sampler) return hel_fail_memory(sizeof *sampler);
@@ -156,6 +163,7 @@ static uint32_t draw(hel_sampler *sampler, uint32_t count) {
 
 hel_status hel_sampler_pick(hel_sampler *sampler, const float *logits, const uint32_t *history, uint32_t count,
                             uint32_t *out_token) {
+    HEL_REQUIRE(sampler && logits && (history || !count) && out_token);
     memcpy(sampler->logits, logits, sampler->vocabulary * sizeof *logits);
     penalise(sampler, history, count);
     uint32_t best = greedy(sampler), finite = 0;

@@ -18,12 +18,12 @@ typedef struct verifier {
     hel_progress_callback progress;
     void *user;
     hel_verify_report report;
-    uint64_t total;
+    uint64_t done, total; // bytes of progress; a file with digests is read twice
 } verifier;
 
 static hel_status advance(verifier *v, uint64_t bytes) {
-    v->report.bytes += bytes;
-    if (!v->progress || v->progress(v->user, "verify", HEL_MIN(v->report.bytes, v->total), v->total)) return HEL_OK;
+    v->done += bytes;
+    if (!v->progress || v->progress(v->user, "verify", HEL_MIN(v->done, v->total), v->total)) return HEL_OK;
     return hel_fail(HEL_ERROR_CANCELLED, "cancelled");
 }
 
@@ -87,6 +87,7 @@ static hel_status check_file(verifier *v, const char *folder, const char *name, 
         status = hel_file_digest(&file, 0, file.size, digest);
         if (status == HEL_OK) status = expect(path, 0, "the file", digest, expected);
         if (status == HEL_OK) status = advance(v, file.size);
+        v->report.bytes += file.size;
         hel_file_close(&file);
         v->report.files++;
     }
@@ -127,6 +128,7 @@ static hel_status check_digests(verifier *v, const char *path) {
     HEL_TRY(hel_file_open(path, &file));
     v->report.checksummed = true;
     v->report.files++;
+    v->report.bytes += file.size;
     uint64_t header = 8;
     hel_status status;
     HEL_TRY_DONE(hel_file_read(&file, 0, length, sizeof length));
@@ -191,6 +193,7 @@ static hel_status check_structure(verifier *v) {
     hel_weight_modules_free(modules);
     v->report.tensors = v->archive->n_tensors;
     v->report.files = 1;
+    v->report.bytes = v->archive->file_bytes;
     return status;
 }
 
@@ -205,6 +208,7 @@ static bool is_ours(const hel_archive *archive) {
 
 hel_status hel_verify(const char *path, hel_progress_callback progress, void *user, hel_verify_report *report) {
     verifier v = {.progress = progress, .user = user};
+    if (report) *report = v.report;
     if (!path) return hel_fail(HEL_ERROR_ARGUMENT, "a path is needed");
     HEL_TRY(hel_archive_open(path, &v.archive));
     const hel_archive *archive = v.archive;

@@ -16,14 +16,6 @@ hel_tensor hel_swiglu(hel_exec *exec, hel_tensor gate, hel_tensor up) {
     return y;
 }
 
-hel_tensor hel_add(hel_exec *exec, hel_tensor a, hel_tensor b) {
-    hel_tensor y = hel_exec_tensor(exec, a.rows, a.cols);
-    hel_add_params params = {.n = a.rows * a.cols};
-    hel_binding bindings[] = {a.where, b.where, y.where};
-    hel_exec_dispatch(exec, &(hel_call){"add", NULL, 0, bindings, HEL_COUNT(bindings), &params, sizeof params, chunks(y)});
-    return y;
-}
-
 hel_tensor hel_divide_columns(hel_exec *exec, hel_tensor x, hel_binding scales) {
     hel_tensor y = hel_exec_tensor(exec, x.rows, x.cols);
     hel_divide_columns_params params = {.n = x.rows * x.cols, .cols = x.cols};

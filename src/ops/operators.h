@@ -44,10 +44,6 @@ hel_tensor hel_attention(hel_exec *exec, hel_tensor q, const hel_kv_view *cache,
 
 // silu(gate) * up (Shazeer 2020).
 hel_tensor hel_swiglu(hel_exec *exec, hel_tensor gate, hel_tensor up);
-hel_tensor hel_add(hel_exec *exec, hel_tensor a, hel_tensor b);
-hel_tensor hel_softmax(hel_exec *exec, hel_tensor x, float scale);
-// Column of the largest value of each row, the first where several are; u32 [rows] in the place of one f32 column.
-hel_tensor hel_argmax(hel_exec *exec, hel_tensor x);
 // x / scales, column by column.
 hel_tensor hel_divide_columns(hel_exec *exec, hel_tensor x, hel_binding scales);
 

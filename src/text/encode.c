@@ -2,6 +2,7 @@
 // Text to ids: added tokens are cut out, what lies between them is normalized, split into words, and merged.
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/params.h"
 #include "text/tokenizer_internal.h"
 #include "text/utf8.h"
 
@@ -112,15 +113,17 @@ hel_status hel_tokenizer_encode_spans(const hel_tokenizer *tokenizer, const char
     return HEL_OK;
 }
 
-hel_encode_options hel_encode_options_default(void) {
-    return (hel_encode_options){sizeof(hel_encode_options), HEL_BOS_DEFAULT, false};
+static const hel_encode_options defaults = {sizeof(hel_encode_options), HEL_BOS_DEFAULT, false};
+
+void hel_encode_options_init(hel_encode_options *options, size_t struct_size) {
+    HEL_PARAMS_WRITE(options, struct_size, &defaults);
 }
 
 hel_status hel_tokenizer_encode(const hel_tokenizer *tokenizer, const char *text, size_t size,
                                 const hel_encode_options *options, uint32_t **out_ids, size_t *out_count) {
-    hel_encode_options chosen = options ? *options : hel_encode_options_default();
-    if (chosen.struct_size != sizeof chosen || (unsigned)chosen.add_bos > HEL_BOS_NO)
-        return hel_fail(HEL_ERROR_ARGUMENT, "encode options are not filled in");
+    hel_encode_options chosen = defaults;
+    HEL_TRY(HEL_PARAMS_READ(options, &chosen, "hel_encode_options"));
+    if ((unsigned)chosen.add_bos > HEL_BOS_NO) return hel_fail(HEL_ERROR_ARGUMENT, "add_bos is not a hel_bos");
     hel_span whole = {0, size};
     return hel_tokenizer_encode_spans(tokenizer, text, size, chosen.add_bos, &whole, chosen.parse_special, out_ids,
                                       out_count);

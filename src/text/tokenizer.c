@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/require.h"
 #include "text/tokenizer_internal.h"
 
 void hel_tokenizer_destroy(hel_tokenizer **tokenizer) {
@@ -26,31 +27,56 @@ uint32_t hel_tokenizer_find_special(const hel_tokenizer *tokenizer, const char *
     return token && token->size == size ? token->id : HEL_TOKEN_NONE;
 }
 
-uint32_t hel_tokenizer_vocab_size(const hel_tokenizer *tokenizer) { return tokenizer->vocab.count; }
-uint32_t hel_tokenizer_bos(const hel_tokenizer *tokenizer) { return tokenizer->bos; }
+uint32_t hel_tokenizer_vocab_size(const hel_tokenizer *tokenizer) {
+    HEL_REQUIRE_OR(tokenizer, 0);
+    return tokenizer->vocab.count;
+}
+
+uint32_t hel_tokenizer_bos(const hel_tokenizer *tokenizer) {
+    HEL_REQUIRE_OR(tokenizer, HEL_TOKEN_NONE);
+    return tokenizer->bos;
+}
+
 uint32_t hel_tokenizer_eos(const hel_tokenizer *tokenizer) {
+    HEL_REQUIRE_OR(tokenizer, HEL_TOKEN_NONE);
     return tokenizer->n_eos ? tokenizer->eos[0] : HEL_TOKEN_NONE;
 }
-uint32_t hel_tokenizer_unk(const hel_tokenizer *tokenizer) { return tokenizer->bpe.unknown; }
-bool hel_tokenizer_adds_bos(const hel_tokenizer *tokenizer) { return tokenizer->add_bos; }
-hel_chat_family hel_tokenizer_chat_family(const hel_tokenizer *tokenizer) { return tokenizer->family; }
+
+uint32_t hel_tokenizer_unk(const hel_tokenizer *tokenizer) {
+    HEL_REQUIRE_OR(tokenizer, HEL_TOKEN_NONE);
+    return tokenizer->bpe.unknown;
+}
+
+bool hel_tokenizer_adds_bos(const hel_tokenizer *tokenizer) {
+    HEL_REQUIRE_OR(tokenizer, false);
+    return tokenizer->add_bos;
+}
+
+hel_chat_family hel_tokenizer_chat_family(const hel_tokenizer *tokenizer) {
+    HEL_REQUIRE_OR(tokenizer, HEL_CHAT_NONE);
+    return tokenizer->family;
+}
 
 bool hel_tokenizer_is_eos(const hel_tokenizer *tokenizer, uint32_t id) {
+    HEL_REQUIRE_OR(tokenizer, false);
     for (uint32_t i = 0; i < tokenizer->n_eos; i++)
         if (tokenizer->eos[i] == id) return true;
     return false;
 }
 
 bool hel_tokenizer_is_special(const hel_tokenizer *tokenizer, uint32_t id) {
+    HEL_REQUIRE_OR(tokenizer, false);
     if (id >= tokenizer->vocab.count) return false;
     uint8_t kind = tokenizer->vocab.tokens[id].kind;
     return kind == HEL_TOKEN_CONTROL || kind == HEL_TOKEN_UNKNOWN;
 }
 
 const char *hel_tokenizer_piece(const hel_tokenizer *tokenizer, uint32_t id, size_t *out_size) {
-    bool known = id < tokenizer->vocab.count;
-    if (out_size) *out_size = known ? tokenizer->vocab.tokens[id].size : 0;
-    return known ? hel_vocab_bytes(&tokenizer->vocab, id) : "";
+    if (out_size) *out_size = 0;
+    HEL_REQUIRE_OR(tokenizer, "");
+    if (id >= tokenizer->vocab.count) return "";
+    if (out_size) *out_size = tokenizer->vocab.tokens[id].size;
+    return hel_vocab_bytes(&tokenizer->vocab, id);
 }
 
 hel_status hel_tokenizer_decode(const hel_tokenizer *tokenizer, const uint32_t *ids, size_t count, bool with_special,

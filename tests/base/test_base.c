@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Checked arithmetic, half precision, threads, files, hashes, JSON.
+// Checked arithmetic, parameter structs, half precision, threads, files, hashes, JSON.
 #include "support/support.h"
 
 #include <stdatomic.h>
@@ -10,6 +10,7 @@
 #include "base/hash.h"
 #include "base/json.h"
 #include "base/memory.h"
+#include "base/params.h"
 #include "base/size.h"
 #include "base/text.h"
 #include "base/threads.h"
@@ -23,8 +24,45 @@ static void test_sizes(void **state) {
     assert_false(hel_size_add(UINT64_MAX, 1, &out));
     assert_false(hel_size_align(UINT64_MAX - 2, 8, &out));
     assert_true(hel_size_align(9, 8, &out) && out == 16);
-    uint32_t narrow;
-    assert_false(hel_size_cast32((uint64_t)UINT32_MAX + 1, &narrow));
+}
+
+// A parameter struct as versions 1, 2 and 3 of a library might have it.
+typedef struct params_v1 { size_t struct_size; uint64_t a; } params_v1;
+typedef struct params_v2 { size_t struct_size; uint64_t a, b; } params_v2;
+typedef struct params_v3 { size_t struct_size; uint64_t a, b, c; } params_v3;
+static const params_v2 params_defaults = {sizeof(params_v2), 10, 20};
+
+static void test_params_read(void **state) {
+    (void)state;
+    params_v2 values = params_defaults;
+    assert_int_equal(HEL_PARAMS_READ(NULL, &values, "p"), HEL_OK);
+    assert_true(values.a == 10 && values.b == 20);
+    struct { params_v1 params; uint64_t behind; } older = {{sizeof(params_v1), 1}, 99};
+    assert_int_equal(HEL_PARAMS_READ(&older, &values, "p"), HEL_OK);
+    assert_true(values.struct_size == sizeof(params_v2) && values.a == 1 && values.b == 20);
+    params_v3 newer = {sizeof newer, 3, 4, 0};
+    assert_int_equal(HEL_PARAMS_READ(&newer, &values, "p"), HEL_OK);
+    assert_true(values.struct_size == sizeof(params_v2) && values.a == 3 && values.b == 4);
+    newer.c = 1;
+    assert_int_equal(HEL_PARAMS_READ(&newer, &values, "p"), HEL_ERROR_ARGUMENT);
+    static const size_t wrong[] = {0, 1, sizeof(size_t) - 1, sizeof(params_v2) - 1, 8192, SIZE_MAX - 7};
+    for (size_t i = 0; i < HEL_COUNT(wrong); i++) {
+        params_v2 given = {wrong[i], 1, 2};
+        assert_int_equal(HEL_PARAMS_READ(&given, &values, "p"), HEL_ERROR_ARGUMENT);
+    }
+}
+
+static void test_params_write(void **state) {
+    (void)state;
+    struct { params_v1 params; uint64_t behind; } older = {{7, 7}, 99};
+    HEL_PARAMS_WRITE(&older.params, sizeof older.params, &params_defaults);
+    assert_true(older.params.struct_size == sizeof(params_v1) && older.params.a == 10 && older.behind == 99);
+    params_v3 newer = {7, 7, 7, 7};
+    HEL_PARAMS_WRITE(&newer, sizeof newer, &params_defaults);
+    assert_true(newer.struct_size == sizeof newer && newer.a == 10 && newer.b == 20 && newer.c == 0);
+    HEL_PARAMS_WRITE(NULL, sizeof newer, &params_defaults);
+    HEL_PARAMS_WRITE(&newer, 0, &params_defaults);
+    assert_int_equal(newer.struct_size, sizeof newer);
 }
 
 // Every half value survives the way through float; halves of halves round to even.
@@ -165,6 +203,7 @@ static void test_text(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_params_read), cmocka_unit_test(test_params_write),
         cmocka_unit_test(test_sizes), cmocka_unit_test(test_half),  cmocka_unit_test(test_threads),
         cmocka_unit_test(test_sha256), cmocka_unit_test(test_files), cmocka_unit_test(test_paths),
         cmocka_unit_test(test_json),  cmocka_unit_test(test_text),

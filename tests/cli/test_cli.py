@@ -111,7 +111,7 @@ class Usage(Case):
             (["generate", MODEL, "-n"], "needs a value"),
             (["generate", MODEL, "-p", "a", "-n", "-1"], "--count: '-1'"),
             (["generate", MODEL, "-p", "a", "-n", "3x"], "--count"),
-            (["generate", MODEL, "-p", "a", "--top-p", "1.5"], "--top-p"),
+            (["generate", MODEL, "-p", "a", "--top-p", "1.5"], "--top-p: '1.5' is not a number from 0 to 1"),
             (["generate", MODEL, "-p", "a", "--temperature", "nan"], "--temperature"),
             (["generate", MODEL, "-p", "a", "extra"], "too many arguments"),
             (["generate", MODEL, "--tokens", "1,,2"], "--tokens"),
@@ -146,6 +146,7 @@ class Usage(Case):
         made = self.run_json("generate", MODEL, *tokens, "-n", "2", env={"HELICOID_COUNT": "3"})
         self.assertEqual(made["generated_tokens"], 2)
         self.run_program("generate", MODEL, *tokens, env={"HELICOID_COUNT": "many"}, code=USAGE)
+        self.assertIn("HELICOID_COUNT: 'many'", self.errors)
 
     def test_messages(self):
         self.run_program("info", "missing", "--color", "always", code=FAILED)
@@ -210,6 +211,16 @@ class Generate(Case):
                  for seed in ("1", "1", "2")]
         self.assertEqual(drawn[0], drawn[1])
         self.assertNotEqual(drawn[0], drawn[2])
+
+    def test_full_context(self):
+        made = self.run_json("generate", MODEL, "-p", "Once", "-n", "100", "-c", "10", "-d", "cpu", "--ignore-eos")
+        self.assertEqual(made["finish"], "context")
+        self.assertLess(made["generated_tokens"], 11)
+        self.run_program("generate", MODEL, "--tokens", "1", "-n", "1", "-c", "1000", "-d", "cpu", "--log-json")
+        messages = [json.loads(line) for line in self.errors.splitlines()]
+        self.assertEqual([m["level"] for m in messages], ["warning", "info"])
+        self.assertIn("512 positions", messages[0]["message"])
+        self.assertIn("generated 1 tokens, 0.0 tokens/s", messages[1]["message"])  # it came out of the prompt's evaluation
 
     def test_quiet(self):
         self.run_program("generate", MODEL, "-p", "Once", "-n", "4", "-d", "cpu", "-q")
@@ -352,14 +363,22 @@ class Compress(Case):
         self.compress()
         before = self.out.read_bytes()
         self.compress(code=FAILED)
-        self.assertIn(self.out.name, self.errors)
+        self.assertIn("exists; -f overwrites it", self.errors)
         self.assertEqual(self.out.read_bytes(), before)
 
+    def test_patterns(self):
+        self.compress("--include", "*.embed_tokens.*", "--exclude", "*.q_porj.*")
+        self.assertIn('exclude "*.q_porj.*" matches no tensor', self.errors)
+        self.assertNotIn("embed_tokens", self.errors)
+
     def test_dry_run(self):
-        report = self.run_json("compress", MODEL, "--dry-run")
-        self.assertGreater(report["output_bytes"], 0)
+        planned = self.run_json("compress", MODEL, "--dry-run", "-o", self.folder / "out.safetensors")
         self.compress("--dry-run")
         self.assert_nothing_left()
+        self.compress()
+        self.assertEqual(planned["output_bytes"], self.out.stat().st_size)
+        again = json.loads(self.compress("--resume", "--json"))
+        self.assertEqual(again["output_bytes"], self.out.stat().st_size)
 
     def test_folder_runs_everywhere(self):
         out = self.folder / "model"

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // The LLaMA runtime on the devices named by the first argument ("cpu", "opencl", "vulkan", "cpu,vulkan"): recorded
 // greedy ids, prefill against single steps, golden logits of compressed checkpoints, failures that leave no trace.
-#include "support/support.h"
+#include "support/npy_files.h"
 
 #include <helicoid/helicoid.h>
 
 #include "base/error.h"
 #include "base/memory.h"
-#include "formats/npy.h"
 
 static const char *devices;
 
@@ -131,16 +130,6 @@ static void test_prefill(void **state) {
 
 // ---------------------------------------------------------------- golden checkpoints
 
-static float *read_npy(const char *path, uint64_t *out_elements) {
-    hel_archive *archive;
-    assert_int_equal(hel_npy_open(path, &archive), HEL_OK);
-    *out_elements = archive->tensors[0].elements;
-    float *values = malloc(*out_elements * sizeof *values);
-    assert_int_equal(hel_archive_read_f32(archive, &archive->tensors[0], 0, *out_elements, values), HEL_OK);
-    hel_archive_close(&archive);
-    return values;
-}
-
 typedef struct comparison {
     const float *expected;
     uint32_t vocabulary;
@@ -157,11 +146,9 @@ static bool compare(void *user, uint32_t first, uint32_t count, const float *log
 static void check_golden(const char *folder) {
     char path[TESTS_PATH], name[256];
     uint64_t n_ids, n_logits;
-    support_data(path, "golden/hxq_tiny_llama_k256/x.npy");
-    float *ids = read_npy(path, &n_ids);
+    float *ids = npy_read("golden/hxq_tiny_llama_k256/x.npy", &n_ids);
     snprintf(name, sizeof name, "golden/%s/logits_decoded.npy", folder);
-    support_data(path, name);
-    float *expected = read_npy(path, &n_logits);
+    float *expected = npy_read(name, &n_logits);
     snprintf(name, sizeof name, "golden/%s", folder);
     support_data(path, name);
     hel_model *model = load(path);

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "models/needs.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "base/size.h"
+#include "models/context.h"
+
+// Where the weights of a tensor are counted; NULL for what is not loaded.
+static uint64_t *place_of(hel_needs *needs, const char *name) {
+    static const char layer[] = "model.layers.";
+    if (strncmp(name, layer, sizeof layer - 1) == 0) {
+        unsigned long index = strtoul(name + sizeof layer - 1, NULL, 10);
+        return index < needs->layers ? &needs->layer_bytes[index] : NULL;
+    }
+    if (strncmp(name, "model.embed_tokens.", 19) == 0) return &needs->embedding_bytes;
+    if (strncmp(name, "model.norm.", 11) == 0) return &needs->layer_bytes[needs->layers - 1];
+    return strncmp(name, "lm_head.", 8) == 0 && !needs->tied ? &needs->head_bytes : NULL;
+}
+
+hel_status hel_needs_measure(const hel_archive *archive, const hel_hyper *hyper, hel_needs *out) {
+    *out = (hel_needs){.layers = hyper->layers, .tied = hyper->tied};
+    out->layer_bytes = hel_alloc_zero(hyper->layers, sizeof *out->layer_bytes);
+    if (!out->layer_bytes) return hel_fail_memory(hyper->layers * sizeof *out->layer_bytes);
+    for (size_t i = 0; i < archive->n_tensors; i++) {
+        uint64_t *bytes = place_of(out, archive->tensors[i].name);
+        if (bytes) *bytes += archive->tensors[i].bytes;
+    }
+    if (hyper->tied) out->head_bytes = out->embedding_bytes;
+    hel_context_default_bytes(hyper, &out->cache_bytes, &out->scratch_bytes);
+    return HEL_OK;
+}
+
+void hel_needs_finish(hel_needs *needs) {
+    hel_free(needs->layer_bytes);
+    *needs = (hel_needs){0};
+}
+
+uint64_t hel_needs_total(const hel_needs *needs) {
+    uint64_t bytes = needs->embedding_bytes + (needs->tied ? 0 : needs->head_bytes);
+    for (uint32_t l = 0; l < needs->layers; l++) bytes += needs->layer_bytes[l];
+    return bytes;
+}
+
+uint64_t hel_needs_weights_on(const hel_needs *needs, const uint32_t *places, uint32_t place) {
+    uint32_t first = places[0], last = places[needs->layers - 1];
+    uint64_t bytes = 0;
+    for (uint32_t l = 0; l < needs->layers; l++)
+        if (places[l] == place) bytes += needs->layer_bytes[l];
+    if (place == first) bytes += needs->embedding_bytes;
+    if (place == last && !(needs->tied && first == last)) bytes += needs->head_bytes;
+    return bytes;
+}
+
+uint64_t hel_needs_context_on(const hel_needs *needs, const uint32_t *places, uint32_t place) {
+    uint64_t here = 0;
+    for (uint32_t l = 0; l < needs->layers; l++) here += places[l] == place;
+    return here ? here * needs->cache_bytes + needs->scratch_bytes : 0;
+}
+
+uint32_t hel_needs_spill(const hel_needs *needs, uint64_t budget, uint32_t *places) {
+    uint32_t staying = needs->layers;
+    while (staying && hel_needs_weights_on(needs, places, 0) + hel_needs_context_on(needs, places, 0) > budget)
+        places[--staying] = 1;
+    return staying;
+}

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+// The memory that a model is said to need: against what running it takes, and how it spreads over two devices.
+#include "support/support.h"
+
+#include <helicoid/helicoid.h>
+
+#include "base/size.h"
+#include "models/needs.h"
+#include "models/source.h"
+
+static void measure(const char *path, hel_needs *out) {
+    hel_archive *archive;
+    hel_hyper hyper;
+    assert_int_equal(hel_source_open(path, &archive), HEL_OK);
+    assert_int_equal(hel_hyper_parse(archive->config, path, &hyper), HEL_OK);
+    assert_int_equal(hel_needs_measure(archive, &hyper, out), HEL_OK);
+    hel_archive_close(&archive);
+}
+
+// Never less than what is allocated, and not much more.
+static void test_against_device(void **state) {
+    (void)state;
+    char path[TESTS_PATH];
+    support_data(path, "stories260K/stories260K.bin");
+    hel_needs needs;
+    measure(path, &needs);
+    hel_model_params params = hel_model_params_default();
+    params.devices = "cpu";
+    hel_model *model;
+    hel_context *context;
+    assert_int_equal(hel_model_load(path, &params, &model), HEL_OK);
+    uint64_t weights, all, said_weights, said_context;
+    uint32_t places[64] = {0};
+    hel_device_memory(hel_model_device(model, 0), &weights, NULL);
+    assert_int_equal(hel_context_create(model, NULL, &context), HEL_OK);
+    hel_device_memory(hel_model_device(model, 0), &all, NULL);
+    said_weights = hel_needs_weights_on(&needs, places, 0);
+    said_context = hel_needs_context_on(&needs, places, 0);
+    assert_true(said_weights >= weights && said_weights < weights + weights / 10);
+    assert_true(said_weights + said_context >= all && said_weights + said_context < all + all / 4);
+    assert_true(needs.cache_bytes * needs.layers == hel_context_cache_bytes(context));
+    hel_context_destroy(&context);
+    hel_model_destroy(&model);
+    hel_needs_finish(&needs);
+}
+
+static uint64_t layer_bytes[4] = {10, 20, 30, 40};
+static const hel_needs tied = {
+    .layers = 4, .layer_bytes = layer_bytes, .embedding_bytes = 1000, .head_bytes = 1000, .tied = true, .cache_bytes = 2, .scratch_bytes = 5};
+
+static void test_tied_head(void **state) {
+    (void)state;
+    const uint32_t one[] = {0, 0, 0, 0}, two[] = {0, 0, 1, 1};
+    assert_int_equal(hel_needs_weights_on(&tied, one, 0), 1100);
+    assert_int_equal(hel_needs_context_on(&tied, one, 0), 13);
+    assert_int_equal(hel_needs_context_on(&tied, one, 1), 0);
+    assert_int_equal(hel_needs_weights_on(&tied, two, 0), 1030);
+    assert_int_equal(hel_needs_weights_on(&tied, two, 1), 1070);
+    assert_int_equal(hel_needs_total(&tied), 1100);
+    hel_needs untied = tied;
+    untied.tied = false;
+    assert_int_equal(hel_needs_weights_on(&untied, one, 0), 2100);
+    assert_int_equal(hel_needs_total(&untied), 2100);
+}
+
+// Layers of different sizes, which an average would miscount.
+static void test_spill(void **state) {
+    (void)state;
+    static const struct { uint64_t budget; uint32_t staying; } cases[] = {
+        {1113, 4}, {1112, 3}, {1071, 3}, {1070, 2}, {1039, 2}, {1038, 1}, {1017, 1}, {1016, 0}, {0, 0}};
+    for (size_t i = 0; i < HEL_COUNT(cases); i++) {
+        uint32_t places[4] = {0};
+        assert_int_equal(hel_needs_spill(&tied, cases[i].budget, places), cases[i].staying);
+        for (uint32_t l = 0; l < 4; l++) assert_int_equal(places[l], l >= cases[i].staying);
+    }
+}
+
+static void test_refusal(void **state) {
+    (void)state;
+    char path[TESTS_PATH];
+    support_data(path, "stories260K/stories260K.bin");
+    hel_model_params params = hel_model_params_default();
+    params.devices = "cpu";
+    params.memory_limit = 100000;
+    hel_model *model;
+    assert_int_equal(hel_model_load(path, &params, &model), HEL_ERROR_MEMORY);
+    assert_null(model);
+    assert_non_null(strstr(hel_error_message(), "the weights need 1.04 MB and 100 kB may be used"));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_against_device), cmocka_unit_test(test_tied_head),
+                                       cmocka_unit_test(test_spill), cmocka_unit_test(test_refusal)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
