@@ -85,6 +85,15 @@ void hel_role_name(const hel_role *role, unsigned layer, char out[HEL_ROLE_NAME]
 
 // ---------------------------------------------------------------- roles by parts of names
 
+bool hel_name_layer(const char *name, unsigned *out_layer) { return below_layer(name, HUGGING_FACE_LAYER, out_layer) != NULL; }
+
+static bool begins_name(const hel_role *role, const char *name) {
+    const char *dot = strrchr(role->hugging_face, '.');
+    return role->section != HEL_SECTION_LAYER && strncmp(name, role->hugging_face, (size_t)(dot + 1 - role->hugging_face)) == 0;
+}
+
+const hel_role *hel_role_of_end(const char *name) { return find(begins_name, name); }
+
 // Modules of a layer end in ".self_attn.q_proj"; of the others the last word tells ("embed_tokens").
 static bool is_module(const hel_role *role, const char *module) {
     if (role->kind != HEL_ROLE_MATRIX) return false;

@@ -62,6 +62,10 @@ const hel_model_type *hel_model_type_of_gguf(const char *architecture, size_t le
 // Finds the role of a name in either naming, and the layer (0 for tensors of no layer). NULL where there is none.
 const hel_role *hel_role_of_hugging_face(const char *name, unsigned *out_layer);
 const hel_role *hel_role_of_gguf(const char *name, unsigned *out_layer);
+// The layer of a tensor below one, whatever its role; of the others the role whose module the name begins with:
+// "lm_head.codebook" as well as "lm_head.weight".
+bool hel_name_layer(const char *name, unsigned *out_layer);
+const hel_role *hel_role_of_end(const char *name);
 // By how a matrix's module ends, whatever its name begins with.
 const hel_role *hel_role_of_module(const char *module);
 

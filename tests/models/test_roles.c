@@ -22,6 +22,10 @@ static void test_names(void **state) {
     assert_null(hel_role_of_hugging_face("self_attn.q_proj.weight", &layer));
     assert_null(hel_role_of_hugging_face("model.layers.65536.self_attn.q_proj.weight", &layer));
     assert_null(hel_role_of_gguf("blk.0.output.weight", &layer));
+    assert_int_equal(hel_role_of_end("lm_head.codebook")->class, HEL_CLASS_LM_HEAD);
+    assert_int_equal(hel_role_of_end("model.embed_tokens.weight")->class, HEL_CLASS_EMBEDDING);
+    assert_null(hel_role_of_end("lm_head2.weight"));
+    assert_true(hel_name_layer("model.layers.3.self_attn.rotary_emb.inv_freq", &layer) && layer == 3);
 }
 
 static void test_modules(void **state) {
