@@ -207,12 +207,28 @@ void hel_weight_desc_finish(hel_weight_desc *desc) {
     *desc = (hel_weight_desc){0};
 }
 
+// The bias comes last.
+enum { PARTS = 10 };
+static void list_parts(const hel_weight_desc *desc, const hel_tensor_info *out[PARTS]) {
+    const hel_tensor_info *parts[PARTS] = {desc->data, desc->codebook, desc->sidecar_positions, desc->sidecar_values, desc->svd_u,
+                                           desc->svd_s, desc->svd_vt, desc->channel_scales, desc->group_scales, desc->bias};
+    memcpy(out, parts, sizeof parts);
+}
+
 uint64_t hel_weight_desc_stored_bytes(const hel_weight_desc *desc) {
-    const hel_tensor_info *parts[] = {desc->data, desc->codebook, desc->sidecar_positions, desc->sidecar_values, desc->svd_u,
-                                      desc->svd_s, desc->svd_vt, desc->channel_scales, desc->group_scales, desc->bias};
+    const hel_tensor_info *parts[PARTS];
     uint64_t bytes = 0;
-    for (size_t i = 0; i < HEL_COUNT(parts); i++) bytes += parts[i] ? parts[i]->stored_bytes : 0;
+    list_parts(desc, parts);
+    for (size_t i = 0; i < PARTS; i++) bytes += parts[i] ? parts[i]->stored_bytes : 0;
     return bytes;
+}
+
+bool hel_weight_desc_has(const hel_weight_desc *desc, const hel_tensor_info *tensor) {
+    const hel_tensor_info *parts[PARTS];
+    list_parts(desc, parts);
+    for (size_t i = 0; i < PARTS - 1; i++)
+        if (parts[i] == tensor) return true;
+    return false;
 }
 
 // ---------------------------------------------------------------- listing

@@ -59,18 +59,9 @@ static json_t *module_json(const hel_weight_desc *desc, totals *sum) {
     return out;
 }
 
-static bool is_part(const hel_tensor_info *tensor, const hel_weight_desc *desc) {
-    const hel_tensor_info *parts[] = {desc->data,           desc->codebook,       desc->sidecar_positions,
-                                      desc->sidecar_values, desc->svd_u,          desc->svd_s,
-                                      desc->svd_vt,         desc->channel_scales, desc->group_scales};
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
-        if (parts[i] == tensor) return true;
-    return false;
-}
-
 static bool belongs(const hel_tensor_info *tensor, const hel_weight_desc *descs, size_t count) {
     for (size_t i = 0; i < count; i++)
-        if (is_part(tensor, &descs[i])) return true;
+        if (hel_weight_desc_has(&descs[i], tensor)) return true;
     return false;
 }
 
