@@ -14,6 +14,7 @@ import subprocess
 import sys
 
 ACCESS = {"IN": "HEL_ACCESS_IN", "OUT": "HEL_ACCESS_OUT", "INOUT": "HEL_ACCESS_INOUT"}
+TEXT_LANGUAGES = {"opencl": "prelude.cl", "cuda": "prelude.cu"}  # compiled by the driver; a new one is an entry here
 HOST_TYPES = {"u32": "uint32_t", "i32": "int32_t", "f32": "float"}
 
 
@@ -82,21 +83,21 @@ def write_header(kernels):
 
 def write_table(kernels, shaders, glslc):
     lines = ['#include "device/kernel_source.h"', '#include "kernels.h"']
-    glsl, cl, cu = ((shaders / f"prelude.{x}").read_text() for x in ("glsl", "cl", "cu"))
+    glsl = (shaders / "prelude.glsl").read_text()
+    preludes = {language: (shaders / name).read_text() for language, name in TEXT_LANGUAGES.items()}
     for k in kernels:
         lines.append(f"void hel_c_{k.name}(const hel_c_group *group);")
         if glslc:
             lines.append(f"static const uint32_t {k.name}_spirv[] = {{" + c_bytes(memoryview(k.spirv(glslc, glsl)).cast("I")) + "};")
-        for language, prelude in (("opencl", cl), ("cuda", cu)):
+        for language, prelude in preludes.items():
             lines.append(f"static const unsigned char {k.name}_{language}[] = {{" + c_bytes((prelude + k.text).encode()) + "};")
+        texts = [f'{{"{x}", {k.name}_{x}, sizeof {k.name}_{x}}}' for x in [*(["spirv"] if glslc else []), *preludes]]
+        lines.append(f"static const hel_kernel_text {k.name}_texts[] = {{{', '.join(texts)}, {{0}}}};")
         lines.append(f"static const hel_kernel_source {k.name} = {{")
         lines.append(f'    .name = "{k.name}", .workgroup = {k.workgroup}, .n_bindings = {len(k.access)},')
         lines.append(f"    .access = {{{', '.join(k.access)}}}, .params_size = sizeof(hel_{k.struct}),")
         lines.append(f"    .n_constants = {len(k.defaults)}, .defaults = {{{', '.join(k.defaults or ['0'])}}},")
-        if glslc:
-            lines.append(f"    .spirv = {k.name}_spirv, .spirv_size = sizeof {k.name}_spirv,")
-        lines.append(f"    .opencl = {k.name}_opencl, .opencl_size = sizeof {k.name}_opencl,")
-        lines.append(f"    .cuda = {k.name}_cuda, .cuda_size = sizeof {k.name}_cuda, .c_form = hel_c_{k.name},")
+        lines.append(f"    .texts = {k.name}_texts, .c_form = hel_c_{k.name},")
         lines.append("};")
     lines.append("const hel_kernel_source *const hel_kernel_sources[] = {")
     lines += [f"    &{k.name}," for k in kernels] + ["    0", "};", ""]

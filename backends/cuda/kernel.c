@@ -14,6 +14,7 @@ enum { MAX_ARCHITECTURES = 64, MAX_OPTIONS = 4 + HEL_MAX_CONSTANTS, MAX_OPTION =
 
 typedef struct cuda_build {
     const hel_kernel_source *source;
+    hel_kernel_text kernel;
     char text[MAX_OPTIONS][MAX_OPTION];
     const char *options[MAX_OPTIONS];
     int n_options;
@@ -55,7 +56,7 @@ static void choose_options(const cuda_device *device, const hel_kernel_source *s
 static hel_status make_key(const hel_device *device, const cuda_build *build, hel_binary_key *out) {
     const hel_binary_part parts[] = {
         {"cuda", 4},
-        {build->source->cuda, build->source->cuda_size},
+        {build->kernel.bytes, build->kernel.size},
         {build->text, sizeof build->text},
         {device->name, strlen(device->name)},
         {device->driver, strlen(device->driver)},
@@ -95,8 +96,8 @@ static hel_status compile_program(nvrtcProgram program, const cuda_build *build,
 
 static hel_status compile(const cuda_build *build, cuda_image *out) {
     const hel_kernel_source *source = build->source;
-    char *text = hel_string_copy_n((const char *)source->cuda, source->cuda_size);
-    if (!text) return hel_fail_memory(source->cuda_size + 1);
+    char *text = hel_string_copy_n(build->kernel.bytes, build->kernel.size);
+    if (!text) return hel_fail_memory(build->kernel.size + 1);
     nvrtcProgram program;
     hel_status status =
         nvrtc_check(nvrtc.nvrtcCreateProgram(&program, text, source->name, 0, NULL, NULL), "nvrtcCreateProgram");
@@ -141,6 +142,7 @@ static hel_status fill_kernel(cuda_device *device, const hel_kernel_source *sour
     cuda_build build;
     hel_binary_key key;
     choose_options(device, source, constants, &build);
+    HEL_TRY(hel_kernel_text_find(source, "cuda", &build.kernel));
     HEL_TRY(make_key(&device->base.data, &build, &key));
     return load_kept(device, &build, &key, kernel) ? HEL_OK : compile_and_keep(device, &build, &key, kernel);
 }

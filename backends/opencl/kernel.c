@@ -22,11 +22,11 @@ static hel_status make_options(const hel_kernel_source *source, const uint32_t *
     return hel_text_ok(out);
 }
 
-static hel_status make_key(const hel_device *device, const hel_kernel_source *source, const hel_text *options,
+static hel_status make_key(const hel_device *device, const hel_kernel_text *text, const hel_text *options,
                            hel_binary_key *out) {
     const hel_binary_part parts[] = {
         {"opencl", 6},
-        {source->opencl, source->opencl_size},
+        {text->bytes, text->size},
         {options->bytes, options->size},
         {device->name, strlen(device->name)},
         {device->vendor, strlen(device->vendor)},
@@ -78,14 +78,15 @@ static void store_binary(opencl_device *device, const hel_binary_key *key, cl_pr
     hel_free(bytes);
 }
 
-static hel_status build_source(opencl_device *device, const hel_kernel_source *source, const char *options, cl_program *out) {
+static hel_status build_source(opencl_device *device, const hel_kernel_text *text, const char *name, const char *options,
+                               cl_program *out) {
     cl_int code;
-    const char *text = (const char *)source->opencl;
-    cl_program program = opencl.clCreateProgramWithSource(device->context, 1, &text, &source->opencl_size, &code);
+    const char *bytes = text->bytes;
+    cl_program program = opencl.clCreateProgramWithSource(device->context, 1, &bytes, &text->size, &code);
     HEL_TRY(opencl_check(code, "clCreateProgramWithSource"));
     code = opencl.clBuildProgram(program, 1, &device->id, options, NULL, NULL);
     if (code != CL_SUCCESS) {
-        hel_status status = fail_build(device, program, source->name, code);
+        hel_status status = fail_build(device, program, name, code);
         opencl.clReleaseProgram(program);
         return status;
     }
@@ -95,9 +96,11 @@ static hel_status build_source(opencl_device *device, const hel_kernel_source *s
 
 static hel_status make_program(opencl_device *device, const hel_kernel_source *source, const hel_text *options, cl_program *out) {
     hel_binary_key key;
-    HEL_TRY(make_key(&device->base.data, source, options, &key));
+    hel_kernel_text text;
+    HEL_TRY(hel_kernel_text_find(source, "opencl", &text));
+    HEL_TRY(make_key(&device->base.data, &text, options, &key));
     if (load_binary(device, &key, options->bytes, out)) return HEL_OK;
-    HEL_TRY(build_source(device, source, options->bytes, out));
+    HEL_TRY(build_source(device, &text, source->name, options->bytes, out));
     store_binary(device, &key, *out);
     return HEL_OK;
 }

@@ -57,11 +57,11 @@ static hel_status create_pipeline(vulkan_device *device, const hel_kernel_source
 
 static hel_status fill_kernel(vulkan_device *device, const hel_kernel_source *source, const uint32_t *constants,
                               vulkan_kernel *kernel) {
-    if (!source->spirv)
-        return hel_fail(HEL_ERROR_UNSUPPORTED, "vulkan: this build has no SPIR-V of kernel \"%s\"", source->name);
+    hel_kernel_text text;
+    HEL_TRY(hel_kernel_text_find(source, "spirv", &text));
     HEL_TRY(create_layouts(device, source, kernel));
     VkShaderModuleCreateInfo info = {
-        .sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO, .codeSize = source->spirv_size, .pCode = source->spirv};
+        .sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO, .codeSize = text.size, .pCode = text.bytes};
     VkShaderModule module;
     HEL_TRY(VULKAN(vkCreateShaderModule, device->device, &info, NULL, &module));
     hel_status status = create_pipeline(device, source, constants, module, kernel);

@@ -41,21 +41,17 @@ void hel_file_close(hel_file *file) {
     *file = (hel_file){.os = {-1}};
 }
 
-static hel_status read_exactly(hel_os_file os, const char *path, uint64_t offset, void *bytes, size_t size) {
-    for (size_t done = 0; done < size;) {
-        int64_t got = hel_os_file_read(os, offset + done, (char *)bytes + done, size - done);
-        if (got < 0) return hel_fail_errno(path, "cannot read");
-        if (got == 0) return hel_fail_file(HEL_ERROR_FORMAT, path, offset + done, "file ends early");
-        done += (size_t)got;
-    }
-    return HEL_OK;
-}
-
 hel_status hel_file_read(const hel_file *file, uint64_t offset, void *bytes, size_t size) {
     if (offset > file->size || size > file->size - offset)
         return hel_fail_file(HEL_ERROR_FORMAT, file->path, file->size, "file ends early: %zu bytes wanted at byte %llu",
                              size, (unsigned long long)offset);
-    return read_exactly(file->os, file->path, offset, bytes, size);
+    for (size_t done = 0; done < size;) {
+        int64_t got = hel_os_file_read(file->os, offset + done, (char *)bytes + done, size - done);
+        if (got < 0) return hel_fail_errno(file->path, "cannot read");
+        if (got == 0) return hel_fail_file(HEL_ERROR_FORMAT, file->path, offset + done, "file ends early");
+        done += (size_t)got;
+    }
+    return HEL_OK;
 }
 
 hel_status hel_file_read_all(const char *path, size_t limit, char **out_bytes, size_t *out_size) {
@@ -86,15 +82,6 @@ done:
 
 // ---------------------------------------------------------------- writing
 
-static char *with_suffix(const char *path, const char *suffix) {
-    size_t length = strlen(path), extra = strlen(suffix);
-    char *name = hel_alloc(length + extra + 1);
-    if (!name) return NULL;
-    memcpy(name, path, length);
-    memcpy(name + length, suffix, extra + 1);
-    return name;
-}
-
 static void writer_close(hel_writer *writer) {
     hel_os_file_close(&writer->os);
     hel_free(writer->path);
@@ -108,7 +95,7 @@ hel_status hel_writer_open(const char *path, bool overwrite, bool resume, hel_wr
     hel_os_info info;
     if (!overwrite && hel_path_exists(path)) return hel_fail(HEL_ERROR_EXISTS, "%s: exists", path);
     writer.path = hel_string_copy(path);
-    writer.temporary = with_suffix(path, ".part");
+    writer.temporary = hel_string_join(path, ".part");
     hel_status status = HEL_OK;
     if (!writer.path || !writer.temporary) status = hel_fail_memory(strlen(path));
     else if (!hel_os_file_open(writer.temporary, resume ? HEL_OS_APPEND : HEL_OS_REWRITE, &writer.os))
@@ -134,8 +121,8 @@ hel_status hel_writer_append(hel_writer *writer, const void *bytes, size_t size)
     return hel_writer_write_at(writer, writer->size, bytes, size);
 }
 
-hel_status hel_writer_read_at(hel_writer *writer, uint64_t offset, void *bytes, size_t size) {
-    return read_exactly(writer->os, writer->temporary, offset, bytes, size);
+hel_file hel_writer_view(const hel_writer *writer) {
+    return (hel_file){.os = writer->os, .path = writer->temporary, .size = writer->size};
 }
 
 hel_status hel_writer_sync(hel_writer *writer) {

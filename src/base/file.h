@@ -35,7 +35,7 @@ typedef struct hel_writer {
 hel_status hel_writer_open(const char *path, bool overwrite, bool resume, hel_writer *out);
 hel_status hel_writer_append(hel_writer *writer, const void *bytes, size_t size);
 hel_status hel_writer_write_at(hel_writer *writer, uint64_t offset, const void *bytes, size_t size); // inside or at the end
-hel_status hel_writer_read_at(hel_writer *writer, uint64_t offset, void *bytes, size_t size);
+hel_file hel_writer_view(const hel_writer *writer); // for reading what is written so far; borrowed, not to be closed
 hel_status hel_writer_sync(hel_writer *writer);
 hel_status hel_writer_commit(hel_writer *writer);  // after it the file has its final name; closes
 void hel_writer_abandon(hel_writer *writer, bool keep); // closes and removes the temporary file, or keeps it for resuming

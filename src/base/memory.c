@@ -50,6 +50,15 @@ char *hel_string_copy_n(const char *text, size_t length) {
 
 char *hel_string_copy(const char *text) { return hel_string_copy_n(text, strlen(text)); }
 
+char *hel_string_join(const char *left, const char *right) {
+    size_t length = strlen(left), extra = strlen(right);
+    char *joined = hel_alloc(length + extra + 1);
+    if (!joined) return NULL;
+    memcpy(joined, left, length);
+    memcpy(joined + length, right, extra + 1);
+    return joined;
+}
+
 // The block's own address is stored just below the aligned address.
 void *hel_alloc_aligned(size_t size) {
     size_t total;

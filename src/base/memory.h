@@ -12,6 +12,7 @@ void *hel_resize(void *pointer, size_t size);        // like realloc; the old bl
 void hel_free(void *pointer);                        // accepts NULL
 char *hel_string_copy(const char *text);             // NULL on failure
 char *hel_string_copy_n(const char *text, size_t length);
+char *hel_string_join(const char *left, const char *right); // left, then right; NULL on failure
 
 // 64-byte aligned memory for vector code, contents undefined; release with hel_free_aligned.
 void *hel_alloc_aligned(size_t size);

@@ -54,7 +54,7 @@ typedef struct hel_device_base {
 
 static inline hel_device_base *hel_device_base_of(const hel_device *device) { return (hel_device_base *)(uintptr_t)device; }
 
-// One line in the table of src/device/registry.c.
+// One line in backends/table.h.
 typedef struct hel_backend {
     const char *name;
     // How many devices there are. A missing driver is UNAVAILABLE with the reason in hel_error_message().
@@ -65,6 +65,8 @@ typedef struct hel_backend {
     hel_status (*open)(uint32_t index, const hel_device_params *params, hel_device_base **out);
 } hel_backend;
 
-extern const hel_backend hel_backend_null, hel_backend_cpu, hel_backend_vulkan, hel_backend_opencl, hel_backend_cuda;
+#define HEL_BACKEND(name) extern const hel_backend hel_backend_##name;
+#include "backends/table.h"
+#undef HEL_BACKEND
 
 #endif

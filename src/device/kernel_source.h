@@ -25,6 +25,14 @@ typedef struct hel_c_group {
 
 typedef void (*hel_c_form)(const hel_c_group *group);
 
+// Prelude and kernel in one language, ready for its compiler; expects -DWORKGROUP=n and -DCONSTANT_<id>=n. SPIR-V is
+// compiled already, and WORKGROUP is its constant HEL_WORKGROUP_ID.
+typedef struct hel_kernel_text {
+    const char *language; // as tools/kernels.py names it: "spirv", "opencl", "cuda"
+    const void *bytes;    // words where they are SPIR-V
+    size_t size;          // bytes
+} hel_kernel_text;
+
 typedef struct hel_kernel_source {
     const char *name;
     uint32_t workgroup; // preferred invocations per group, a power of two, at most 128
@@ -33,14 +41,14 @@ typedef struct hel_kernel_source {
     uint32_t params_size;             // the first member is the number of groups
     uint32_t n_constants;
     uint32_t defaults[HEL_MAX_CONSTANTS];
-    const uint32_t *spirv; // NULL where the build has no Vulkan; WORKGROUP is constant id HEL_WORKGROUP_ID
-    size_t spirv_size;     // bytes
-    const unsigned char *opencl, *cuda; // prelude and kernel; expect -DWORKGROUP=n and -DCONSTANT_<id>=n
-    size_t opencl_size, cuda_size;
-    hel_c_form c_form; // work-group size 1 only
+    const hel_kernel_text *texts; // ends with {0}
+    hel_c_form c_form; // what every build has; work-group size 1 only
 } hel_kernel_source;
 
 enum { HEL_WORKGROUP_ID = 31 };
+
+// UNSUPPORTED where the build has no text in that language.
+hel_status hel_kernel_text_find(const hel_kernel_source *source, const char *language, hel_kernel_text *out);
 
 extern const hel_kernel_source *const hel_kernel_sources[]; // NULL-terminated
 

@@ -10,21 +10,13 @@
 #include "base/require.h"
 #include "base/size.h"
 #include "device/backend.h"
+#include "device/registry.h"
 
-// In order of preference for one GPU seen through several drivers. A new backend is one line here.
+#define HEL_BACKEND(name) &hel_backend_##name,
 static const hel_backend *const backends[] = {
-#ifdef HEL_HAVE_CUDA
-    &hel_backend_cuda,
-#endif
-#ifdef HEL_HAVE_VULKAN
-    &hel_backend_vulkan,
-#endif
-#ifdef HEL_HAVE_OPENCL
-    &hel_backend_opencl,
-#endif
-    &hel_backend_cpu,
-    &hel_backend_null,
+#include "backends/table.h"
 };
+#undef HEL_BACKEND
 
 static const hel_device_params defaults = {.struct_size = sizeof(hel_device_params)};
 
@@ -141,25 +133,30 @@ hel_status hel_device_open(const char *name, const hel_device_params *params, co
     return open_device(backend, (uint32_t)index, params, out);
 }
 
-// The first of the wanted type in the order of the table; its driver may still refuse, then the next one is tried.
-static bool open_first(hel_device_type type, const hel_device_params *params, const hel_device **out) {
+hel_status hel_device_open_type(hel_device_type type, const hel_device_params *params, const hel_device **out) {
+    hel_status status = HEL_OK;
+    *out = NULL;
     for (size_t i = 0; i < HEL_COUNT(backends); i++) {
         uint32_t count = 0;
         if (backends[i]->count(&count) != HEL_OK) continue;
         for (uint32_t index = 0; index < count; index++) {
             hel_device device = {0};
             if (backends[i]->describe(index, &device) != HEL_OK || device.type != type) continue;
-            if (open_device(backends[i], index, params, out) == HEL_OK) return true;
+            status = open_device(backends[i], index, params, out);
+            if (status == HEL_OK) return HEL_OK;
             hel_log(HEL_LOG_WARNING, "%s:%u: %s", backends[i]->name, index, hel_error_message());
         }
     }
-    return false;
+    return status == HEL_OK ? hel_fail(HEL_ERROR_UNAVAILABLE, "no device of the wanted type") : status;
 }
 
 hel_status hel_device_open_best(const hel_device_params *params, const hel_device **out) {
+    static const hel_device_type order[] = {HEL_DEVICE_TYPE_DISCRETE, HEL_DEVICE_TYPE_INTEGRATED, HEL_DEVICE_TYPE_CPU};
     HEL_REQUIRE(out);
-    *out = NULL;
-    if (open_first(HEL_DEVICE_TYPE_DISCRETE, params, out)) return HEL_OK;
-    if (open_first(HEL_DEVICE_TYPE_INTEGRATED, params, out)) return HEL_OK;
-    return open_device(&hel_backend_cpu, 0, params, out);
+    hel_status status = HEL_OK;
+    for (size_t i = 0; i < HEL_COUNT(order); i++) {
+        status = hel_device_open_type(order[i], params, out);
+        if (status == HEL_OK) break;
+    }
+    return status;
 }

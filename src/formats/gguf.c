@@ -240,12 +240,17 @@ hel_status hel_gguf_array_size(const hel_archive *archive, const char *key, uint
     return HEL_OK;
 }
 
+static hel_status find_element(const hel_archive *archive, const char *key, bool string, uint64_t index,
+                               const hel_gguf_header **out_header, const hel_gguf_value **out) {
+    HEL_TRY(find(archive, key, true, out_header, out));
+    HEL_TRY(check_string(archive, key, *out, string));
+    return check_index(archive, key, *out, index);
+}
+
 hel_status hel_gguf_array_string(const hel_archive *archive, const char *key, uint64_t index, hel_gguf_string *out) {
     const hel_gguf_header *header;
     const hel_gguf_value *value;
-    HEL_TRY(find(archive, key, true, &header, &value));
-    HEL_TRY(check_string(archive, key, value, true));
-    HEL_TRY(check_index(archive, key, value, index));
+    HEL_TRY(find_element(archive, key, true, index, &header, &value));
     hel_gguf_value_string(header, value, index, &out->bytes, &out->size);
     return HEL_OK;
 }
@@ -253,9 +258,7 @@ hel_status hel_gguf_array_string(const hel_archive *archive, const char *key, ui
 hel_status hel_gguf_array_f64(const hel_archive *archive, const char *key, uint64_t index, double *out) {
     const hel_gguf_header *header;
     const hel_gguf_value *value;
-    HEL_TRY(find(archive, key, true, &header, &value));
-    HEL_TRY(check_string(archive, key, value, false));
-    HEL_TRY(check_index(archive, key, value, index));
+    HEL_TRY(find_element(archive, key, false, index, &header, &value));
     hel_gguf_value_f64(header, value, index, out);
     return HEL_OK;
 }

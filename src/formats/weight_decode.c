@@ -10,17 +10,6 @@
 
 // ---------------------------------------------------------------- indices
 
-static uint32_t stored_bits(hel_index_store store) {
-    switch (store) {
-    case HEL_INDEX_PACK4: return 4;
-    case HEL_INDEX_PACK5: return 5;
-    case HEL_INDEX_PACK6: return 6;
-    case HEL_INDEX_PACK12: return 12;
-    case HEL_INDEX_U16: return 16;
-    default: return 8;
-    }
-}
-
 // Fields of `bits` from bit `start` of a little-endian stream.
 static void unpack(const unsigned char *bytes, uint64_t start, uint64_t count, uint32_t bits, uint16_t *out) {
     for (uint64_t i = 0; i < count; i++) {
@@ -44,7 +33,7 @@ static hel_status check_range(const hel_weight_desc *desc, uint64_t first, uint6
 
 hel_status hel_weight_read_indices(hel_archive *archive, const hel_weight_desc *desc, uint64_t first, uint64_t count,
                                    uint16_t *out) {
-    uint64_t per_row = desc->cols / desc->d, bits = stored_bits(desc->store);
+    uint64_t per_row = desc->cols / desc->d, bits = hel_index_store_bits(desc->store);
     if (desc->store == HEL_INDEX_NONE || first > desc->rows || count > desc->rows - first)
         return hel_fail(HEL_ERROR_ARGUMENT, "%s: rows %llu + %llu are not inside it", desc->module,
                         (unsigned long long)first, (unsigned long long)count);

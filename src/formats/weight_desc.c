@@ -41,8 +41,12 @@ static hel_status check_codebook(hel_weight_desc *desc) {
     return HEL_OK;
 }
 
-static uint32_t packed_bits(hel_index_store store) {
-    return store == HEL_INDEX_PACK4 ? 4 : store == HEL_INDEX_PACK5 ? 5 : store == HEL_INDEX_PACK6 ? 6 : 12;
+uint32_t hel_index_store_bits(hel_index_store store) {
+    static const uint32_t bits[] = {
+        [HEL_INDEX_NONE] = 0,    [HEL_INDEX_U8] = 8,    [HEL_INDEX_U16] = 16,  [HEL_INDEX_PACK12] = 12,
+        [HEL_INDEX_PACK6] = 6,   [HEL_INDEX_PACK5] = 5, [HEL_INDEX_PACK4] = 4,
+    };
+    return bits[store];
 }
 
 // Our packed files name the bits of each module in the config.
@@ -61,14 +65,14 @@ static hel_status named_store(const hel_archive *archive, const char *module, he
 // Flat bytes: how many elements they hold must follow from the shape the caller knows.
 static hel_status check_flat(hel_weight_desc *desc) {
     const hel_tensor_info *data = desc->data;
-    uint64_t indices, bits, bytes;
+    uint64_t indices, bits, bytes, width = hel_index_store_bits(desc->store);
     if (desc->rows > UINT32_MAX || desc->cols > UINT32_MAX) return refuse(data, "its size overflows");
     if (!desc->rows || !desc->cols)
         return hel_fail(HEL_ERROR_UNSUPPORTED, "%s: %s: packed indices do not say the matrix's shape", data->file, desc->module);
-    if (!hel_size_mul(desc->rows, desc->cols / desc->d, &indices) || !hel_size_mul(indices, packed_bits(desc->store), &bits))
+    if (!hel_size_mul(desc->rows, desc->cols / desc->d, &indices) || !hel_size_mul(indices, width, &bits))
         return refuse(data, "its size overflows");
     bytes = desc->store == HEL_INDEX_PACK12 ? hel_ceil_div(indices, 2) * 3
-                                            : desc->rows * hel_ceil_div(desc->cols / desc->d * packed_bits(desc->store), 8);
+                                            : desc->rows * hel_ceil_div(desc->cols / desc->d * width, 8);
     if (data->elements == bytes || (desc->store == HEL_INDEX_PACK12 && data->elements == hel_ceil_div(bits, 8))) return HEL_OK;
     return refuse(data, "packed indices do not match the matrix's shape");
 }
@@ -203,12 +207,28 @@ void hel_weight_desc_finish(hel_weight_desc *desc) {
     *desc = (hel_weight_desc){0};
 }
 
+// The bias comes last.
+enum { PARTS = 10 };
+static void list_parts(const hel_weight_desc *desc, const hel_tensor_info *out[PARTS]) {
+    const hel_tensor_info *parts[PARTS] = {desc->data, desc->codebook, desc->sidecar_positions, desc->sidecar_values, desc->svd_u,
+                                           desc->svd_s, desc->svd_vt, desc->channel_scales, desc->group_scales, desc->bias};
+    memcpy(out, parts, sizeof parts);
+}
+
 uint64_t hel_weight_desc_stored_bytes(const hel_weight_desc *desc) {
-    const hel_tensor_info *parts[] = {desc->data, desc->codebook, desc->sidecar_positions, desc->sidecar_values, desc->svd_u,
-                                      desc->svd_s, desc->svd_vt, desc->channel_scales, desc->group_scales, desc->bias};
+    const hel_tensor_info *parts[PARTS];
     uint64_t bytes = 0;
-    for (size_t i = 0; i < HEL_COUNT(parts); i++) bytes += parts[i] ? parts[i]->stored_bytes : 0;
+    list_parts(desc, parts);
+    for (size_t i = 0; i < PARTS; i++) bytes += parts[i] ? parts[i]->stored_bytes : 0;
     return bytes;
+}
+
+bool hel_weight_desc_has(const hel_weight_desc *desc, const hel_tensor_info *tensor) {
+    const hel_tensor_info *parts[PARTS];
+    list_parts(desc, parts);
+    for (size_t i = 0; i < PARTS - 1; i++)
+        if (parts[i] == tensor) return true;
+    return false;
 }
 
 // ---------------------------------------------------------------- listing

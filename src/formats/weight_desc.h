@@ -19,6 +19,8 @@ typedef enum hel_index_store {
     HEL_INDEX_PACK4,
 } hel_index_store;
 
+uint32_t hel_index_store_bits(hel_index_store store); // of one index, 0 for dense
+
 typedef struct hel_weight_desc {
     char *module;                 // "model.layers.0.self_attn.q_proj"
     uint64_t rows, cols;          // out and in features
@@ -40,6 +42,8 @@ hel_status hel_weight_desc_find(const hel_archive *archive, const char *module, 
                                 hel_weight_desc *out);
 void hel_weight_desc_finish(hel_weight_desc *desc);
 uint64_t hel_weight_desc_stored_bytes(const hel_weight_desc *desc);
+// Whether a tensor is a part of the matrix; its bias is not, and stays a tensor of its own when the matrix is decoded.
+bool hel_weight_desc_has(const hel_weight_desc *desc, const hel_tensor_info *tensor);
 
 // --- pieces, for preparing and for decoding to check against ---
 

@@ -2,8 +2,6 @@
 #include "models/checkpoint.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -11,18 +9,7 @@
 #include "base/size.h"
 #include "models/checkpoint_folder.h"
 
-enum { PIECE = 1 << 20 };
-
 static const char zero_digest[] = "0000000000000000000000000000000000000000000000000000000000000000";
-
-static char *joined(const char *a, const char *b) {
-    size_t length = strlen(a), extra = strlen(b);
-    char *out = hel_alloc(length + extra + 1);
-    if (!out) return NULL;
-    memcpy(out, a, length);
-    memcpy(out + length, b, extra + 1);
-    return out;
-}
 
 // ---------------------------------------------------------------- what will be written
 
@@ -39,9 +26,9 @@ hel_status hel_checkpoint_init(const char *path, bool overwrite, hel_checkpoint 
         goto done;
     }
     out->folder = !hel_path_has_suffix(out->path, ".safetensors");
-    out->part = out->folder ? joined(out->path, ".part") : NULL;
-    out->journal = joined(out->path, out->folder ? ".part/journal" : ".part.journal");
-    out->lock_path = joined(out->path, ".part.lock");
+    out->part = out->folder ? hel_string_join(out->path, ".part") : NULL;
+    out->journal = hel_string_join(out->path, out->folder ? ".part/journal" : ".part.journal");
+    out->lock_path = hel_string_join(out->path, ".part.lock");
     if ((out->folder && !out->part) || !out->journal || !out->lock_path) {
         status = hel_fail_memory(length + 16);
         goto done;
@@ -86,11 +73,14 @@ hel_status hel_checkpoint_set(hel_checkpoint *checkpoint, const char *key, const
     return json_object_set_new(checkpoint->metadata, key, text) == 0 ? HEL_OK : hel_fail_memory(strlen(value));
 }
 
-static hel_status set_json(hel_checkpoint *checkpoint, const char *key, const json_t *value) {
+hel_status hel_checkpoint_set_json(hel_checkpoint *checkpoint, const char *key, json_t *value) {
     char *text;
-    HEL_TRY(hel_json_print(value, 0, &text, NULL));
-    hel_status status = hel_checkpoint_set(checkpoint, key, text);
-    hel_free(text);
+    hel_status status = value ? hel_json_print(value, 0, &text, NULL) : hel_fail_memory(64);
+    if (status == HEL_OK) {
+        status = hel_checkpoint_set(checkpoint, key, text);
+        hel_free(text);
+    }
+    json_decref(value);
     return status;
 }
 
@@ -162,7 +152,7 @@ static hel_status make_header(hel_checkpoint *checkpoint, bool with_digests, con
         if (json_object_set_new(tensors, checkpoint->entries[i].name, json_string(text)) != 0)
             status = hel_fail_memory(sizeof text);
     }
-    if (status == HEL_OK) status = set_json(checkpoint, HEL_KEY_TENSORS, tensors);
+    if (status == HEL_OK) status = hel_checkpoint_set_json(checkpoint, HEL_KEY_TENSORS, json_incref(tensors));
     if (status == HEL_OK) status = hel_checkpoint_set(checkpoint, HEL_KEY_DATA_DIGEST, data_digest);
     if (status == HEL_OK) status = hel_checkpoint_set(checkpoint, HEL_KEY_HEADER_DIGEST, zero_digest);
     if (status == HEL_OK)
@@ -183,7 +173,7 @@ static hel_status describe_files(hel_checkpoint *checkpoint) {
         if (status == HEL_OK && json_object_set_new(files, checkpoint->files[i].name, json_string(text)) != 0)
             status = hel_fail_memory(sizeof text);
     }
-    if (status == HEL_OK) status = set_json(checkpoint, HEL_KEY_FILES, files);
+    if (status == HEL_OK) status = hel_checkpoint_set_json(checkpoint, HEL_KEY_FILES, json_incref(files));
     json_decref(files);
     return status;
 }
@@ -220,25 +210,10 @@ hel_status hel_checkpoint_write(hel_checkpoint *checkpoint, size_t entry, uint64
     return hel_writer_write_at(&checkpoint->writer, checkpoint->header_size + tensor->offset + offset, bytes, size);
 }
 
-// Digest of the temporary file's bytes.
-static hel_status digest_written(hel_checkpoint *checkpoint, uint64_t offset, uint64_t size,
+static hel_status digest_written(const hel_checkpoint *checkpoint, uint64_t offset, uint64_t size,
                                  uint8_t digest[HEL_SHA256_SIZE]) {
-    hel_sha256 *hash = NULL;
-    char *piece = hel_alloc(PIECE);
-    if (!piece) return hel_fail_memory(PIECE);
-    hel_status status;
-    HEL_TRY_DONE(hel_sha256_create(&hash));
-    for (uint64_t done = 0; done < size;) {
-        size_t count = (size_t)HEL_MIN(PIECE, size - done);
-        HEL_TRY_DONE(hel_writer_read_at(&checkpoint->writer, offset + done, piece, count));
-        HEL_TRY_DONE(hel_sha256_update(hash, piece, count));
-        done += count;
-    }
-    status = hel_sha256_finish(hash, digest);
-done:
-    hel_sha256_destroy(&hash);
-    hel_free(piece);
-    return status;
+    hel_file written = hel_writer_view(&checkpoint->writer);
+    return hel_file_digest(&written, offset, size, digest);
 }
 
 hel_status hel_checkpoint_digest(hel_checkpoint *checkpoint, size_t entry, uint8_t digest[HEL_SHA256_SIZE]) {

@@ -22,6 +22,11 @@
 #include "base/json.h"
 #include "formats/safetensors.h"
 
+#define HEL_KEY_VERSION "helicoid.version"
+#define HEL_KEY_CREATED "helicoid.created"
+#define HEL_KEY_SOURCE "helicoid.source"
+#define HEL_KEY_SETTINGS "helicoid.settings"
+#define HEL_KEY_PLAN "helicoid.plan"
 #define HEL_KEY_HEADER_DIGEST "helicoid.header_sha256"
 #define HEL_KEY_DATA_DIGEST "helicoid.data_sha256"
 #define HEL_KEY_TENSORS "helicoid.tensors"
@@ -68,6 +73,10 @@ hel_status hel_checkpoint_add_file(hel_checkpoint *checkpoint, const char *name,
 // without a tokenizer gets none.
 hel_status hel_checkpoint_add_tokenizer(hel_checkpoint *checkpoint, const hel_archive *archive, const char *tokenizer);
 hel_status hel_checkpoint_set(hel_checkpoint *checkpoint, const char *key, const char *value);
+// Compact text of `value`, which it takes over; NULL, from a failed json_pack, is HEL_ERROR_MEMORY.
+hel_status hel_checkpoint_set_json(hel_checkpoint *checkpoint, const char *key, json_t *value);
+// Where the model comes from: this library's version and the digests of the archive's files.
+hel_status hel_checkpoint_set_source(hel_checkpoint *checkpoint, const hel_archive *archive);
 
 // Until the checkpoint is finished no other process writes this output; HEL_ERROR_EXISTS where one does. Opening locks too.
 hel_status hel_checkpoint_lock(hel_checkpoint *checkpoint);
@@ -94,9 +103,7 @@ void hel_checkpoint_finish(hel_checkpoint *checkpoint, bool keep);
 enum { HEL_TIME_TEXT = 32 };
 void hel_checkpoint_time(char text[HEL_TIME_TEXT]);
 
-// SHA-256 of each file that holds tensors, as a JSON array for helicoid.source.
-hel_status hel_checkpoint_source(const hel_archive *archive, json_t **out);
-// Digest of a part of an open file; `progress` sees bytes. NULL is allowed.
+// Digest of a part of an open file.
 hel_status hel_file_digest(const hel_file *file, uint64_t offset, uint64_t size, uint8_t digest[HEL_SHA256_SIZE]);
 
 // Bytes that must still be read as zeros to check the header's digest: its 64 digits, or NULL where there are none.

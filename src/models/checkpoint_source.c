@@ -53,14 +53,14 @@ static bool seen_before(const hel_archive *archive, size_t tensor) {
     return false;
 }
 
-hel_status hel_checkpoint_source(const hel_archive *archive, json_t **out) {
+hel_status hel_checkpoint_set_source(hel_checkpoint *checkpoint, const hel_archive *archive) {
+    HEL_TRY(hel_checkpoint_set(checkpoint, HEL_KEY_VERSION, hel_version()));
     json_t *files = json_array();
-    if (!files) return hel_fail_memory(sizeof files);
     hel_status status = HEL_OK;
     for (size_t i = 0; status == HEL_OK && i < archive->n_tensors; i++)
         if (!seen_before(archive, i)) status = describe_file(archive->tensors[i].file, files);
-    if (status == HEL_OK) *out = files;
-    else json_decref(files);
+    if (status == HEL_OK) return hel_checkpoint_set_json(checkpoint, HEL_KEY_SOURCE, files);
+    json_decref(files);
     return status;
 }
 

@@ -59,7 +59,7 @@ static hel_status dry_run(hel_compress_job *job, uint64_t *out_bytes) {
     HEL_TRY(hel_compress_fit(job));
     HEL_TRY(hel_compress_entries(job));
     HEL_TRY(hel_compress_measure(job));
-    HEL_TRY(hel_checkpoint_set(&job->checkpoint, "helicoid.created", job->created));
+    HEL_TRY(hel_checkpoint_set(&job->checkpoint, HEL_KEY_CREATED, job->created));
     HEL_TRY(hel_checkpoint_measure(&job->checkpoint, job->entries, job->n_entries));
     *out_bytes = job->checkpoint.header_size + job->checkpoint.data_bytes;
     return HEL_OK;
@@ -68,7 +68,7 @@ static hel_status dry_run(hel_compress_job *job, uint64_t *out_bytes) {
 static hel_status produce(hel_compress_job *job, uint64_t *out_bytes) {
     HEL_TRY(hel_checkpoint_open(&job->checkpoint, job->params.resume));
     HEL_TRY(hel_journal_open(job, job->params.resume));
-    HEL_TRY(hel_checkpoint_set(&job->checkpoint, "helicoid.created", job->created));
+    HEL_TRY(hel_checkpoint_set(&job->checkpoint, HEL_KEY_CREATED, job->created));
     HEL_TRY(hel_compress_fit(job));
     HEL_TRY(hel_compress_entries(job));
     HEL_TRY(hel_checkpoint_layout(&job->checkpoint, job->entries, job->n_entries));
@@ -84,7 +84,7 @@ static hel_status finished_before(const char *output, const hel_compress_job *jo
     hel_archive *archive;
     char text[HEL_SHA256_TEXT];
     HEL_TRY(hel_archive_open(output, &archive));
-    const char *plan = json_string_value(json_object_get(archive->metadata, "helicoid.plan"));
+    const char *plan = json_string_value(json_object_get(archive->metadata, HEL_KEY_PLAN));
     hel_sha256_text(job->plan, text);
     *out = plan && strcmp(plan, text) == 0;
     hel_archive_close(&archive);

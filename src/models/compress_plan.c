@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "formats/weight_desc.h"
 #include "models/compress_internal.h"
+#include "models/roles.h"
 
 uint32_t hel_compress_index_bits(const hel_compress_params *params) {
     if (!params->packed) return 8;
@@ -38,7 +39,8 @@ static uint64_t compressed_bytes(const hel_compress_job *job, const hel_tensor_i
 static void decide(hel_compress_job *job, hel_compress_tensor *tensor) {
     const hel_tensor_info *info = tensor->info;
     bool asked = matches(job->params.include, info->name);
-    tensor->policy = hel_policy_for(info->name, info->rank, info->shape, hel_dtype_is_float(info->dtype), asked);
+    hel_tensor_class class = hel_role_classify(info->name, info->rank);
+    tensor->policy = hel_policy_for(class, info->name, info->rank, info->shape, hel_dtype_is_float(info->dtype), asked);
     if (!job->params.sidecar) tensor->policy.sidecar = false;
     if (!tensor->policy.exact && matches(job->params.exclude, info->name)) tensor->policy.exact = "excluded";
     if (!tensor->policy.exact && info->elements > UINT32_MAX) tensor->policy.exact = "too many elements";
@@ -164,17 +166,6 @@ static hel_status add_config(hel_compress_job *job) {
     return status;
 }
 
-static hel_status set_text(hel_compress_job *job, const char *key, json_t *value) {
-    char *text;
-    hel_status status = value ? hel_json_print(value, 0, &text, NULL) : hel_fail_memory(64);
-    if (status == HEL_OK) {
-        status = hel_checkpoint_set(&job->checkpoint, key, text);
-        hel_free(text);
-    }
-    json_decref(value);
-    return status;
-}
-
 // Everything but the time: the metadata so far (texts of a single file included), the config, the files beside it, the
 // decisions.
 static hel_status digest_plan(hel_compress_job *job) {
@@ -203,18 +194,14 @@ static hel_status digest_plan(hel_compress_job *job) {
 
 hel_status hel_compress_describe(hel_compress_job *job) {
     char text[HEL_SHA256_TEXT];
-    json_t *source;
     HEL_TRY(hel_checkpoint_add_tokenizer(&job->checkpoint, job->archive, job->params.tokenizer));
-    HEL_TRY(hel_checkpoint_set(&job->checkpoint, "helicoid.version", hel_version()));
-    HEL_TRY(hel_checkpoint_source(job->archive, &source));
-    HEL_TRY(set_text(job, "helicoid.source", source));
-    HEL_TRY(
-        set_text(job, "helicoid.settings",
-                 json_pack("{s:i, s:b, s:b, s:s}", "k", (int)job->params.k, "sidecar", job->params.sidecar, "packed",
-                           job->params.packed, "fit", job->params.fit == HEL_FIT_REFERENCE ? "reference" : "optimal")));
+    HEL_TRY(hel_checkpoint_set_source(&job->checkpoint, job->archive));
+    json_t *settings = json_pack("{s:i, s:b, s:b, s:s}", "k", (int)job->params.k, "sidecar", job->params.sidecar, "packed",
+                                 job->params.packed, "fit", job->params.fit == HEL_FIT_REFERENCE ? "reference" : "optimal");
+    HEL_TRY(hel_checkpoint_set_json(&job->checkpoint, HEL_KEY_SETTINGS, settings));
     HEL_TRY(digest_plan(job));
     hel_sha256_text(job->plan, text);
-    return hel_checkpoint_set(&job->checkpoint, "helicoid.plan", text);
+    return hel_checkpoint_set(&job->checkpoint, HEL_KEY_PLAN, text);
 }
 
 // ---------------------------------------------------------------- entries

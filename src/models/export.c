@@ -78,17 +78,13 @@ static const char *module_of(char *const *modules, size_t count, const char *nam
 
 static hel_status add_module(exporter *e, const char *module) {
     exported *item = &e->items[e->count];
-    size_t length = strlen(module);
     uint64_t rows, cols;
     HEL_TRY(hel_module_shape(e->archive, module, &rows, &cols));
     HEL_TRY(hel_weight_desc_find(e->archive, module, rows, cols, &item->desc));
     e->count++;
     item->dtype = output_dtype(e, HEL_F32);
-    item->name = hel_alloc(length + sizeof ".weight");
-    if (!item->name) return hel_fail_memory(length + sizeof ".weight");
-    memcpy(item->name, module, length);
-    memcpy(item->name + length, ".weight", sizeof ".weight");
-    return HEL_OK;
+    item->name = hel_string_join(module, ".weight");
+    return item->name ? HEL_OK : hel_fail_memory(strlen(module) + sizeof ".weight");
 }
 
 static hel_status add_tensor(exporter *e, const hel_tensor_info *tensor) {
@@ -151,17 +147,9 @@ static hel_status describe(exporter *e) {
         HEL_TRY(hel_checkpoint_add_file(&e->checkpoint, "config.json", text, size));
     }
     HEL_TRY(hel_checkpoint_add_tokenizer(&e->checkpoint, e->archive, e->params.tokenizer));
-    HEL_TRY(hel_checkpoint_set(&e->checkpoint, "helicoid.version", hel_version()));
-    json_t *source;
-    HEL_TRY(hel_checkpoint_source(e->archive, &source));
-    hel_status status = hel_json_print(source, 0, &text, NULL);
-    json_decref(source);
-    HEL_TRY(status);
-    status = hel_checkpoint_set(&e->checkpoint, "helicoid.source", text);
-    hel_free(text);
-    HEL_TRY(status);
+    HEL_TRY(hel_checkpoint_set_source(&e->checkpoint, e->archive));
     hel_checkpoint_time(created);
-    return hel_checkpoint_set(&e->checkpoint, "helicoid.created", created);
+    return hel_checkpoint_set(&e->checkpoint, HEL_KEY_CREATED, created);
 }
 
 // ---------------------------------------------------------------- data

@@ -11,24 +11,20 @@
 #include "base/memory.h"
 #include "base/size.h"
 #include "formats/gguf.h"
+#include "models/roles.h"
 
 enum { KEY_SIZE = 128 };
 
-static const struct family { const char *gguf, *class_name, *model_type; bool interleaved; } families[] = {
-    {"llama", "LlamaForCausalLM", "llama", true},
-    {"qwen2", "Qwen2ForCausalLM", "qwen2", false},
-};
-
 typedef struct reader {
     hel_archive *archive;
-    const struct family *family;
+    const hel_model_type *type;
     json_t *config;
 } reader;
 
 // ---------------------------------------------------------------- single keys
 
 static void key_of(const reader *in, const char *key, char full[KEY_SIZE]) {
-    snprintf(full, KEY_SIZE, "%s.%s", in->family->gguf, key);
+    snprintf(full, KEY_SIZE, "%s.%s", in->type->gguf, key);
 }
 
 static hel_status optional(hel_status status, bool *out_present) {
@@ -130,18 +126,15 @@ static hel_status set_rope(const reader *in, uint32_t head_dim) {
 
 // ---------------------------------------------------------------- the whole
 
-static const struct family *family_of(const hel_archive *archive) {
+static const hel_model_type *type_of(const hel_archive *archive) {
     hel_gguf_string name;
     if (hel_gguf_get_string(archive, "general.architecture", &name) != HEL_OK) return NULL;
-    for (size_t i = 0; i < HEL_COUNT(families); i++)
-        if (name.size == strlen(families[i].gguf) && memcmp(name.bytes, families[i].gguf, (size_t)name.size) == 0)
-            return &families[i];
-    return NULL;
+    return hel_model_type_of_gguf(name.bytes, (size_t)name.size);
 }
 
 static hel_status set_names(const reader *in) {
-    HEL_TRY(set(in, "architectures", json_pack("[s]", in->family->class_name)));
-    HEL_TRY(set(in, "model_type", json_string(in->family->model_type)));
+    HEL_TRY(set(in, "architectures", json_pack("[s]", in->type->class_name)));
+    HEL_TRY(set(in, "model_type", json_string(in->type->name)));
     HEL_TRY(set(in, "hidden_act", json_string("silu")));
     HEL_TRY(set(in, "torch_dtype", json_string("float16")));
     HEL_TRY(set(in, "tie_word_embeddings", json_boolean(!hel_archive_find(in->archive, "output.weight"))));
@@ -182,16 +175,16 @@ static hel_status set_rest(const reader *in) {
 
 hel_status hel_gguf_model_read(hel_archive *archive, hel_gguf_model *out) {
     *out = (hel_gguf_model){0};
-    reader in = {archive, family_of(archive), NULL};
+    reader in = {archive, type_of(archive), NULL};
     // Vocabulary-only files and mixtures of experts stay what they are.
-    if (!in.family || !archive->n_tensors || hel_archive_find(archive, "blk.0.ffn_gate_inp.weight")) return HEL_OK;
+    if (!in.type || !archive->n_tensors || hel_archive_find(archive, "blk.0.ffn_gate_inp.weight")) return HEL_OK;
     in.config = json_object();
     if (!in.config) return hel_fail_memory(1);
     hel_status status;
     HEL_TRY_DONE(set_names(&in));
     HEL_TRY_DONE(set_sizes(&in, out));
     HEL_TRY_DONE(set_rest(&in));
-    out->interleaved = in.family->interleaved;
+    out->interleaved = in.type->gguf_interleaved;
     out->config = in.config;
     return HEL_OK;
 done:

@@ -118,6 +118,18 @@ hel_status hel_hyper_parse(const json_t *config, const char *path, hel_hyper *ou
     return status;
 }
 
+uint32_t hel_hyper_dimension(const hel_hyper *hyper, hel_dimension dimension) {
+    switch (dimension) {
+    case HEL_DIMENSION_NONE: break;
+    case HEL_DIMENSION_HIDDEN: return hyper->hidden;
+    case HEL_DIMENSION_FFN: return hyper->ffn;
+    case HEL_DIMENSION_QUERY: return hyper->heads * hyper->head_dim;
+    case HEL_DIMENSION_KEY: return hyper->kv_heads * hyper->head_dim;
+    case HEL_DIMENSION_VOCABULARY: return hyper->vocabulary;
+    }
+    return 1;
+}
+
 // ---------------------------------------------------------------- rotary frequencies
 
 static double frequency(const hel_hyper *hyper, uint32_t i) {

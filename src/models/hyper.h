@@ -23,6 +23,18 @@ typedef struct hel_hyper {
     double rope_factor, rope_low_factor, rope_high_factor, rope_original_length;
 } hel_hyper;
 
+// What tensors' shapes are made of.
+typedef enum hel_dimension {
+    HEL_DIMENSION_NONE, // 1
+    HEL_DIMENSION_HIDDEN,
+    HEL_DIMENSION_FFN,
+    HEL_DIMENSION_QUERY, // heads * head_dim
+    HEL_DIMENSION_KEY,   // kv_heads * head_dim
+    HEL_DIMENSION_VOCABULARY,
+} hel_dimension;
+
+uint32_t hel_hyper_dimension(const hel_hyper *hyper, hel_dimension dimension);
+
 // Accepts rope_theta and dtype where transformers 4 and where 5 puts them. FORMAT for values that contradict each
 // other or are missing, UNSUPPORTED for what the runtime does not compute (other activations, RoPE scalings, windows).
 hel_status hel_hyper_parse(const json_t *config, const char *path, hel_hyper *out);

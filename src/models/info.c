@@ -8,9 +8,10 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "formats/weight_desc.h"
+#include "models/checkpoint.h"
 #include "models/module_shape.h"
+#include "models/roles.h"
 #include "models/source.h"
-#include "vq/policy.h"
 
 typedef struct totals {
     uint64_t elements, bytes, compressed, outliers;
@@ -23,24 +24,13 @@ static json_t *shape_json(uint32_t rank, const uint64_t *shape) {
     return out;
 }
 
-static uint32_t index_bits(const hel_weight_desc *desc) {
-    switch (desc->store) {
-    case HEL_INDEX_PACK4: return 4;
-    case HEL_INDEX_PACK5: return 5;
-    case HEL_INDEX_PACK6: return 6;
-    case HEL_INDEX_PACK12: return 12;
-    case HEL_INDEX_U16: return 16;
-    default: return 8;
-    }
-}
-
 // ---------------------------------------------------------------- tensors
 
 static json_t *plain_json(const hel_tensor_info *tensor, totals *sum) {
     json_t *out =
         json_pack("{s:s, s:o, s:s, s:s, s:s, s:I}", "name", tensor->name, "shape",
                   shape_json(tensor->rank, tensor->shape), "dtype", hel_dtype_name(tensor->dtype), "stored_as",
-                  tensor->stored_as, "class", hel_tensor_class_name(hel_tensor_classify(tensor->name, tensor->rank)),
+                  tensor->stored_as, "class", hel_tensor_class_name(hel_role_classify(tensor->name, tensor->rank)),
                   "bytes", (json_int_t)tensor->stored_bytes);
     if (out && strcmp(tensor->stored_as, hel_dtype_name(tensor->dtype)) != 0) {
         json_object_set_new(out, "expanded_to", json_string(hel_dtype_name(tensor->dtype)));
@@ -60,8 +50,8 @@ static json_t *module_json(const hel_weight_desc *desc, totals *sum) {
     json_t *out =
         json_pack("{s:s, s:[I, I], s:s, s:s, s:s, s:i, s:i, s:i, s:I, s:I}", "name", name, "shape",
                   (json_int_t)desc->rows, (json_int_t)desc->cols, "dtype", "F32", "stored_as", "HXQ", "class",
-                  hel_tensor_class_name(hel_tensor_classify(name, 2)), "k", (int)desc->k, "d", (int)desc->d,
-                  "index_bits", (int)index_bits(desc), "sidecar", (json_int_t)kept, "bytes", (json_int_t)bytes);
+                  hel_tensor_class_name(hel_role_classify(name, 2)), "k", (int)desc->k, "d", (int)desc->d,
+                  "index_bits", (int)hel_index_store_bits(desc->store), "sidecar", (json_int_t)kept, "bytes", (json_int_t)bytes);
     if (out && svd) json_object_set_new(out, "svd_rank", json_integer((json_int_t)svd->elements));
     sum->elements += desc->rows * desc->cols;
     sum->compressed++;
@@ -69,18 +59,9 @@ static json_t *module_json(const hel_weight_desc *desc, totals *sum) {
     return out;
 }
 
-static bool is_part(const hel_tensor_info *tensor, const hel_weight_desc *desc) {
-    const hel_tensor_info *parts[] = {desc->data,           desc->codebook,       desc->sidecar_positions,
-                                      desc->sidecar_values, desc->svd_u,          desc->svd_s,
-                                      desc->svd_vt,         desc->channel_scales, desc->group_scales};
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
-        if (parts[i] == tensor) return true;
-    return false;
-}
-
 static bool belongs(const hel_tensor_info *tensor, const hel_weight_desc *descs, size_t count) {
     for (size_t i = 0; i < count; i++)
-        if (is_part(tensor, &descs[i])) return true;
+        if (hel_weight_desc_has(&descs[i], tensor)) return true;
     return false;
 }
 
@@ -131,8 +112,8 @@ static json_t *config_json(const json_t *config) {
 
 // What we wrote about how a file was made, without the long lists of digests.
 static json_t *origin_json(const json_t *metadata) {
-    static const char *const keys[][2] = {{"helicoid.version", "version"}, {"helicoid.created", "created"}};
-    static const char *const texts[][2] = {{"helicoid.source", "source"}, {"helicoid.settings", "settings"}};
+    static const char *const keys[][2] = {{HEL_KEY_VERSION, "version"}, {HEL_KEY_CREATED, "created"}};
+    static const char *const texts[][2] = {{HEL_KEY_SOURCE, "source"}, {HEL_KEY_SETTINGS, "settings"}};
     json_t *out = json_object();
     for (size_t i = 0; i < 2; i++) {
         json_t *value = json_object_get(metadata, keys[i][0]);

@@ -1,29 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which tensors make a LLaMA, where they go, and how they leave again.
-#include <stddef.h>
+// The tensors of the table in llama_roles.c: where they go, and how they leave again.
 #include <stdio.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "base/memory.h"
-#include "base/size.h"
 #include "models/llama.h"
 #include "models/placement.h"
-
-// The matrices of a layer: name below "model.layers.N.", member, and which hyper-parameters give its shape.
-typedef enum shape_width { HIDDEN, FFN, HEADS, KV_HEADS } shape_width;
-static const struct matrix {
-    const char *name;
-    size_t member;
-    shape_width rows, cols;
-} matrices[] = {
-    {"self_attn.q_proj", offsetof(hel_llama_layer, q), HEADS, HIDDEN},
-    {"self_attn.k_proj", offsetof(hel_llama_layer, k), KV_HEADS, HIDDEN},
-    {"self_attn.v_proj", offsetof(hel_llama_layer, v), KV_HEADS, HIDDEN},
-    {"self_attn.o_proj", offsetof(hel_llama_layer, o), HIDDEN, HEADS},
-    {"mlp.gate_proj", offsetof(hel_llama_layer, gate), FFN, HIDDEN},
-    {"mlp.up_proj", offsetof(hel_llama_layer, up), FFN, HIDDEN},
-    {"mlp.down_proj", offsetof(hel_llama_layer, down), HIDDEN, FFN},
-};
+#include "models/roles.h"
 
 typedef struct llama_loader {
     hel_archive *archive;
@@ -34,19 +18,41 @@ typedef struct llama_loader {
     uint64_t bytes;
 } llama_loader;
 
-static uint32_t width_of(const hel_hyper *hyper, shape_width width) {
-    switch (width) {
-    case HIDDEN: return hyper->hidden;
-    case FFN: return hyper->ffn;
-    case HEADS: return hyper->heads * hyper->head_dim;
-    case KV_HEADS: return hyper->kv_heads * hyper->head_dim;
-    }
-    return 0;
+// One tensor of the family's table at its place in the model.
+typedef struct llama_slot {
+    const hel_role *role;
+    uint32_t layer;
+    const hel_device *device;
+    void *member; // hel_weight or hel_buffer *
+} llama_slot;
+
+typedef hel_status llama_visit(void *user, const llama_slot *slot);
+
+static llama_slot slot_of(const hel_llama *model, const hel_role *role, uint32_t layer) {
+    const hel_llama_layer *beside = &model->layers[role->section == HEL_SECTION_LAST ? model->hyper.layers - 1 : layer];
+    uintptr_t owner = role->section == HEL_SECTION_LAYER ? (uintptr_t)beside : (uintptr_t)model;
+    return (llama_slot){role, layer, model->devices[beside->place], (void *)(owner + role->member)};
 }
 
-static hel_weight *weight_of(hel_llama_layer *layer, const struct matrix *matrix) {
-    return (hel_weight *)(void *)((char *)layer + matrix->member);
+// The tensors of the two ends, or of one layer.
+static hel_status visit_part(const hel_llama *model, bool ends, uint32_t layer, llama_visit *visit, void *user) {
+    for (size_t i = 0; i < hel_llama_family.n_roles; i++) {
+        const hel_role *role = &hel_llama_family.roles[i];
+        if (role->kind == HEL_ROLE_BIAS || ends == (role->section == HEL_SECTION_LAYER)) continue;
+        llama_slot slot = slot_of(model, role, layer);
+        HEL_TRY(visit(user, &slot));
+    }
+    return HEL_OK;
 }
+
+static hel_status visit_all(const hel_llama *model, llama_visit *visit, void *user) {
+    if (!model->layers) return HEL_OK;
+    HEL_TRY(visit_part(model, true, 0, visit, user));
+    for (uint32_t l = 0; l < model->hyper.layers; l++) HEL_TRY(visit_part(model, false, l, visit, user));
+    return HEL_OK;
+}
+
+// ---------------------------------------------------------------- loading
 
 static hel_status load_weight(llama_loader *loader, const hel_device *device, const char *module, uint32_t rows, uint32_t cols,
                               hel_weight *out) {
@@ -60,35 +66,29 @@ static hel_status load_weight(llama_loader *loader, const hel_device *device, co
     return status;
 }
 
-static hel_status load_layer(llama_loader *loader, uint32_t index, hel_llama_layer *layer) {
-    const hel_hyper *hyper = &loader->model->hyper;
-    const hel_device *device = loader->devices[layer->place];
-    char name[96];
-    snprintf(name, sizeof name, "model.layers.%u.input_layernorm.weight", index);
-    HEL_TRY(hel_vector_prepare(device, loader->archive, name, hyper->hidden, &layer->attention_norm));
-    snprintf(name, sizeof name, "model.layers.%u.post_attention_layernorm.weight", index);
-    HEL_TRY(hel_vector_prepare(device, loader->archive, name, hyper->hidden, &layer->ffn_norm));
-    for (size_t i = 0; i < HEL_COUNT(matrices); i++) {
-        snprintf(name, sizeof name, "model.layers.%u.%s", index, matrices[i].name);
-        HEL_TRY(load_weight(loader, device, name, width_of(hyper, matrices[i].rows), width_of(hyper, matrices[i].cols),
-                            weight_of(layer, &matrices[i])));
-    }
-    return HEL_OK;
+// A tied head is the embedding, and is a copy of it where another device needs one.
+static bool is_tied(const llama_loader *loader, const hel_role *role) {
+    return role->class == HEL_CLASS_LM_HEAD && loader->model->hyper.tied;
 }
 
-// A tied head needs a copy of its own only on another device than the embedding's.
-static hel_status load_ends(llama_loader *loader) {
-    hel_llama *model = loader->model;
-    const hel_hyper *hyper = &model->hyper;
-    const hel_device *first = loader->devices[model->layers[0].place];
-    const hel_device *last = loader->devices[model->layers[hyper->layers - 1].place];
-    HEL_TRY(load_weight(loader, first, "model.embed_tokens", hyper->vocabulary, hyper->hidden, &model->embedding));
-    if (model->embedding.svd_us || model->embedding.channel_scales.size)
-        return hel_fail(HEL_ERROR_UNSUPPORTED, "model.embed_tokens: embeddings with SVD factors or channel scales are not read");
-    HEL_TRY(hel_vector_prepare(last, loader->archive, "model.norm.weight", hyper->hidden, &model->norm));
-    if (hyper->tied && first == last) return HEL_OK;
-    return load_weight(loader, last, hyper->tied ? "model.embed_tokens" : "lm_head", hyper->vocabulary, hyper->hidden,
-                       &model->head);
+static hel_status load_slot(void *user, const llama_slot *slot) {
+    llama_loader *loader = user;
+    const hel_hyper *hyper = &loader->model->hyper;
+    uint32_t rows = hel_hyper_dimension(hyper, slot->role->rows), cols = hel_hyper_dimension(hyper, slot->role->cols);
+    char name[HEL_ROLE_NAME];
+    hel_role_name(slot->role, slot->layer, name);
+    if (slot->role->kind == HEL_ROLE_VECTOR)
+        return hel_vector_prepare(slot->device, loader->archive, name, rows, slot->member);
+    name[strlen(name) - strlen(".weight")] = 0;
+    if (is_tied(loader, slot->role)) {
+        if (slot->device == loader->model->devices[loader->model->layers[0].place]) return HEL_OK;
+        snprintf(name, sizeof name, "model.embed_tokens");
+    }
+    HEL_TRY(load_weight(loader, slot->device, name, rows, cols, slot->member));
+    const hel_weight *weight = slot->member;
+    if (slot->role->class == HEL_CLASS_EMBEDDING && (weight->svd_us || weight->channel_scales.size))
+        return hel_fail(HEL_ERROR_UNSUPPORTED, "%s: embeddings with SVD factors or channel scales are not read", name);
+    return HEL_OK;
 }
 
 static hel_status load(llama_loader *loader, const uint32_t *places) {
@@ -100,9 +100,7 @@ static hel_status load(llama_loader *loader, const uint32_t *places) {
         model->layers[l].place = places[l];
         model->layers[l].slot = used[places[l]]++;
     }
-    HEL_TRY(load_ends(loader));
-    for (uint32_t l = 0; l < layers; l++) HEL_TRY(load_layer(loader, l, &model->layers[l]));
-    return HEL_OK;
+    return visit_all(model, load_slot, loader);
 }
 
 hel_status hel_llama_load(hel_archive *archive, const hel_hyper *hyper, const hel_device *const *devices,
@@ -114,37 +112,44 @@ hel_status hel_llama_load(hel_archive *archive, const hel_hyper *hyper, const he
     return status;
 }
 
-static void finish_layer(const hel_device *device, hel_llama_layer *layer) {
-    hel_buffer_destroy(device, &layer->attention_norm);
-    hel_buffer_destroy(device, &layer->ffn_norm);
-    for (size_t i = 0; i < HEL_COUNT(matrices); i++) hel_weight_finish(weight_of(layer, &matrices[i]));
+static hel_status finish_slot(void *user, const llama_slot *slot) {
+    (void)user;
+    if (slot->role->kind == HEL_ROLE_VECTOR) hel_buffer_destroy(slot->device, slot->member);
+    else hel_weight_finish(slot->member);
+    return HEL_OK;
 }
 
 void hel_llama_finish(hel_llama *model) {
-    uint32_t layers = model->layers ? model->hyper.layers : 0;
-    for (uint32_t l = 0; l < layers; l++) finish_layer(model->devices[model->layers[l].place], &model->layers[l]);
-    if (layers) hel_buffer_destroy(model->devices[model->layers[layers - 1].place], &model->norm);
-    hel_weight_finish(&model->embedding);
-    hel_weight_finish(&model->head);
+    visit_all(model, finish_slot, NULL);
     hel_free(model->layers);
     *model = (hel_llama){0};
 }
 
-// ---------------------------------------------------------------- sums over all weights
+// ---------------------------------------------------------------- sums over all tensors
 
-uint64_t hel_llama_bytes(const hel_llama *model) {
-    uint64_t bytes = hel_weight_bytes(&model->embedding) + hel_weight_bytes(&model->head);
-    bytes += (2 * (uint64_t)model->hyper.layers + 1) * model->hyper.hidden * sizeof(float);
-    for (uint32_t l = 0; l < model->hyper.layers; l++)
-        for (size_t i = 0; i < HEL_COUNT(matrices); i++) bytes += hel_weight_bytes(weight_of(&model->layers[l], &matrices[i]));
-    return bytes;
+typedef struct llama_sums {
+    const hel_hyper *hyper;
+    uint64_t bytes;
+    uint32_t compressed;
+} llama_sums;
+
+static hel_status add_slot(void *user, const llama_slot *slot) {
+    llama_sums *sums = user;
+    const hel_weight *weight = slot->member;
+    if (slot->role->kind == HEL_ROLE_VECTOR) {
+        sums->bytes += hel_hyper_dimension(sums->hyper, slot->role->rows) * sizeof(float);
+        return HEL_OK;
+    }
+    sums->bytes += hel_weight_bytes(weight);
+    sums->compressed += weight->rows && weight->format == HEL_WEIGHT_CODEBOOK; // a tied head has no rows
+    return HEL_OK;
 }
 
-uint32_t hel_llama_compressed(const hel_llama *model) {
-    uint32_t count = (model->embedding.format == HEL_WEIGHT_CODEBOOK) +
-                     (model->head.rows && model->head.format == HEL_WEIGHT_CODEBOOK);
-    for (uint32_t l = 0; l < model->hyper.layers; l++)
-        for (size_t i = 0; i < HEL_COUNT(matrices); i++)
-            count += weight_of(&model->layers[l], &matrices[i])->format == HEL_WEIGHT_CODEBOOK;
-    return count;
+static llama_sums sum(const hel_llama *model) {
+    llama_sums sums = {.hyper = &model->hyper};
+    visit_all(model, add_slot, &sums);
+    return sums;
 }
+
+uint64_t hel_llama_bytes(const hel_llama *model) { return sum(model).bytes; }
+uint32_t hel_llama_compressed(const hel_llama *model) { return sum(model).compressed; }

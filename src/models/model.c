@@ -9,10 +9,9 @@
 #include "base/require.h"
 #include "base/size.h"
 #include "models/model_internal.h"
+#include "models/roles.h"
 #include "models/source.h"
 #include "text/tokenizer_internal.h"
-
-static const char *const llama_family[] = {"llama", "mistral", "qwen2"};
 
 static const hel_model_params defaults = {.struct_size = sizeof(hel_model_params), .gpu_layers = UINT32_MAX};
 
@@ -25,8 +24,7 @@ static hel_status require_known(const hel_archive *archive) {
         return hel_fail(HEL_ERROR_UNSUPPORTED, "%s: no config.json: not a model that can be run", archive->path);
     const char *type;
     HEL_TRY(hel_json_get_string(archive->config, "model_type", "", &type));
-    for (size_t i = 0; i < HEL_COUNT(llama_family); i++)
-        if (strcmp(type, llama_family[i]) == 0) return HEL_OK;
+    if (hel_model_type_find(type)) return HEL_OK;
     return hel_fail(HEL_ERROR_UNSUPPORTED, "%s: architecture \"%s\" can be compressed but not run", archive->path, type);
 }
 
@@ -41,10 +39,16 @@ static bool report(void *user, uint64_t bytes) {
     return progress->params->progress(progress->params->user, "loading", HEL_MIN(bytes, progress->total), progress->total);
 }
 
-static uint64_t count_parameters(const hel_hyper *h) {
-    uint64_t attention = (uint64_t)h->hidden * h->head_dim * (2 * (uint64_t)h->heads + 2 * (uint64_t)h->kv_heads);
-    uint64_t layer = attention + 3 * (uint64_t)h->hidden * h->ffn + 2 * (uint64_t)h->hidden;
-    return h->layers * layer + (h->tied ? 1 : 2) * (uint64_t)h->vocabulary * h->hidden + h->hidden;
+// Without biases, and a tied head is the embedding.
+static uint64_t count_parameters(const hel_hyper *hyper) {
+    uint64_t count = 0;
+    for (size_t i = 0; i < hel_llama_family.n_roles; i++) {
+        const hel_role *role = &hel_llama_family.roles[i];
+        if (role->kind == HEL_ROLE_BIAS || (role->class == HEL_CLASS_LM_HEAD && hyper->tied)) continue;
+        uint64_t each = (uint64_t)hel_hyper_dimension(hyper, role->rows) * hel_hyper_dimension(hyper, role->cols);
+        count += each * (role->section == HEL_SECTION_LAYER ? hyper->layers : 1);
+    }
+    return count;
 }
 
 static void describe(hel_model *model, const hel_archive *archive) {

@@ -1,28 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "models/module_shape.h"
 
-#include <string.h>
-
 #include "base/error.h"
-#include "base/file.h"
-#include "models/hyper.h"
+#include "models/roles.h"
 
 // Matrices of the families we run, whose shapes follow from their hyper-parameters.
-static void shape_by_name(const hel_hyper *h, const char *module, uint64_t *rows, uint64_t *cols) {
-    const uint64_t query = (uint64_t)h->heads * h->head_dim, key = (uint64_t)h->kv_heads * h->head_dim;
-    const struct { const char *name; uint64_t rows, cols;
-    } shapes[] = {
-        {".self_attn.q_proj", query, h->hidden}, {".self_attn.k_proj", key, h->hidden},
-        {".self_attn.v_proj", key, h->hidden},   {".self_attn.o_proj", h->hidden, query},
-        {".mlp.gate_proj", h->ffn, h->hidden},   {".mlp.up_proj", h->ffn, h->hidden},
-        {".mlp.down_proj", h->hidden, h->ffn},   {"embed_tokens", h->vocabulary, h->hidden},
-        {"lm_head", h->vocabulary, h->hidden},
-    };
-    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
-        if (!hel_path_has_suffix(module, shapes[i].name)) continue;
-        *rows = shapes[i].rows;
-        *cols = shapes[i].cols;
-    }
+static void shape_by_name(const hel_hyper *hyper, const char *module, uint64_t *rows, uint64_t *cols) {
+    const hel_role *role = hel_role_of_module(module);
+    if (!role) return;
+    *rows = hel_hyper_dimension(hyper, role->rows);
+    *cols = hel_hyper_dimension(hyper, role->cols);
 }
 
 hel_status hel_module_shape(const hel_archive *archive, const char *module, uint64_t *rows, uint64_t *cols) {

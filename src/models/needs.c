@@ -1,24 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "models/needs.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/size.h"
 #include "models/context.h"
+#include "models/roles.h"
 
 // Where the weights of a tensor are counted; NULL for what is not loaded.
 static uint64_t *place_of(hel_needs *needs, const char *name) {
-    static const char layer[] = "model.layers.";
-    if (strncmp(name, layer, sizeof layer - 1) == 0) {
-        unsigned long index = strtoul(name + sizeof layer - 1, NULL, 10);
-        return index < needs->layers ? &needs->layer_bytes[index] : NULL;
-    }
-    if (strncmp(name, "model.embed_tokens.", 19) == 0) return &needs->embedding_bytes;
-    if (strncmp(name, "model.norm.", 11) == 0) return &needs->layer_bytes[needs->layers - 1];
-    return strncmp(name, "lm_head.", 8) == 0 && !needs->tied ? &needs->head_bytes : NULL;
+    unsigned layer;
+    if (hel_name_layer(name, &layer)) return layer < needs->layers ? &needs->layer_bytes[layer] : NULL;
+    const hel_role *role = hel_role_of_end(name);
+    if (!role) return NULL;
+    if (role->class == HEL_CLASS_EMBEDDING) return &needs->embedding_bytes;
+    if (role->class == HEL_CLASS_LM_HEAD) return needs->tied ? NULL : &needs->head_bytes;
+    return &needs->layer_bytes[role->section == HEL_SECTION_LAST ? needs->layers - 1 : 0];
 }
 
 hel_status hel_needs_measure(const hel_archive *archive, const hel_hyper *hyper, hel_needs *out) {

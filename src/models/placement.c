@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "base/os.h"
 #include "base/size.h"
+#include "device/registry.h"
 
 enum { NAME_SIZE = 64 };
 
@@ -59,7 +60,7 @@ static hel_status spill_to_cpu(const hel_model_params *params, const hel_device_
     if (placement->n_devices != 1 || in_host_memory(gpu) || !budget) return HEL_OK;
     uint32_t staying = hel_needs_spill(needs, budget, placement->places);
     if (staying == needs->layers) return HEL_OK;
-    HEL_TRY(hel_device_open("cpu", device_params, &placement->devices[1]));
+    HEL_TRY(hel_device_open_type(HEL_DEVICE_TYPE_CPU, device_params, &placement->devices[1]));
     placement->n_devices = 2;
     hel_log(HEL_LOG_WARNING, "%s has room for %u of %u layers; the CPU runs the rest", gpu->name, staying, needs->layers);
     return HEL_OK;

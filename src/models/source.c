@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "models/source.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -13,12 +12,10 @@
 #include "models/gguf_model.h"
 #include "models/roles.h"
 
-enum { NAME_SIZE = 96 };
-
 // The view's tensor i is the origin's tensor i.
 typedef struct view_state {
     hel_archive_format format; // under the origin's name
-    char *names;               // NAME_SIZE bytes each
+    char *names;               // HEL_ROLE_NAME bytes each
     const hel_role **roles;    // of each tensor, NULL where there is none
     uint32_t heads, kv_heads;  // for the row order; 0 where rows are in order already
 } view_state;
@@ -33,8 +30,8 @@ static void close_view(hel_archive *archive) {
 
 static uint32_t heads_of(const view_state *view, size_t tensor) {
     const hel_role *role = view->roles[tensor];
-    if (!role || role->rows == HEL_ROWS_PLAIN) return 0;
-    return role->rows == HEL_ROWS_QUERY ? view->heads : view->kv_heads;
+    if (!role || role->order == HEL_ROWS_PLAIN) return 0;
+    return role->order == HEL_ROWS_QUERY ? view->heads : view->kv_heads;
 }
 
 // Half-split row i of a head is the interleaved row 2 i (first half) or 2 (i - half) + 1.
@@ -69,19 +66,18 @@ const hel_archive *hel_source_origin(const hel_archive *archive) { return archiv
 static hel_status name_tensors(hel_archive *archive, const hel_role *(*role_of)(const char *name, unsigned *out_layer)) {
     view_state *view = archive->state;
     size_t count = archive->origin->n_tensors;
-    view->names = hel_alloc_zero(count + 1, NAME_SIZE);
+    view->names = hel_alloc_zero(count + 1, HEL_ROLE_NAME);
     view->roles = hel_alloc_zero(count + 1, sizeof *view->roles);
     archive->tensors = hel_alloc_zero(count + 1, sizeof *archive->tensors);
-    if (!view->names || !view->roles || !archive->tensors) return hel_fail_memory(count * NAME_SIZE);
+    if (!view->names || !view->roles || !archive->tensors) return hel_fail_memory(count * HEL_ROLE_NAME);
     for (size_t i = 0; i < count; i++) {
         hel_tensor_info *tensor = &archive->tensors[i];
         *tensor = archive->origin->tensors[i];
         unsigned layer;
         const hel_role *role = view->roles[i] = role_of(tensor->name, &layer);
         if (!role) continue; // keeps its own name
-        char *name = view->names + i * NAME_SIZE;
-        if (role->per_layer) snprintf(name, NAME_SIZE, "model.layers.%u.%s", layer, role->hugging_face);
-        else snprintf(name, NAME_SIZE, "%s", role->hugging_face);
+        char *name = view->names + i * HEL_ROLE_NAME;
+        hel_role_name(role, layer, name);
         tensor->name = name;
         uint32_t heads = heads_of(view, i);
         if (heads && (!tensor->rank || tensor->shape[0] % (2 * (uint64_t)heads)))

@@ -18,29 +18,15 @@ const char *hel_tensor_class_name(hel_tensor_class class) {
 
 // ---------------------------------------------------------------- classes
 
-// Names of a layer's matrices: `stem`, the layer's number, `rest`.
+// Matrices below "layers.N." of models that we compress and do not run.
 static const struct {
-    const char *stem, *rest;
+    const char *rest;
     hel_tensor_class class;
 } layer_names[] = {
-    {"blk.", ".attn_q.weight", HEL_CLASS_ATTENTION_QK},
-    {"blk.", ".attn_k.weight", HEL_CLASS_ATTENTION_QK},
-    {"blk.", ".attn_v.weight", HEL_CLASS_ATTENTION_VO},
-    {"blk.", ".attn_output.weight", HEL_CLASS_ATTENTION_VO},
-    {"blk.", ".ffn_gate.weight", HEL_CLASS_FFN},
-    {"blk.", ".ffn_up.weight", HEL_CLASS_FFN},
-    {"blk.", ".ffn_down.weight", HEL_CLASS_FFN},
-    {"layers.", ".self_attn.q_proj.weight", HEL_CLASS_ATTENTION_QK},
-    {"layers.", ".self_attn.k_proj.weight", HEL_CLASS_ATTENTION_QK},
-    {"layers.", ".self_attn.v_proj.weight", HEL_CLASS_ATTENTION_VO},
-    {"layers.", ".self_attn.o_proj.weight", HEL_CLASS_ATTENTION_VO},
-    {"layers.", ".mlp.gate_proj.weight", HEL_CLASS_FFN},
-    {"layers.", ".mlp.up_proj.weight", HEL_CLASS_FFN},
-    {"layers.", ".mlp.down_proj.weight", HEL_CLASS_FFN},
-    {"layers.", ".mixer.in_proj.weight", HEL_CLASS_FFN},
-    {"layers.", ".mixer.out_proj.weight", HEL_CLASS_FFN},
-    {"layers.", ".mixer.B_proj.weight", HEL_CLASS_FFN},
-    {"layers.", ".mixer.C_proj.weight", HEL_CLASS_FFN},
+    {"mixer.in_proj.weight", HEL_CLASS_FFN},
+    {"mixer.out_proj.weight", HEL_CLASS_FFN},
+    {"mixer.B_proj.weight", HEL_CLASS_FFN},
+    {"mixer.C_proj.weight", HEL_CLASS_FFN},
 };
 
 // Parts of names that tell the class of what the table above does not know; the first that fits.
@@ -52,11 +38,11 @@ static const struct {
     {"wte", HEL_CLASS_EMBEDDING},       {"wpe", HEL_CLASS_EMBEDDING},   {"lm_head", HEL_CLASS_LM_HEAD},
 };
 
-static bool is_layer_name(const char *name, const char *stem, const char *rest) {
+bool hel_name_in_layer(const char *name, const char *stem, const char *rest) {
     for (const char *at = name; (at = strstr(at, stem)); at++) {
         const char *digits = at + strlen(stem), *end = digits;
         while (isdigit((unsigned char)*end)) end++;
-        if (end > digits && strncmp(end, rest, strlen(rest)) == 0) return true;
+        if (end > digits && *end == '.' && strncmp(end + 1, rest, strlen(rest)) == 0) return true;
     }
     return false;
 }
@@ -74,8 +60,7 @@ static bool contains(const char *name, const char *part) {
 hel_tensor_class hel_tensor_classify(const char *name, uint32_t rank) {
     if (rank == 1) return HEL_CLASS_NORM;
     for (size_t i = 0; i < HEL_COUNT(layer_names); i++)
-        if (is_layer_name(name, layer_names[i].stem, layer_names[i].rest)) return layer_names[i].class;
-    if (strcmp(name, "output.weight") == 0) return HEL_CLASS_LM_HEAD;
+        if (hel_name_in_layer(name, "layers.", layer_names[i].rest)) return layer_names[i].class;
     for (size_t i = 0; i < HEL_COUNT(name_parts); i++)
         if (contains(name, name_parts[i].part)) return name_parts[i].class;
     return HEL_CLASS_UNKNOWN;
@@ -97,8 +82,9 @@ static const char *reason_to_keep(const char *name, uint32_t rank, const uint64_
     return contains(name, "conv1d") ? "convolution" : NULL;
 }
 
-hel_policy hel_policy_for(const char *name, uint32_t rank, const uint64_t *shape, bool is_float, bool asked) {
-    hel_policy policy = {.class = hel_tensor_classify(name, rank), .sidecar = true, .percentile = 99.9, .cap = 512};
+hel_policy hel_policy_for(hel_tensor_class class, const char *name, uint32_t rank, const uint64_t *shape, bool is_float,
+                          bool asked) {
+    hel_policy policy = {.class = class, .sidecar = true, .percentile = 99.9, .cap = 512};
     policy.exact = reason_to_keep(name, rank, shape, is_float, policy.class, asked);
     if (policy.class == HEL_CLASS_ATTENTION_QK) policy.percentile = 99.95;
     if (policy.class == HEL_CLASS_UNKNOWN || policy.class == HEL_CLASS_NORM) policy.cap = 256;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is done with a tensor, told from its name and shape: the classes, percentiles and caps of helix-substrate, for
-// Hugging Face and GGUF names, and its rule that embeddings, norms, heads and convolutions stay exact.
+// What is done with a tensor, told from its class, name and shape: the classes, percentiles and caps of helix-substrate,
+// and its rule that embeddings, norms, heads and convolutions stay exact.
 #ifndef HEL_VQ_POLICY_H
 #define HEL_VQ_POLICY_H
 
@@ -18,8 +18,10 @@ typedef enum hel_tensor_class {
 
 const char *hel_tensor_class_name(hel_tensor_class class); // "attention_qk", as the reference spells it
 
-// One-dimensional tensors are norms, whatever their name.
+// For names that no family's table knows (models/roles.h). One-dimensional tensors are norms, whatever their name.
 hel_tensor_class hel_tensor_classify(const char *name, uint32_t rank);
+// Whether a name has `stem`, a number, a dot and `rest` somewhere.
+bool hel_name_in_layer(const char *name, const char *stem, const char *rest);
 
 typedef struct hel_policy {
     hel_tensor_class class;
@@ -31,7 +33,8 @@ typedef struct hel_policy {
 
 // `asked` overrules the class (not shape and type). Matrices are compressed under a module's name, so the tensor's must
 // end in ".weight".
-hel_policy hel_policy_for(const char *name, uint32_t rank, const uint64_t *shape, bool is_float, bool asked);
+hel_policy hel_policy_for(hel_tensor_class class, const char *name, uint32_t rank, const uint64_t *shape, bool is_float,
+                          bool asked);
 
 // The most values the percentiles and the cap can select of `count`.
 uint64_t hel_policy_sidecar_limit(const hel_policy *policy, uint64_t count);

@@ -11,6 +11,7 @@
 #include "base/os.h"
 #include "base/size.h"
 #include "device/kernel_source.h"
+#include "device/registry.h"
 #include "kernels.h"
 
 static const char *device_name;
@@ -288,6 +289,21 @@ static void test_threads(void **state) {
     hel_os_mutex_destroy(&all.mutex);
 }
 
+// By what a device is, as code above asks for it: one of the same type, or the reason of a driver that refuses.
+static void test_types(void **state) {
+    (void)state;
+    const hel_device *other;
+    assert_int_equal(hel_device_open_type(device->type, NULL, &other), HEL_OK);
+    assert_int_equal(other->type, device->type);
+    hel_device_destroy(&other);
+    assert_int_equal(hel_device_open_type((hel_device_type)99, NULL, &other), HEL_ERROR_UNAVAILABLE);
+    assert_null(other);
+    hel_kernel_text text;
+    assert_int_equal(hel_kernel_text_find(hel_kernel_sources[0], "opencl", &text), HEL_OK);
+    assert_true(text.bytes && text.size);
+    assert_int_equal(hel_kernel_text_find(hel_kernel_sources[0], "metal", &text), HEL_ERROR_UNSUPPORTED);
+}
+
 int main(int argc, char **argv) {
     device_name = argc > 1 ? argv[1] : "cpu";
     hel_device_params params = hel_device_params_default();
@@ -301,6 +317,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_buffers), cmocka_unit_test(test_rules),  cmocka_unit_test(test_order),
         cmocka_unit_test(test_kernels), cmocka_unit_test(test_tickets), cmocka_unit_test(test_writes),
         cmocka_unit_test(test_ranges),  cmocka_unit_test(test_folded),  cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_types),
     };
     return cmocka_run_group_tests_name(device_name, tests, open_device, close_device);
 }

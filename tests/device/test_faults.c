@@ -120,8 +120,7 @@ static void test_broken_text(void **state) {
     (void)state;
     static const unsigned char text[] = "this is not a kernel\n";
     hel_kernel_source source = *hel_kernel_sources[0];
-    source.opencl = source.cuda = text;
-    source.opencl_size = source.cuda_size = sizeof text - 1;
+    source.texts = (const hel_kernel_text[]){{"opencl", text, sizeof text - 1}, {"cuda", text, sizeof text - 1}, {0}};
     const hel_device *device;
     hel_kernel *kernel;
     assert_int_equal(hel_device_open(injector_device, NULL, &device), HEL_OK);

@@ -18,6 +18,7 @@ LAYERS = [["base"], ["device", "formats"], ["ops"], ["vq", "text"], ["kvcache"],
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 OS_HEADERS = re.compile(r"<(unistd|pthread|dlfcn|fcntl|dirent|sched|windows|sys/\w+)\.h>")
 DRIVER_CALLS = re.compile(r"\b(vkCmd\w+|vkQueue\w+|clEnqueue\w+|cuLaunch\w+|cuMem\w+)")
+BACKEND_NAMES = re.compile(r'"(cpu|vulkan|opencl|cuda)(:\d+)?"')
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|HACK|placeholder|for now|not implemented)\b")
 TEXT = {".c", ".h", ".k", ".kh", ".py", ".glsl", ".cl", ".cu", ".build", ".ini"}
 MAX_LINES, MAX_COLUMNS = 1000, 132
@@ -48,6 +49,8 @@ def check_layers(root):
                 yield f"{name}: the program uses public headers only"
             if DRIVER_CALLS.search(text):
                 yield f"{name}: a driver call outside backends/"
+            if room != "cli" and path.suffix == ".c" and BACKEND_NAMES.search(text):
+                yield f"{name}: knows a backend by name"
         if parts[0] == "backends":
             for include in includes(text):
                 if include.split("/")[0] in LEVEL and include.split("/")[0] not in ("base", "device"):

@@ -10,6 +10,7 @@
 #include <helicoid/compress.h>
 
 #include "base/os.h"
+#include "support/failing_heap.h"
 
 // ---------------------------------------------------------------- faults
 
@@ -47,26 +48,6 @@ WRAP(hel_os_rename, (const char *from, const char *to), (from, to))
 WRAP(hel_os_remove, (const char *path), (path))
 WRAP(hel_os_directory_create, (const char *path), (path))
 WRAP(hel_os_directory_sync, (const char *path), (path))
-
-// ---------------------------------------------------------------- allocations
-
-static struct {
-    long live, calls, fail_at; // fail_at 0: never
-} heap;
-
-static void *resize(void *user, void *pointer, size_t size) {
-    (void)user;
-    if (__atomic_add_fetch(&heap.calls, 1, __ATOMIC_SEQ_CST) == heap.fail_at) return NULL;
-    void *out = realloc(pointer, size);
-    if (!pointer && out) __atomic_add_fetch(&heap.live, 1, __ATOMIC_SEQ_CST);
-    return out;
-}
-
-static void release(void *user, void *pointer) {
-    (void)user;
-    if (pointer) __atomic_sub_fetch(&heap.live, 1, __ATOMIC_SEQ_CST);
-    free(pointer);
-}
 
 // ---------------------------------------------------------------- fixture
 
@@ -276,13 +257,12 @@ static hel_status run_all(const char *out) {
 
 static void test_failing_allocations(void **state) {
     (void)state;
-    const hel_memory_hooks hooks = {resize, release, NULL};
     for (int variant = 0; variant < 2; variant++) {
         const char *out = variant ? f.folder_out : f.file_out;
         char exported[TESTS_PATH];
         support_join(exported, f.folder, "dense.safetensors");
         for (long at = 1;; at++) {
-            hel_memory_set_hooks(&hooks);
+            heap_install();
             heap.live = heap.calls = 0;
             heap.fail_at = at;
             hel_status status = run_all(out);

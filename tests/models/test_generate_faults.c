@@ -8,6 +8,8 @@
 
 #ifdef WITH_INJECTOR
 #include "device/faults.h"
+#else
+#include "support/failing_heap.h"
 #endif
 
 enum { TOKENS = 3 };
@@ -31,29 +33,11 @@ static void start_counting(void) {
     assert_true(injector_load());
 }
 #else
-static struct heap {
-    uint64_t calls, fail_at, live;
-} heap;
-
-static void *resize(void *user, void *pointer, size_t size) {
-    (void)user;
-    if (__atomic_add_fetch(&heap.calls, 1, __ATOMIC_SEQ_CST) == heap.fail_at) return NULL;
-    void *out = realloc(pointer, size);
-    if (!pointer && out) __atomic_add_fetch(&heap.live, 1, __ATOMIC_SEQ_CST);
-    return out;
-}
-
-static void release(void *user, void *pointer) {
-    (void)user;
-    if (pointer) __atomic_sub_fetch(&heap.live, 1, __ATOMIC_SEQ_CST);
-    free(pointer);
-}
-
 static const char *device_name(void) { return "cpu"; }
-static void fail_at(uint64_t n) { heap.fail_at = n ? heap.calls + n : 0; }
-static uint64_t calls(void) { return heap.calls; }
-static uint64_t live(void) { return heap.live; }
-static void start_counting(void) { hel_memory_set_hooks(&(hel_memory_hooks){resize, release, NULL}); }
+static void fail_at(uint64_t n) { heap.fail_at = n ? heap.calls + (long)n : 0; }
+static uint64_t calls(void) { return (uint64_t)heap.calls; }
+static uint64_t live(void) { return (uint64_t)heap.live; }
+static void start_counting(void) { heap_install(); }
 #endif
 
 // ---------------------------------------------------------------- what is done

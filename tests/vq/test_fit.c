@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Policy, sidecar selection, assignment and the whole fit of a tensor.
+// Patterns of names, sidecar selection, assignment and the whole fit of a tensor.
 #include "support/support.h"
 
 #include "base/memory.h"
@@ -7,49 +7,6 @@
 #include "made_values.h"
 #include "vq/fit.h"
 #include "vq/sort.h"
-
-static void test_policy(void **state) {
-    (void)state;
-    static const struct {
-        const char *name;
-        uint32_t rank;
-        hel_tensor_class class;
-        bool exact;
-        double percentile;
-        uint32_t cap;
-    } cases[] = {
-        {"model.layers.0.self_attn.q_proj.weight", 2, HEL_CLASS_ATTENTION_QK, false, 99.95, 512},
-        {"model.layers.11.self_attn.k_proj.weight", 2, HEL_CLASS_ATTENTION_QK, false, 99.95, 512},
-        {"model.layers.1.self_attn.o_proj.weight", 2, HEL_CLASS_ATTENTION_VO, false, 99.9, 512},
-        {"model.layers.1.mlp.down_proj.weight", 2, HEL_CLASS_FFN, false, 99.9, 512},
-        {"backbone.layers.3.mixer.in_proj.weight", 2, HEL_CLASS_FFN, false, 99.9, 512},
-        {"backbone.layers.3.mixer.conv1d.weight", 3, HEL_CLASS_UNKNOWN, true, 99.9, 256},
-        {"blk.2.attn_k.weight", 2, HEL_CLASS_ATTENTION_QK, false, 99.95, 512},
-        {"blk.2.attn_norm.weight", 1, HEL_CLASS_NORM, true, 99.9, 256},
-        {"encoder.layer.0.attention.self.query.weight", 2, HEL_CLASS_UNKNOWN, false, 99.9, 256},
-        {"encoder.layer.0.attention.self.query.bias", 1, HEL_CLASS_NORM, true, 99.9, 256},
-        {"embeddings.word_embeddings.weight", 2, HEL_CLASS_EMBEDDING, true, 99.9, 512},
-        {"model.embed_tokens.weight", 2, HEL_CLASS_EMBEDDING, true, 99.9, 512},
-        {"transformer.wte.weight", 2, HEL_CLASS_EMBEDDING, true, 99.9, 512},
-        {"token_embd.weight", 2, HEL_CLASS_EMBEDDING, true, 99.9, 512},
-        {"lm_head.weight", 2, HEL_CLASS_LM_HEAD, true, 99.9, 512},
-        {"output.weight", 2, HEL_CLASS_LM_HEAD, true, 99.9, 512},
-        {"model.layers.0.input_layernorm.weight", 1, HEL_CLASS_NORM, true, 99.9, 256},
-        {"A_log", 2, HEL_CLASS_UNKNOWN, true, 99.9, 256},
-    };
-    static const uint64_t shape[] = {64, 64, 4};
-    for (size_t i = 0; i < HEL_COUNT(cases); i++) {
-        hel_policy policy = hel_policy_for(cases[i].name, cases[i].rank, shape, true, false);
-        if (policy.class != cases[i].class || (policy.exact != NULL) != cases[i].exact ||
-            policy.percentile != cases[i].percentile || policy.cap != cases[i].cap)
-            fail_msg("%s: class %s, exact %s", cases[i].name, hel_tensor_class_name(policy.class),
-                     policy.exact ? policy.exact : "no");
-    }
-    assert_null(hel_policy_for("lm_head.weight", 2, shape, true, true).exact);
-    assert_false(hel_policy_for("model.embed_tokens.weight", 2, shape, true, true).sidecar);
-    assert_non_null(hel_policy_for("lm_head.weight", 3, shape, true, true).exact);
-    assert_non_null(hel_policy_for("model.layers.0.mlp.up_proj.weight", 2, shape, false, true).exact);
-}
 
 static void test_globs(void **state) {
     (void)state;
@@ -280,7 +237,7 @@ static void test_special_tensors(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_policy),    cmocka_unit_test(test_globs),     cmocka_unit_test(test_assign),
+        cmocka_unit_test(test_globs),     cmocka_unit_test(test_assign),
         cmocka_unit_test(test_sidecar),   cmocka_unit_test(test_streaming), cmocka_unit_test(test_special_tensors),
         cmocka_unit_test(test_beats_reference),
     };

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the table of a family says of a tensor, by its name in each naming, and the policy that follows.
+#include "support/support.h"
+
+#include "base/size.h"
+#include "models/roles.h"
+
+static void test_names(void **state) {
+    (void)state;
+    unsigned layer;
+    char name[HEL_ROLE_NAME];
+    for (size_t i = 0; i < hel_llama_family.n_roles; i++) {
+        const hel_role *role = &hel_llama_family.roles[i];
+        bool in_layer = role->section == HEL_SECTION_LAYER;
+        hel_role_name(role, 7, name);
+        assert_ptr_equal(hel_role_of_hugging_face(name, &layer), role);
+        assert_int_equal(layer, in_layer ? 7 : 0);
+        snprintf(name, sizeof name, in_layer ? "blk.7.%s" : "%s", role->gguf);
+        assert_ptr_equal(hel_role_of_gguf(name, &layer), role);
+    }
+    assert_null(hel_role_of_hugging_face("model.layers.0.self_attn.q_norm.weight", &layer));
+    assert_null(hel_role_of_hugging_face("self_attn.q_proj.weight", &layer));
+    assert_null(hel_role_of_hugging_face("model.layers.65536.self_attn.q_proj.weight", &layer));
+    assert_null(hel_role_of_gguf("blk.0.output.weight", &layer));
+    assert_int_equal(hel_role_of_end("lm_head.codebook")->class, HEL_CLASS_LM_HEAD);
+    assert_int_equal(hel_role_of_end("model.embed_tokens.weight")->class, HEL_CLASS_EMBEDDING);
+    assert_null(hel_role_of_end("lm_head2.weight"));
+    assert_true(hel_name_layer("model.layers.3.self_attn.rotary_emb.inv_freq", &layer) && layer == 3);
+}
+
+static void test_modules(void **state) {
+    (void)state;
+    static const struct { const char *module; hel_dimension rows, cols; } cases[] = {
+        {"model.layers.0.self_attn.q_proj", HEL_DIMENSION_QUERY, HEL_DIMENSION_HIDDEN},
+        {"text.model.layers.0.self_attn.v_proj", HEL_DIMENSION_KEY, HEL_DIMENSION_HIDDEN},
+        {"model.layers.0.mlp.down_proj", HEL_DIMENSION_HIDDEN, HEL_DIMENSION_FFN},
+        {"model.embed_tokens", HEL_DIMENSION_VOCABULARY, HEL_DIMENSION_HIDDEN},
+        {"embed_tokens", HEL_DIMENSION_VOCABULARY, HEL_DIMENSION_HIDDEN},
+        {"lm_head", HEL_DIMENSION_VOCABULARY, HEL_DIMENSION_HIDDEN},
+    };
+    static const char *const none[] = {"", "q_proj", "self_attn.q_proj", "model.norm", "model.layers.0.input_layernorm", "head"};
+    for (size_t i = 0; i < HEL_COUNT(cases); i++) {
+        const hel_role *role = hel_role_of_module(cases[i].module);
+        assert_non_null(role);
+        assert_int_equal(role->rows, cases[i].rows);
+        assert_int_equal(role->cols, cases[i].cols);
+    }
+    for (size_t i = 0; i < HEL_COUNT(none); i++) assert_null(hel_role_of_module(none[i]));
+}
+
+static void test_types(void **state) {
+    (void)state;
+    assert_non_null(hel_model_type_find("mistral"));
+    assert_null(hel_model_type_find("llama4"));
+    assert_true(hel_model_type_of_gguf("llama...", 5)->gguf_interleaved);
+    assert_string_equal(hel_model_type_of_gguf("qwen2", 5)->class_name, "Qwen2ForCausalLM");
+    assert_null(hel_model_type_of_gguf("mistral", 7));
+    assert_null(hel_model_type_of_gguf("", 0));
+}
+
+static void test_policy(void **state) {
+    (void)state;
+    static const struct {
+        const char *name;
+        uint32_t rank;
+        hel_tensor_class class;
+        bool exact;
+        double percentile;
+        uint32_t cap;
+    } cases[] = {
+        {"model.layers.0.self_attn.q_proj.weight", 2, HEL_CLASS_ATTENTION_QK, false, 99.95, 512},
+        {"model.layers.11.self_attn.k_proj.weight", 2, HEL_CLASS_ATTENTION_QK, false, 99.95, 512},
+        {"model.layers.1.self_attn.o_proj.weight", 2, HEL_CLASS_ATTENTION_VO, false, 99.9, 512},
+        {"model.layers.1.mlp.down_proj.weight", 2, HEL_CLASS_FFN, false, 99.9, 512},
+        {"language_model.model.layers.1.mlp.up_proj.weight", 2, HEL_CLASS_FFN, false, 99.9, 512},
+        {"layers.x.mlp.up_proj.weight", 2, HEL_CLASS_UNKNOWN, false, 99.9, 256},
+        {"backbone.layers.3.mixer.in_proj.weight", 2, HEL_CLASS_FFN, false, 99.9, 512},
+        {"backbone.layers.3.mixer.conv1d.weight", 3, HEL_CLASS_UNKNOWN, true, 99.9, 256},
+        {"blk.2.attn_k.weight", 2, HEL_CLASS_ATTENTION_QK, false, 99.95, 512},
+        {"blk.2.attn_norm.weight", 1, HEL_CLASS_NORM, true, 99.9, 256},
+        {"encoder.layer.0.attention.self.query.weight", 2, HEL_CLASS_UNKNOWN, false, 99.9, 256},
+        {"encoder.layer.0.attention.self.query.bias", 1, HEL_CLASS_NORM, true, 99.9, 256},
+        {"embeddings.word_embeddings.weight", 2, HEL_CLASS_EMBEDDING, true, 99.9, 512},
+        {"model.embed_tokens.weight", 2, HEL_CLASS_EMBEDDING, true, 99.9, 512},
+        {"transformer.wte.weight", 2, HEL_CLASS_EMBEDDING, true, 99.9, 512},
+        {"token_embd.weight", 2, HEL_CLASS_EMBEDDING, true, 99.9, 512},
+        {"lm_head.weight", 2, HEL_CLASS_LM_HEAD, true, 99.9, 512},
+        {"output.weight", 2, HEL_CLASS_LM_HEAD, true, 99.9, 512},
+        {"model.layers.0.input_layernorm.weight", 1, HEL_CLASS_NORM, true, 99.9, 256},
+        {"A_log", 2, HEL_CLASS_UNKNOWN, true, 99.9, 256},
+    };
+    static const uint64_t shape[] = {64, 64, 4};
+    for (size_t i = 0; i < HEL_COUNT(cases); i++) {
+        hel_tensor_class class = hel_role_classify(cases[i].name, cases[i].rank);
+        hel_policy policy = hel_policy_for(class, cases[i].name, cases[i].rank, shape, true, false);
+        if (policy.class != cases[i].class || (policy.exact != NULL) != cases[i].exact ||
+            policy.percentile != cases[i].percentile || policy.cap != cases[i].cap)
+            fail_msg("%s: class %s, exact %s", cases[i].name, hel_tensor_class_name(policy.class),
+                     policy.exact ? policy.exact : "no");
+    }
+    assert_null(hel_policy_for(HEL_CLASS_LM_HEAD, "lm_head.weight", 2, shape, true, true).exact);
+    assert_false(hel_policy_for(HEL_CLASS_EMBEDDING, "model.embed_tokens.weight", 2, shape, true, true).sidecar);
+    assert_non_null(hel_policy_for(HEL_CLASS_LM_HEAD, "lm_head.weight", 3, shape, true, true).exact);
+    assert_non_null(hel_policy_for(HEL_CLASS_FFN, "model.layers.0.mlp.up_proj.weight", 2, shape, false, true).exact);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_names), cmocka_unit_test(test_modules), cmocka_unit_test(test_types), cmocka_unit_test(test_policy),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
