@@ -57,6 +57,19 @@ class Kernel:
         if not body or not re.match(r"\s*u32 groups;", body.group(1)):
             fail(f"{name}.k: struct {self.struct} must begin with u32 groups")
         self.fields = re.sub(r"\b(u32|i32|f32)\b", lambda m: HOST_TYPES[m.group(1)], body.group(1))
+        self.constant_names = re.findall(r"^(?:MODE|TUNE)\(\d+, (\w+),", self.text, re.M)
+        self.limits = [self.limit(*found) for found in re.findall(r"^LIMIT\((\w+), (\d+)\)$", self.text, re.M)]
+        if len(self.limits) > 2:
+            fail(f"{name}.k: more than two LIMITs")
+        self.text = re.sub(r"^LIMIT\(.*$", "", self.text, flags=re.M)  # the host's business
+
+    def limit(self, name, most):
+        """Where the host finds the value: the constant's id, or the parameter's place."""
+        if name in self.constant_names:
+            return f"{{true, {self.constant_names.index(name)}, {most}}}"
+        if not re.search(rf"\buint32_t {name};", self.fields):
+            fail(f"{self.name}.k: LIMIT({name}) names neither a constant nor a u32 parameter")
+        return f"{{false, offsetof(hel_{self.struct}, {name}), {most}}}"
 
     def spirv(self, glslc, prelude):
         command = [*glslc, "-fshader-stage=compute", "--target-env=vulkan1.1", "-Werror", "-o", "-", "-"]
@@ -82,7 +95,7 @@ def write_header(kernels):
 
 
 def write_table(kernels, shaders, glslc):
-    lines = ['#include "device/kernel_source.h"', '#include "kernels.h"']
+    lines = ["#include <stddef.h>", '#include "device/kernel_source.h"', '#include "kernels.h"']
     glsl = (shaders / "prelude.glsl").read_text()
     preludes = {language: (shaders / name).read_text() for language, name in TEXT_LANGUAGES.items()}
     for k in kernels:
@@ -97,6 +110,8 @@ def write_table(kernels, shaders, glslc):
         lines.append(f'    .name = "{k.name}", .workgroup = {k.workgroup}, .n_bindings = {len(k.access)},')
         lines.append(f"    .access = {{{', '.join(k.access)}}}, .params_size = sizeof(hel_{k.struct}),")
         lines.append(f"    .n_constants = {len(k.defaults)}, .defaults = {{{', '.join(k.defaults or ['0'])}}},")
+        if k.limits:
+            lines.append(f"    .n_limits = {len(k.limits)}, .limits = {{{', '.join(k.limits)}}},")
         lines.append(f"    .texts = {k.name}_texts, .c_form = hel_c_{k.name},")
         lines.append("};")
     lines.append("const hel_kernel_source *const hel_kernel_sources[] = {")
@@ -109,6 +124,7 @@ def write_c_forms(kernels, shaders):
     parts, seen, structs = [(shaders / "prelude.c.h").read_text()], set(), set()
     for k in kernels:
         text = expand(shaders, '#include "common.kh"\n' + (shaders / f"{k.name}.k").read_text(), seen)
+        text = re.sub(r"^LIMIT\(.*$", "", text, flags=re.M)
         if k.struct in structs:
             text = re.sub(r"struct " + k.struct + r" \{.*?\};", "", text, flags=re.S)
         structs.add(k.struct)

@@ -18,7 +18,7 @@ typedef struct hel_c_group {
     const uint32_t *constants; // MODE and TUNE values by id
     uint32_t group;
     uint32_t lane, size;
-    unsigned char *shared;     // at least hel_kernel_source.c_shared bytes for size 1
+    unsigned char *shared;     // room for the SHARED arrays
     void (*barrier)(void *user);
     void *user;
 } hel_c_group;
@@ -33,6 +33,14 @@ typedef struct hel_kernel_text {
     size_t size;          // bytes
 } hel_kernel_text;
 
+// A value that the kernel's own arrays bound: of a MODE or TUNE constant by id, or of a u32 parameter by its place.
+typedef struct hel_kernel_limit {
+    bool constant;
+    uint32_t at, most;
+} hel_kernel_limit;
+
+enum { HEL_MAX_LIMITS = 2 };
+
 typedef struct hel_kernel_source {
     const char *name;
     uint32_t workgroup; // preferred invocations per group, a power of two, at most 128
@@ -41,6 +49,8 @@ typedef struct hel_kernel_source {
     uint32_t params_size;             // the first member is the number of groups
     uint32_t n_constants;
     uint32_t defaults[HEL_MAX_CONSTANTS];
+    uint32_t n_limits;
+    hel_kernel_limit limits[HEL_MAX_LIMITS];
     const hel_kernel_text *texts; // ends with {0}
     hel_c_form c_form; // what every build has; work-group size 1 only
 } hel_kernel_source;

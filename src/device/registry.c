@@ -47,6 +47,11 @@ static void set_status(hel_device_entry *entry, hel_status status) {
     if (status != HEL_OK) snprintf(entry->reason, sizeof entry->reason, "%.255s", hel_error_message());
 }
 
+// Kernels address what is bound by 32-bit words.
+static void limit_bindings(hel_device_limits *limits) {
+    limits->max_binding = HEL_MIN(limits->max_binding, (uint64_t)1 << 34);
+}
+
 static bool list_backend(entry_list *list, const hel_backend *backend) {
     uint32_t count = 0;
     hel_status status = backend->count(&count);
@@ -59,6 +64,7 @@ static bool list_backend(entry_list *list, const hel_backend *backend) {
         hel_device_entry *entry = append(list, backend, i);
         if (!entry) return false;
         set_status(entry, backend->describe(i, &entry->device));
+        limit_bindings(&entry->device.limits);
         entry->device.backend = backend->name;
         entry->device.index = i;
     }
@@ -107,6 +113,7 @@ static hel_status open_device(const hel_backend *backend, uint32_t index, const 
     base->memory_limit = values.memory_limit;
     base->data.backend = backend->name;
     base->data.index = index;
+    limit_bindings(&base->data.limits);
     *out = &base->data;
     return HEL_OK;
 }

@@ -134,6 +134,27 @@ static void test_kernels(void **state) {
     }
 }
 
+// Values that would overrun a kernel's own arrays are refused, as constants and as parameters.
+static void test_limits(void **state) {
+    (void)state;
+    hel_kernel *kernel;
+    hel_buffer *buffer;
+    const uint32_t long_fft[] = {8192}, fft[] = {4096};
+    assert_int_equal(hel_kernel_get(device, "fftconv", long_fft, 1, &kernel), HEL_ERROR_UNSUPPORTED);
+    if (device->limits.shared_memory >= 65536) assert_int_equal(hel_kernel_get(device, "fftconv", fft, 1, &kernel), HEL_OK);
+    assert_int_equal(hel_kernel_get(device, "attention", NULL, 0, &kernel), HEL_OK);
+    assert_int_equal(hel_buffer_create(device, 8192, &buffer), HEL_OK);
+    hel_binding bindings[6];
+    for (uint32_t i = 0; i < 6; i++) bindings[i] = (hel_binding){buffer, i * 1280, 1280};
+    hel_attention_params params = {.tokens = 1, .heads = 1, .kv_heads = 1, .head_dim = 257, .page_size = 1};
+    assert_int_equal(hel_dispatch(device, kernel, bindings, 6, &params, sizeof params, 1, 0), HEL_ERROR_UNSUPPORTED);
+    assert_non_null(strstr(hel_error_message(), "at most 256"));
+    params.head_dim = 256;
+    assert_int_equal(hel_dispatch(device, kernel, bindings, 6, &params, sizeof params, 1, 0), HEL_OK);
+    hel_buffer_destroy(device, &buffer);
+    assert_true(device->limits.max_binding <= (uint64_t)1 << 34);
+}
+
 static void test_tickets(void **state) {
     (void)state;
     enum { MARKS = 200 }; // more than any backend remembers one by one
@@ -317,7 +338,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_buffers), cmocka_unit_test(test_rules),  cmocka_unit_test(test_order),
         cmocka_unit_test(test_kernels), cmocka_unit_test(test_tickets), cmocka_unit_test(test_writes),
         cmocka_unit_test(test_ranges),  cmocka_unit_test(test_folded),  cmocka_unit_test(test_threads),
-        cmocka_unit_test(test_types),
+        cmocka_unit_test(test_types),   cmocka_unit_test(test_limits),
     };
     return cmocka_run_group_tests_name(device_name, tests, open_device, close_device);
 }
