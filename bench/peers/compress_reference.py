@@ -17,12 +17,6 @@ import sys
 import tempfile
 import time
 
-import numpy as np
-from helix_substrate.cdnav3_reader import CDNAv3Reader
-from helix_substrate.cdnav3_writer import CDNAv3Writer
-from helix_substrate.tensor_policy import get_policy
-from safetensors import safe_open
-
 
 def run_helicoid(program, model, folder):
     """The report, with wall time and peak of the child."""
@@ -34,9 +28,18 @@ def run_helicoid(program, model, folder):
     return json.loads(made.stdout), seconds, peak
 
 
-def run_reference(tensors, folder):
+# A child's peak begins with what its parent has, so the large imports come after helicoid's run.
+def run_reference(model, names, folder):
     """Squared error by name, and the writer's seconds."""
+    import numpy as np
+    from helix_substrate.cdnav3_reader import CDNAv3Reader
+    from helix_substrate.cdnav3_writer import CDNAv3Writer
+    from helix_substrate.tensor_policy import get_policy
+    from safetensors import safe_open
+
     writer, errors, spent = CDNAv3Writer(pathlib.Path(folder)), {}, 0
+    with safe_open(pathlib.Path(model) / "model.safetensors", "numpy") as file:
+        tensors = {name: file.get_tensor(name).astype(np.float32) for name in names}
     for name, values in tensors.items():
         start = time.perf_counter()
         writer.write_tensor(values, name, get_policy(name, values.shape))
@@ -53,9 +56,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         report, seconds, peak = run_helicoid(program, model, folder)
         ours = {t["name"]: t["squared_error"] for t in report["tensors"] if t["compressed"]}
-        with safe_open(pathlib.Path(model) / "model.safetensors", "numpy") as file:
-            tensors = {name: file.get_tensor(name).astype(np.float32) for name in ours}
-        theirs, reference_seconds = run_reference(tensors, folder)
+        theirs, reference_seconds = run_reference(model, list(ours), folder)
     ratios = sorted(ours[name] / theirs[name] for name in ours)
     reference_peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
     print(f"helicoid   {seconds:8.2f} s  {peak:8.0f} MB")
