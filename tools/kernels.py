@@ -15,7 +15,7 @@ import sys
 
 ACCESS = {"IN": "HEL_ACCESS_IN", "OUT": "HEL_ACCESS_OUT", "INOUT": "HEL_ACCESS_INOUT"}
 TEXT_LANGUAGES = {"opencl": "prelude.cl", "cuda": "prelude.cu"}  # compiled by the driver; a new one is an entry here
-HOST_TYPES = {"u32": "uint32_t", "i32": "int32_t", "f32": "float"}
+HOST_TYPES = {"u32": "uint32_t", "f32": "float"}
 
 
 def fail(message):
@@ -56,7 +56,7 @@ class Kernel:
         body = re.search(r"struct " + self.struct + r" \{(.*?)\};", self.text, re.S)
         if not body or not re.match(r"\s*u32 groups;", body.group(1)):
             fail(f"{name}.k: struct {self.struct} must begin with u32 groups")
-        self.fields = re.sub(r"\b(u32|i32|f32)\b", lambda m: HOST_TYPES[m.group(1)], body.group(1))
+        self.fields = re.sub(r"\b(u32|f32)\b", lambda m: HOST_TYPES[m.group(1)], body.group(1))
 
     def spirv(self, glslc, prelude):
         command = [*glslc, "-fshader-stage=compute", "--target-env=vulkan1.1", "-Werror", "-o", "-", "-"]

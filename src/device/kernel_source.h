@@ -18,7 +18,7 @@ typedef struct hel_c_group {
     const uint32_t *constants; // MODE and TUNE values by id
     uint32_t group;
     uint32_t lane, size;
-    unsigned char *shared;     // at least hel_kernel_source.c_shared bytes for size 1
+    unsigned char *shared;     // room for the SHARED arrays
     void (*barrier)(void *user);
     void *user;
 } hel_c_group;
