@@ -25,8 +25,8 @@ typedef struct hel_c_group {
 
 typedef void (*hel_c_form)(const hel_c_group *group);
 
-// Prelude and kernel in one language, ready for its compiler; expects -DWORKGROUP=n and -DCONSTANT_<id>=n. SPIR-V is
-// compiled already, and WORKGROUP is its constant HEL_WORKGROUP_ID.
+// Prelude and kernel in one language, ready for its compiler; expects hel_kernel_definitions. SPIR-V is compiled already,
+// and WORKGROUP is its constant HEL_WORKGROUP_ID.
 typedef struct hel_kernel_text {
     const char *language; // as tools/kernels.py names it: "spirv", "opencl", "cuda"
     const void *bytes;    // words where they are SPIR-V
@@ -49,6 +49,17 @@ enum { HEL_WORKGROUP_ID = 31 };
 
 // UNSUPPORTED where the build has no text in that language.
 hel_status hel_kernel_text_find(const hel_kernel_source *source, const char *language, hel_kernel_text *out);
+
+// The preferred number of invocations, halved until the device allows it: kernels fold by powers of two.
+uint32_t hel_kernel_workgroup(const hel_kernel_source *source, const hel_device *device);
+
+// "-DWORKGROUP=n" and "-DCONSTANT_<id>=n" for each of `constants`.
+typedef struct hel_kernel_definitions {
+    uint32_t count;
+    char text[1 + HEL_MAX_CONSTANTS][32];
+} hel_kernel_definitions;
+
+hel_kernel_definitions hel_kernel_define(const hel_kernel_source *source, uint32_t workgroup, const uint32_t *constants);
 
 extern const hel_kernel_source *const hel_kernel_sources[]; // NULL-terminated
 
