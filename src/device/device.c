@@ -172,6 +172,7 @@ hel_status hel_kernel_get(const hel_device *device, const char *name, const uint
     uint32_t values[HEL_MAX_CONSTANTS];
     memcpy(values, source->defaults, sizeof values);
     if (count) memcpy(values, constants, count * sizeof *constants);
+    HEL_TRY(hel_kernel_check_constants(source, device, values));
     hel_device_base *base = hel_device_base_of(device);
     LOCKED(base, get_kernel(base, source, values, out));
 }
@@ -203,6 +204,7 @@ hel_status hel_dispatch(const hel_device *device, hel_kernel *kernel, const hel_
     HEL_REQUIRE(params_size == kernel->source->params_size && timer <= HEL_TIMER_SLOTS);
     HEL_REQUIRE(groups <= (uint64_t)MAX_GROUPS_X * MAX_GROUPS_X);
     if (!groups) return HEL_OK;
+    HEL_TRY(hel_kernel_check_params(kernel->source, kernel->constants, params));
     hel_binding checked[HEL_MAX_BINDINGS];
     HEL_TRY(check_bindings(device, kernel->source, bindings, checked));
     unsigned char copy[HEL_MAX_PARAMS];

@@ -25,3 +25,32 @@ hel_kernel_definitions hel_kernel_define(const hel_kernel_source *source, uint32
         snprintf(definitions.text[1 + i], sizeof definitions.text[0], "-DCONSTANT_%u=%u", i, constants[i]);
     return definitions;
 }
+
+static hel_status check_limit(const hel_kernel_source *source, const hel_kernel_limit *limit, const uint32_t *constants,
+                              uint32_t value) {
+    uint32_t most = limit->most ? limit->most : constants[limit->by] / limit->divisor;
+    if (value <= most) return HEL_OK;
+    return hel_fail(HEL_ERROR_UNSUPPORTED, "kernel \"%s\" takes at most %u where it was given %u", source->name, most, value);
+}
+
+hel_status hel_kernel_check_constants(const hel_kernel_source *source, const hel_device *device, const uint32_t *constants) {
+    for (uint32_t i = 0; i < source->n_limits; i++) {
+        const hel_kernel_limit *limit = &source->limits[i];
+        if (limit->constant) HEL_TRY(check_limit(source, limit, constants, constants[limit->at]));
+    }
+    double shared = source->shared(constants, hel_kernel_workgroup(source, device));
+    if (shared <= device->limits.shared_memory) return HEL_OK;
+    return hel_fail(HEL_ERROR_UNSUPPORTED, "kernel \"%s\" would share %.0f bytes in a work-group, %s:%u has %u", source->name,
+                    shared, device->backend, device->index, device->limits.shared_memory);
+}
+
+hel_status hel_kernel_check_params(const hel_kernel_source *source, const uint32_t *constants, const void *params) {
+    for (uint32_t i = 0; i < source->n_limits; i++) {
+        const hel_kernel_limit *limit = &source->limits[i];
+        uint32_t value;
+        if (limit->constant) continue;
+        memcpy(&value, (const unsigned char *)params + limit->at, sizeof value);
+        HEL_TRY(check_limit(source, limit, constants, value));
+    }
+    return HEL_OK;
+}

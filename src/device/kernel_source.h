@@ -33,6 +33,13 @@ typedef struct hel_kernel_text {
     size_t size;          // bytes
 } hel_kernel_text;
 
+// What a constant (by id) or a u32 parameter (by offset) must not be above: `most`, or, where that is 0, the constant `by`
+// over `divisor`. Beyond it the kernel would leave its own arrays.
+typedef struct hel_kernel_limit {
+    bool constant;
+    uint32_t at, most, by, divisor;
+} hel_kernel_limit;
+
 typedef struct hel_kernel_source {
     const char *name;
     uint32_t workgroup; // preferred invocations per group, a power of two, at most 128
@@ -41,6 +48,9 @@ typedef struct hel_kernel_source {
     uint32_t params_size;             // the first member is the number of groups
     uint32_t n_constants;
     uint32_t defaults[HEL_MAX_CONSTANTS];
+    uint32_t n_limits;
+    const hel_kernel_limit *limits;
+    double (*shared)(const uint32_t *constants, uint32_t workgroup); // bytes of its SHARED arrays
     const hel_kernel_text *texts; // ends with {0}
     hel_c_form c_form; // what every build has; work-group size 1 only
 } hel_kernel_source;
@@ -52,6 +62,11 @@ hel_status hel_kernel_text_find(const hel_kernel_source *source, const char *lan
 
 // The preferred number of invocations, halved until the device allows it: kernels fold by powers of two.
 uint32_t hel_kernel_workgroup(const hel_kernel_source *source, const hel_device *device);
+
+// UNSUPPORTED where a constant is over its limit, or where the work-group would share more memory than the device has.
+hel_status hel_kernel_check_constants(const hel_kernel_source *source, const hel_device *device, const uint32_t *constants);
+// UNSUPPORTED where a parameter is over its limit.
+hel_status hel_kernel_check_params(const hel_kernel_source *source, const uint32_t *constants, const void *params);
 
 // "-DWORKGROUP=n" and "-DCONSTANT_<id>=n" for each of `constants`.
 typedef struct hel_kernel_definitions {

@@ -8,13 +8,12 @@
 #include "base/size.h"
 
 enum { PIECE_BYTES = 8 << 20 };
-// The kernels find outliers by blocks of eight rows; the row within a block stands above a column of 29 bits.
-enum { SIDECAR_ROWS = 8, MAX_COLUMNS = 1 << 29 };
+enum { MAX_COLUMNS = 1 << HEL_SIDECAR_COLUMN_BITS };
 
 // ---------------------------------------------------------------- layout
 
-static hel_weight_format dense_format(hel_dtype dtype) {
-    return dtype == HEL_F16 ? HEL_WEIGHT_F16 : dtype == HEL_BF16 ? HEL_WEIGHT_BF16 : HEL_WEIGHT_F32;
+static uint32_t dense_format(hel_dtype dtype) {
+    return dtype == HEL_F16 ? HEL_FORMAT_F16 : dtype == HEL_BF16 ? HEL_FORMAT_BF16 : HEL_FORMAT_F32;
 }
 
 // The fewest bits the kernels know that hold an index below k.
@@ -35,9 +34,9 @@ static hel_status set_layout(const hel_weight_desc *desc, hel_weight *weight) {
     if (desc->store == HEL_INDEX_NONE) {
         weight->format = dense_format(desc->data->dtype);
         weight->bits = weight->d = 1;
-        bits_per_row = desc->cols * (weight->format == HEL_WEIGHT_F32 ? 32 : 16);
+        bits_per_row = desc->cols * (weight->format == HEL_FORMAT_F32 ? 32 : 16);
     } else {
-        weight->format = HEL_WEIGHT_CODEBOOK;
+        weight->format = HEL_FORMAT_CODEBOOK;
         weight->bits = index_bits(desc->k);
         weight->d = desc->d;
         bits_per_row = desc->cols / desc->d * weight->bits;
@@ -186,7 +185,7 @@ static void fold_outliers(const hel_weight *weight, sidecar_fold *sidecar, uint3
             decoded *= sidecar->group_scales[outlier->row * hel_ceil_div(weight->cols, weight->group) +
                                              outlier->col / weight->group];
         float difference = (float)(outlier->value - decoded);
-        sidecar->entries[2 * sidecar->next] = outlier->row % SIDECAR_ROWS << 29 | outlier->col;
+        sidecar->entries[2 * sidecar->next] = outlier->row % HEL_SIDECAR_ROWS << HEL_SIDECAR_COLUMN_BITS | outlier->col;
         memcpy(&sidecar->entries[2 * sidecar->next + 1], &difference, sizeof difference);
     }
 }
@@ -194,10 +193,10 @@ static void fold_outliers(const hel_weight *weight, sidecar_fold *sidecar, uint3
 static hel_status add_sidecar(part_list *parts, const sidecar_fold *sidecar) {
     if (!sidecar->count) return HEL_OK;
     hel_weight *weight = parts->weight;
-    size_t blocks = hel_ceil_div(weight->rows, SIDECAR_ROWS);
+    size_t blocks = hel_ceil_div(weight->rows, HEL_SIDECAR_ROWS);
     uint32_t *starts = hel_alloc_zero(blocks + 1, sizeof *starts);
     if (!starts) return hel_fail_memory((blocks + 1) * sizeof *starts);
-    for (size_t i = 0; i < sidecar->count; i++) starts[sidecar->outliers[i].row / SIDECAR_ROWS + 1]++;
+    for (size_t i = 0; i < sidecar->count; i++) starts[sidecar->outliers[i].row / HEL_SIDECAR_ROWS + 1]++;
     for (size_t b = 0; b < blocks; b++) starts[b + 1] += starts[b];
     hel_status status = add_part(parts, &weight->sidecar_blocks, starts, (blocks + 1) * sizeof *starts);
     if (status == HEL_OK)
@@ -235,7 +234,7 @@ static hel_status stream_rows(row_stream *stream, uint32_t first, uint32_t count
 static hel_status open_stream(row_stream *stream) {
     hel_weight *weight = stream->weight;
     uint64_t row_bytes = (uint64_t)weight->row_words * 4, index_bytes = 0;
-    if (weight->format == HEL_WEIGHT_CODEBOOK) index_bytes = weight->cols / weight->d * sizeof(uint16_t);
+    if (weight->format == HEL_FORMAT_CODEBOOK) index_bytes = weight->cols / weight->d * sizeof(uint16_t);
     stream->piece_rows = (uint32_t)HEL_MIN(HEL_MAX(PIECE_BYTES / (row_bytes + index_bytes), 1), weight->rows);
     stream->words = hel_alloc_array(stream->piece_rows, row_bytes);
     if (!stream->words) return hel_fail_memory(stream->piece_rows * row_bytes);
@@ -287,7 +286,7 @@ static hel_status prepare_factor(const hel_device *device, hel_archive *archive,
     if (!factor) return hel_fail_memory(sizeof *factor);
     *out = factor;
     *factor = (hel_weight){.device = device, .rows = (uint32_t)tensor->shape[0], .cols = (uint32_t)tensor->shape[1],
-                           .format = HEL_WEIGHT_F32, .bits = 1, .d = 1, .row_words = (uint32_t)tensor->shape[1]};
+                           .format = HEL_FORMAT_F32, .bits = 1, .d = 1, .row_words = (uint32_t)tensor->shape[1]};
     float *values = hel_alloc_array(tensor->elements, sizeof *values);
     float *singular = scales ? hel_alloc_array(factor->cols, sizeof *singular) : NULL;
     hel_status status = values && (singular || !scales) ? HEL_OK : hel_fail_memory(tensor->elements * sizeof *values);

@@ -10,7 +10,7 @@
 #include "base/error.h"
 #include "base/os.h"
 #include "base/size.h"
-#include "device/kernel_source.h"
+#include "device/backend.h"
 #include "device/registry.h"
 #include "kernels.h"
 
@@ -121,6 +121,47 @@ static void test_order(void **state) {
     assert_int_equal(hel_buffer_read(device, HEL_QUEUE_COMPUTE, buffer, ROUNDS % 2 * stride, out, sizeof out), HEL_OK);
     for (int i = 0; i < COLS; i++) assert_true(fabsf(out[i] - 2.0f) < 1e-5f);
     hel_buffer_destroy(device, &buffer);
+}
+
+// What a kernel with these constants says to these parameters; its bindings are small and zero.
+static hel_status try_sizes(const char *name, const uint32_t *constants, uint32_t count, const void *params, uint32_t size) {
+    hel_kernel *kernel;
+    HEL_TRY(hel_kernel_get(device, name, constants, count, &kernel));
+    enum { BYTES = 1024 };
+    uint64_t stride = HEL_MAX(BYTES, device->limits.offset_alignment);
+    hel_binding bindings[HEL_MAX_BINDINGS];
+    hel_buffer *buffer;
+    HEL_TRY(hel_buffer_create(device, HEL_MAX_BINDINGS * stride, &buffer));
+    for (uint32_t i = 0; i < HEL_MAX_BINDINGS; i++) bindings[i] = (hel_binding){buffer, i * stride, BYTES};
+    hel_status status = hel_dispatch(device, kernel, bindings, kernel->source->n_bindings, params, size, 1, 0);
+    hel_buffer_destroy(device, &buffer);
+    return status;
+}
+
+// Sizes that a kernel's own arrays cannot hold.
+static void test_kernel_limits(void **state) {
+    (void)state;
+    hel_attention_params attention = {.tokens = 1, .heads = 1, .kv_heads = 1, .head_dim = 256, .page_size = 1};
+    assert_int_equal(try_sizes("attention", NULL, 0, &attention, sizeof attention), HEL_OK);
+    attention.head_dim = HEL_ATTENTION_MAX_HEAD_DIM + 1;
+    assert_int_equal(try_sizes("attention", NULL, 0, &attention, sizeof attention), HEL_ERROR_UNSUPPORTED);
+    assert_non_null(strstr(hel_error_message(), "at most 256 where it was given 257"));
+
+    hel_linear_params linear = {.rows = 1, .cols = 1, .row_words = 1, .tokens = 2};
+    uint32_t two_tokens[] = {HEL_FORMAT_F32, 1, 1, 0, 2}, many_tokens[] = {HEL_FORMAT_F32, 1, 1, 0, 9};
+    assert_int_equal(try_sizes("linear_matvec", two_tokens, 5, &linear, sizeof linear), HEL_OK);
+    linear.tokens = 3;
+    assert_int_equal(try_sizes("linear_matvec", two_tokens, 5, &linear, sizeof linear), HEL_ERROR_UNSUPPORTED);
+    assert_int_equal(try_sizes("linear_matvec", many_tokens, 5, &linear, sizeof linear), HEL_ERROR_UNSUPPORTED);
+
+    uint32_t size = 256, largest = UINT32_MAX;
+    hel_fftconv_params fftconv = {.steps = 128, .channels = 1};
+    assert_int_equal(try_sizes("fftconv", &size, 1, &fftconv, sizeof fftconv), HEL_OK);
+    fftconv.steps = 129;
+    assert_int_equal(try_sizes("fftconv", &size, 1, &fftconv, sizeof fftconv), HEL_ERROR_UNSUPPORTED);
+    while (16 * size <= device->limits.shared_memory) size *= 2;
+    assert_int_equal(try_sizes("fftconv", &size, 1, &fftconv, sizeof fftconv), HEL_ERROR_UNSUPPORTED);
+    assert_int_equal(try_sizes("fftconv", &largest, 1, &fftconv, sizeof fftconv), HEL_ERROR_UNSUPPORTED);
 }
 
 // Also what the device's compiler says to each kernel text.
@@ -317,7 +358,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_buffers), cmocka_unit_test(test_rules),  cmocka_unit_test(test_order),
         cmocka_unit_test(test_kernels), cmocka_unit_test(test_tickets), cmocka_unit_test(test_writes),
         cmocka_unit_test(test_ranges),  cmocka_unit_test(test_folded),  cmocka_unit_test(test_threads),
-        cmocka_unit_test(test_types),
+        cmocka_unit_test(test_types),   cmocka_unit_test(test_kernel_limits),
     };
     return cmocka_run_group_tests_name(device_name, tests, open_device, close_device);
 }
