@@ -24,6 +24,11 @@ void hel_device_params_init(hel_device_params *params, size_t struct_size) {
     HEL_PARAMS_WRITE(params, struct_size, &defaults);
 }
 
+// Kernels count the words of what is bound in 32 bits, whatever the driver allows.
+static void limit_bindings(hel_device_limits *limits) {
+    limits->max_binding = HEL_MIN(limits->max_binding, (uint64_t)UINT32_MAX * sizeof(uint32_t));
+}
+
 // ---------------------------------------------------------------- listing
 
 typedef struct entry_list {
@@ -59,6 +64,7 @@ static bool list_backend(entry_list *list, const hel_backend *backend) {
         hel_device_entry *entry = append(list, backend, i);
         if (!entry) return false;
         set_status(entry, backend->describe(i, &entry->device));
+        limit_bindings(&entry->device.limits);
         entry->device.backend = backend->name;
         entry->device.index = i;
     }
@@ -107,6 +113,7 @@ static hel_status open_device(const hel_backend *backend, uint32_t index, const 
     base->memory_limit = values.memory_limit;
     base->data.backend = backend->name;
     base->data.index = index;
+    limit_bindings(&base->data.limits);
     *out = &base->data;
     return HEL_OK;
 }

@@ -164,6 +164,18 @@ static void test_kernel_limits(void **state) {
     assert_int_equal(try_sizes("fftconv", &largest, 1, &fftconv, sizeof fftconv), HEL_ERROR_UNSUPPORTED);
 }
 
+// Kernels reach every word of a binding by an index of 32 bits, on an open device as on a listed one.
+static void test_binding_limit(void **state) {
+    (void)state;
+    const uint64_t most = (uint64_t)UINT32_MAX * 4;
+    hel_device_entry *list;
+    size_t count;
+    assert_true(device->limits.max_binding <= most);
+    assert_int_equal(hel_device_list(&list, &count), HEL_OK);
+    for (size_t i = 0; i < count; i++) assert_true(list[i].device.limits.max_binding <= most);
+    hel_device_list_free(&list);
+}
+
 // Also what the device's compiler says to each kernel text.
 static void test_kernels(void **state) {
     (void)state;
@@ -358,7 +370,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_buffers), cmocka_unit_test(test_rules),  cmocka_unit_test(test_order),
         cmocka_unit_test(test_kernels), cmocka_unit_test(test_tickets), cmocka_unit_test(test_writes),
         cmocka_unit_test(test_ranges),  cmocka_unit_test(test_folded),  cmocka_unit_test(test_threads),
-        cmocka_unit_test(test_types),   cmocka_unit_test(test_kernel_limits),
+        cmocka_unit_test(test_types),   cmocka_unit_test(test_kernel_limits), cmocka_unit_test(test_binding_limit),
     };
     return cmocka_run_group_tests_name(device_name, tests, open_device, close_device);
 }
