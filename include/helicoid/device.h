@@ -33,6 +33,7 @@ typedef struct hel_device_limits {
     uint32_t shared_memory;    // bytes a work-group can share
     uint32_t subgroup;         // invocations that run in lockstep, 1 where unknown
     uint32_t compute_units;    // cores, SMs; 0 unknown
+    uint32_t loop_iterations;  // of all loops of an invocation, after which the driver ends them silently; 0 no such limit
 } hel_device_limits;
 
 typedef struct hel_device_features {

@@ -46,11 +46,13 @@ static uint32_t capacity_of(const hel_hyper *hyper, uint32_t wanted) {
 
 static uint32_t batch_of(uint32_t capacity, uint32_t wanted) { return HEL_MIN(wanted ? wanted : DEFAULT_BATCH, capacity); }
 
-void hel_context_default_bytes(const hel_hyper *hyper, uint64_t *out_layer, uint64_t *out_device) {
-    uint32_t capacity = capacity_of(hyper, 0), batch = batch_of(capacity, 0);
+hel_context_bytes hel_context_measure(const hel_hyper *hyper, uint32_t capacity, uint32_t batch) {
+    capacity = capacity_of(hyper, capacity);
+    batch = batch_of(capacity, batch);
     uint64_t positions = (uint64_t)capacity * hyper->head_dim * sizeof(float);
-    *out_layer = 2 * hyper->kv_heads * positions;
-    *out_device = positions + hel_llama_scratch_bytes(hyper, batch, slice_of(hyper, batch));
+    return (hel_context_bytes){.layer = 2 * hyper->kv_heads * positions,
+                               .device = positions + hel_llama_scratch_bytes(hyper, batch, slice_of(hyper, batch)),
+                               .rope = positions};
 }
 
 // ---------------------------------------------------------------- creating
@@ -126,7 +128,8 @@ hel_status hel_context_create(const hel_model *model, const hel_context_params *
         hel_log(HEL_LOG_WARNING, "a context of %u goes beyond the %u positions that the model was trained for",
                 context->capacity, model->info.context_length);
     context->batch = batch_of(context->capacity, values.batch);
-    hel_status status = make(context);
+    hel_status status = hel_context_check_room(context);
+    if (status == HEL_OK) status = make(context);
     if (status == HEL_OK) *out = context;
     else hel_context_destroy(&context);
     return status;

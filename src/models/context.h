@@ -13,7 +13,16 @@ struct hel_context {
     float *logits; // one slice on the host
 };
 
-// Bytes that a context of default capacity and batch takes: for each layer on a device, and on each device besides.
-void hel_context_default_bytes(const hel_hyper *hyper, uint64_t *out_layer, uint64_t *out_device);
+// What a context takes; 0 for `capacity` and `batch` means the defaults.
+typedef struct hel_context_bytes {
+    uint64_t layer;  // for each layer on a device: keys and values
+    uint64_t device; // on each device besides
+    uint64_t rope;   // of that the rotary table, which kernels bind whole, as they do half of `layer`
+} hel_context_bytes;
+
+hel_context_bytes hel_context_measure(const hel_hyper *hyper, uint32_t capacity, uint32_t batch);
+
+// MEMORY, DEVICE_MEMORY or UNSUPPORTED where a device cannot hold or go through so many positions.
+hel_status hel_context_check_room(const hel_context *context);
 
 #endif

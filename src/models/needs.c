@@ -27,7 +27,9 @@ hel_status hel_needs_measure(const hel_archive *archive, const hel_hyper *hyper,
         if (bytes) *bytes += archive->tensors[i].bytes;
     }
     if (hyper->tied) out->head_bytes = out->embedding_bytes;
-    hel_context_default_bytes(hyper, &out->cache_bytes, &out->scratch_bytes);
+    hel_context_bytes context = hel_context_measure(hyper, 0, 0);
+    out->cache_bytes = context.layer;
+    out->scratch_bytes = context.device;
     return HEL_OK;
 }
 

@@ -28,7 +28,7 @@ static hel_status open_named(const char *names, const hel_device_params *params,
     return placement->n_devices ? HEL_OK : hel_fail(HEL_ERROR_ARGUMENT, "no device is named");
 }
 
-static bool in_host_memory(const hel_device *device) {
+bool hel_in_host_memory(const hel_device *device) {
     return device->type == HEL_DEVICE_TYPE_CPU || device->type == HEL_DEVICE_TYPE_SOFTWARE;
 }
 
@@ -57,7 +57,7 @@ static hel_status spill_to_cpu(const hel_model_params *params, const hel_device_
                                hel_placement *placement) {
     const hel_device *gpu = placement->devices[0];
     uint64_t budget = budget_of(gpu, params->memory_limit);
-    if (placement->n_devices != 1 || in_host_memory(gpu) || !budget) return HEL_OK;
+    if (placement->n_devices != 1 || hel_in_host_memory(gpu) || !budget) return HEL_OK;
     uint32_t staying = hel_needs_spill(needs, budget, placement->places);
     if (staying == needs->layers) return HEL_OK;
     HEL_TRY(hel_device_open_type(HEL_DEVICE_TYPE_CPU, device_params, &placement->devices[1]));
@@ -71,7 +71,7 @@ static hel_status check_budget(const hel_device *device, uint64_t weights, uint6
     if (!budget || weights + context <= budget) return HEL_OK;
     hel_bytes_text(allowed, budget);
     if (weights > budget)
-        return hel_fail(in_host_memory(device) ? HEL_ERROR_MEMORY : HEL_ERROR_DEVICE_MEMORY,
+        return hel_fail(hel_in_host_memory(device) ? HEL_ERROR_MEMORY : HEL_ERROR_DEVICE_MEMORY,
                         "%s:%u: the weights need %s and %s may be used", device->backend, device->index,
                         hel_bytes_text(needed, weights), allowed);
     hel_log(HEL_LOG_WARNING, "%s:%u: weights and a context of default size need %s and %s may be used", device->backend,
@@ -87,7 +87,7 @@ static hel_status check_room(const hel_model_params *params, const hel_needs *ne
         const hel_device *device = placement->devices[i];
         uint64_t weights = hel_needs_weights_on(needs, placement->places, i);
         uint64_t context = hel_needs_context_on(needs, placement->places, i);
-        bool shares = in_host_memory(device);
+        bool shares = hel_in_host_memory(device);
         HEL_TRY(check_budget(device, weights, context, shares ? params->memory_limit : budget_of(device, params->memory_limit)));
         if (!shares) continue;
         host = device;

@@ -22,6 +22,8 @@ typedef struct hel_placement {
 // Devices in host memory share what is free there. No driver-independent question tells what is free on a GPU: all but a
 // tenth of its memory counts as free, for the driver and its other users.
 hel_status hel_placement_make(const hel_model_params *params, const hel_needs *needs, hel_placement *out);
+// The CPU, and drivers that run on it.
+bool hel_in_host_memory(const hel_device *device);
 void hel_placement_finish(hel_placement *placement); // accepts a zeroed placement
 
 #endif

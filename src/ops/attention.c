@@ -13,6 +13,12 @@ void hel_kv_append(hel_exec *exec, hel_tensor k, hel_tensor v, const hel_kv_view
                                         (uint64_t)k.rows * cache->kv_heads});
 }
 
+// A position takes a lane at most head_dim / 23 iterations: its share of the scores, of the values and of the folds.
+uint32_t hel_attention_positions(const hel_device *device, uint32_t head_dim) {
+    uint32_t iterations = device->limits.loop_iterations;
+    return iterations ? iterations / head_dim * 23 : UINT32_MAX;
+}
+
 hel_tensor hel_attention(hel_exec *exec, hel_tensor q, const hel_kv_view *cache, hel_binding step) {
     hel_tensor y = hel_exec_tensor(exec, q.rows, q.cols);
     uint32_t heads = q.cols / cache->head_dim;

@@ -28,6 +28,9 @@ void hel_exec_plan_begin(hel_exec *exec) {
 hel_status hel_exec_plan_end(hel_exec *exec) {
     exec->planning = false;
     HEL_TRY(exec->status);
+    if (exec->peak > exec->device->limits.max_buffer)
+        return hel_fail(HEL_ERROR_DEVICE_MEMORY, "a batch needs %llu bytes of scratch, a buffer of this device holds %llu",
+                        (unsigned long long)exec->peak, (unsigned long long)exec->device->limits.max_buffer);
     return exec->peak ? hel_buffer_create(exec->device, exec->peak, &exec->arena) : HEL_OK;
 }
 
@@ -38,6 +41,11 @@ void hel_exec_reset(hel_exec *exec) {
 
 hel_tensor hel_exec_tensor(hel_exec *exec, uint32_t rows, uint32_t cols) {
     uint64_t alignment = HEL_MAX(TENSOR_ALIGNMENT, exec->device->limits.offset_alignment);
+    // Kernels count elements in 32 bits.
+    if ((uint64_t)rows * cols > UINT32_MAX) {
+        hel_exec_fail(exec, hel_fail(HEL_ERROR_UNSUPPORTED, "%u rows of %u values are too many for one pass", rows, cols));
+        rows = 0;
+    }
     uint64_t size = hel_round_up((uint64_t)rows * cols * sizeof(float), alignment);
     hel_tensor tensor = {{exec->arena, exec->used, (uint64_t)rows * cols * sizeof(float)}, rows, cols};
     exec->used += size;

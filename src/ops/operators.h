@@ -39,6 +39,8 @@ typedef struct hel_kv_view {
 } hel_kv_view;
 // Stores k and v [tokens, kv_heads * head_dim] at positions step[0]...
 void hel_kv_append(hel_exec *exec, hel_tensor k, hel_tensor v, const hel_kv_view *cache, hel_binding step);
+// Positions that the device's kernel can go through; UINT32_MAX on all but a software driver.
+uint32_t hel_attention_positions(const hel_device *device, uint32_t head_dim);
 // Causal grouped-query attention (Ainslie et al. 2023) of q [tokens, heads * head_dim] over the cache.
 hel_tensor hel_attention(hel_exec *exec, hel_tensor q, const hel_kv_view *cache, hel_binding step);
 

@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "ops/weight.h"
+#include "ops/weight_internal.h"
 
 #include <string.h>
 
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/size.h"
-
-enum { PIECE_BYTES = 8 << 20 };
-enum { MAX_COLUMNS = 1 << HEL_SIDECAR_COLUMN_BITS };
 
 // ---------------------------------------------------------------- layout
 
@@ -25,7 +22,7 @@ static uint32_t index_bits(uint32_t k) {
 }
 
 static hel_status set_layout(const hel_weight_desc *desc, hel_weight *weight) {
-    if (desc->rows > UINT32_MAX || desc->cols > MAX_COLUMNS || !desc->rows || !desc->cols)
+    if (desc->rows > HEL_WEIGHT_MAX_ROWS || desc->cols > HEL_WEIGHT_MAX_COLUMNS || !desc->rows || !desc->cols)
         return hel_fail(HEL_ERROR_UNSUPPORTED, "%s: %llu x %llu is too large", desc->module,
                         (unsigned long long)desc->rows, (unsigned long long)desc->cols);
     weight->rows = (uint32_t)desc->rows;
@@ -46,7 +43,7 @@ static hel_status set_layout(const hel_weight_desc *desc, hel_weight *weight) {
     return HEL_OK;
 }
 
-static hel_status make_slices(hel_weight *weight) {
+hel_status hel_weight_make_slices(hel_weight *weight) {
     const hel_device_limits *limits = &weight->device->limits;
     uint64_t row_bytes = (uint64_t)weight->row_words * 4;
     uint64_t most = HEL_MIN(limits->max_binding, limits->max_buffer) / row_bytes;
@@ -67,14 +64,7 @@ static hel_status make_slices(hel_weight *weight) {
 
 // ---------------------------------------------------------------- the small parts, in one buffer
 
-typedef struct part_list {
-    hel_weight *weight;
-    unsigned char *bytes;
-    uint64_t size;
-} part_list;
-
-// Appends `size` bytes at the device's alignment and points `binding` at them; the buffer follows in upload_parts.
-static hel_status add_part(part_list *parts, hel_binding *binding, const void *bytes, uint64_t size) {
+hel_status hel_weight_add_part(hel_weight_parts *parts, hel_binding *binding, const void *bytes, uint64_t size) {
     uint64_t at = hel_round_up(parts->size, HEL_MAX(16, parts->weight->device->limits.offset_alignment));
     unsigned char *grown = hel_resize(parts->bytes, at + size);
     if (!grown) return hel_fail_memory(at + size);
@@ -86,18 +76,18 @@ static hel_status add_part(part_list *parts, hel_binding *binding, const void *b
     return HEL_OK;
 }
 
-static hel_status add_tensor(part_list *parts, hel_archive *archive, const hel_tensor_info *tensor, hel_binding *binding) {
+static hel_status add_tensor(hel_weight_parts *parts, hel_archive *archive, const hel_tensor_info *tensor, hel_binding *binding) {
     if (!tensor || !tensor->elements) return HEL_OK;
     float *values = hel_alloc_array(tensor->elements, sizeof *values);
     if (!values) return hel_fail_memory(tensor->elements * sizeof *values);
     hel_status status = hel_archive_read_f32(archive, tensor, 0, tensor->elements, values);
-    if (status == HEL_OK) status = add_part(parts, binding, values, tensor->elements * sizeof *values);
+    if (status == HEL_OK) status = hel_weight_add_part(parts, binding, values, tensor->elements * sizeof *values);
     hel_free(values);
     return status;
 }
 
 // Kernels may read every entry that an index of so many bits can name, so short codebooks are filled up with zeros.
-static hel_status add_codebook(part_list *parts, hel_archive *archive, const hel_tensor_info *codebook) {
+static hel_status add_codebook(hel_weight_parts *parts, hel_archive *archive, const hel_tensor_info *codebook) {
     hel_weight *weight = parts->weight;
     HEL_TRY(add_tensor(parts, archive, codebook, &weight->codebook));
     if (!codebook || weight->bits > 8) return HEL_OK;
@@ -111,7 +101,7 @@ static hel_status add_codebook(part_list *parts, hel_archive *archive, const hel
     return HEL_OK;
 }
 
-static hel_status upload_parts(part_list *parts) {
+static hel_status upload_parts(hel_weight_parts *parts) {
     hel_weight *weight = parts->weight;
     if (!parts->size) return HEL_OK;
     HEL_TRY(hel_buffer_create(weight->device, parts->size, &weight->extras));
@@ -124,7 +114,7 @@ static hel_status upload_parts(part_list *parts) {
 
 // ---------------------------------------------------------------- dense rows
 
-static hel_status write_rows(const hel_weight *weight, uint32_t first, uint32_t count, const uint32_t *words) {
+hel_status hel_weight_write_rows(const hel_weight *weight, uint32_t first, uint32_t count, const uint32_t *words) {
     uint64_t row_bytes = (uint64_t)weight->row_words * 4;
     for (uint32_t i = 0; i < weight->n_slices; i++) {
         const hel_weight_slice *slice = &weight->slices[i];
@@ -149,7 +139,7 @@ static hel_status read_dense(hel_archive *archive, const hel_tensor_info *data, 
     return HEL_OK;
 }
 
-// ---------------------------------------------------------------- indices and the sidecar
+// ---------------------------------------------------------------- indices
 
 static void pack_row(const uint16_t *indices, uint64_t count, uint32_t bits, uint32_t *words) {
     uint64_t pending = 0;
@@ -165,53 +155,13 @@ static void pack_row(const uint16_t *indices, uint64_t count, uint32_t bits, uin
     if (filled) *words = (uint32_t)pending;
 }
 
-// What streaming the rows must know of the sidecar: outliers become differences to what the codebook gives.
-typedef struct sidecar_fold {
-    hel_outlier *outliers; // by position
-    size_t count, next;
-    const float *codebook, *group_scales;
-    uint32_t *entries;     // pairs: row in its block and column, bits of the difference
-} sidecar_fold;
-
-static void fold_outliers(const hel_weight *weight, sidecar_fold *sidecar, uint32_t first, uint32_t count,
-                          const uint16_t *indices) {
-    uint32_t per_row = weight->cols / weight->d;
-    for (; sidecar->next < sidecar->count; sidecar->next++) {
-        const hel_outlier *outlier = &sidecar->outliers[sidecar->next];
-        if (outlier->row >= first + count) return;
-        uint32_t index = indices[(uint64_t)(outlier->row - first) * per_row + outlier->col / weight->d];
-        double decoded = sidecar->codebook[index * weight->d + outlier->col % weight->d];
-        if (weight->group)
-            decoded *= sidecar->group_scales[outlier->row * hel_ceil_div(weight->cols, weight->group) +
-                                             outlier->col / weight->group];
-        float difference = (float)(outlier->value - decoded);
-        sidecar->entries[2 * sidecar->next] = outlier->row % HEL_SIDECAR_ROWS << HEL_SIDECAR_COLUMN_BITS | outlier->col;
-        memcpy(&sidecar->entries[2 * sidecar->next + 1], &difference, sizeof difference);
-    }
-}
-
-static hel_status add_sidecar(part_list *parts, const sidecar_fold *sidecar) {
-    if (!sidecar->count) return HEL_OK;
-    hel_weight *weight = parts->weight;
-    size_t blocks = hel_ceil_div(weight->rows, HEL_SIDECAR_ROWS);
-    uint32_t *starts = hel_alloc_zero(blocks + 1, sizeof *starts);
-    if (!starts) return hel_fail_memory((blocks + 1) * sizeof *starts);
-    for (size_t i = 0; i < sidecar->count; i++) starts[sidecar->outliers[i].row / HEL_SIDECAR_ROWS + 1]++;
-    for (size_t b = 0; b < blocks; b++) starts[b + 1] += starts[b];
-    hel_status status = add_part(parts, &weight->sidecar_blocks, starts, (blocks + 1) * sizeof *starts);
-    if (status == HEL_OK)
-        status = add_part(parts, &weight->sidecar_entries, sidecar->entries, sidecar->count * 2 * sizeof(uint32_t));
-    hel_free(starts);
-    return status;
-}
-
 // ---------------------------------------------------------------- streaming
 
 typedef struct row_stream {
     hel_archive *archive;
     const hel_weight_desc *desc;
     hel_weight *weight;
-    sidecar_fold sidecar;
+    hel_sidecar_fold sidecar;
     uint32_t piece_rows;
     uint32_t *words;
     uint16_t *indices; // NULL for dense weights
@@ -221,21 +171,21 @@ static hel_status stream_rows(row_stream *stream, uint32_t first, uint32_t count
     hel_weight *weight = stream->weight;
     if (!stream->indices) {
         HEL_TRY(read_dense(stream->archive, stream->desc->data, weight, first, count, stream->words));
-        return write_rows(weight, first, count, stream->words);
+        return hel_weight_write_rows(weight, first, count, stream->words);
     }
     uint64_t per_row = weight->cols / weight->d;
     HEL_TRY(hel_weight_read_indices(stream->archive, stream->desc, first, count, stream->indices));
     for (uint32_t r = 0; r < count; r++)
         pack_row(stream->indices + r * per_row, per_row, weight->bits, stream->words + (uint64_t)r * weight->row_words);
-    fold_outliers(weight, &stream->sidecar, first, count, stream->indices);
-    return write_rows(weight, first, count, stream->words);
+    hel_sidecar_fold_rows(&stream->sidecar, weight, first, count, stream->indices);
+    return hel_weight_write_rows(weight, first, count, stream->words);
 }
 
 static hel_status open_stream(row_stream *stream) {
     hel_weight *weight = stream->weight;
     uint64_t row_bytes = (uint64_t)weight->row_words * 4, index_bytes = 0;
     if (weight->format == HEL_FORMAT_CODEBOOK) index_bytes = weight->cols / weight->d * sizeof(uint16_t);
-    stream->piece_rows = (uint32_t)HEL_MIN(HEL_MAX(PIECE_BYTES / (row_bytes + index_bytes), 1), weight->rows);
+    stream->piece_rows = (uint32_t)HEL_MIN(HEL_MAX(HEL_WEIGHT_PIECE_BYTES / (row_bytes + index_bytes), 1), weight->rows);
     stream->words = hel_alloc_array(stream->piece_rows, row_bytes);
     if (!stream->words) return hel_fail_memory(stream->piece_rows * row_bytes);
     if (!index_bytes) return HEL_OK;
@@ -243,71 +193,27 @@ static hel_status open_stream(row_stream *stream) {
     return stream->indices ? HEL_OK : hel_fail_memory(stream->piece_rows * index_bytes);
 }
 
-static hel_status read_sidecar(row_stream *stream, part_list *parts) {
-    sidecar_fold *sidecar = &stream->sidecar;
-    HEL_TRY(hel_weight_read_sidecar(stream->archive, stream->desc, &sidecar->outliers, &sidecar->count));
-    if (!sidecar->count) return HEL_OK;
-    sidecar->codebook = (const float *)(const void *)(parts->bytes + stream->weight->codebook.offset);
-    sidecar->group_scales = (const float *)(const void *)(parts->bytes + stream->weight->group_scales.offset);
-    sidecar->entries = hel_alloc_zero(sidecar->count, 2 * sizeof(uint32_t));
-    return sidecar->entries ? HEL_OK : hel_fail_memory(sidecar->count * 8);
-}
-
 static hel_status prepare_matrix(hel_archive *archive, const hel_weight_desc *desc, hel_weight *weight) {
-    part_list parts = {.weight = weight};
+    hel_weight_parts parts = {.weight = weight};
     row_stream stream = {.archive = archive, .desc = desc, .weight = weight};
     hel_status status;
-    HEL_TRY_DONE(make_slices(weight));
+    HEL_TRY_DONE(hel_weight_make_slices(weight));
     HEL_TRY_DONE(add_tensor(&parts, archive, desc->bias, &weight->bias));
     HEL_TRY_DONE(add_tensor(&parts, archive, desc->channel_scales, &weight->channel_scales));
     HEL_TRY_DONE(add_tensor(&parts, archive, desc->group_scales, &weight->group_scales));
     HEL_TRY_DONE(add_codebook(&parts, archive, desc->codebook));
-    if (desc->sidecar_positions) HEL_TRY_DONE(read_sidecar(&stream, &parts));
+    if (desc->sidecar_positions) HEL_TRY_DONE(hel_sidecar_fold_open(&stream.sidecar, archive, desc, &parts));
     HEL_TRY_DONE(open_stream(&stream));
     for (uint32_t first = 0; first < weight->rows; first += stream.piece_rows)
         HEL_TRY_DONE(stream_rows(&stream, first, HEL_MIN(stream.piece_rows, weight->rows - first)));
-    HEL_TRY_DONE(add_sidecar(&parts, &stream.sidecar));
+    HEL_TRY_DONE(hel_sidecar_fold_add(&stream.sidecar, &parts));
     status = upload_parts(&parts);
 done:
     hel_free(parts.bytes);
-    hel_free(stream.sidecar.outliers);
-    hel_free(stream.sidecar.entries);
+    hel_sidecar_fold_finish(&stream.sidecar);
     hel_free(stream.words);
     hel_free(stream.indices);
     return status;
-}
-
-// ---------------------------------------------------------------- SVD factors
-
-// U * s and Vt as dense f32 weights of their own; the rank is small.
-static hel_status prepare_factor(const hel_device *device, hel_archive *archive, const hel_tensor_info *tensor,
-                                 const hel_tensor_info *scales, hel_weight **out) {
-    hel_weight *factor = hel_alloc_zero(1, sizeof *factor);
-    if (!factor) return hel_fail_memory(sizeof *factor);
-    *out = factor;
-    *factor = (hel_weight){.device = device, .rows = (uint32_t)tensor->shape[0], .cols = (uint32_t)tensor->shape[1],
-                           .format = HEL_FORMAT_F32, .bits = 1, .d = 1, .row_words = (uint32_t)tensor->shape[1]};
-    float *values = hel_alloc_array(tensor->elements, sizeof *values);
-    float *singular = scales ? hel_alloc_array(factor->cols, sizeof *singular) : NULL;
-    hel_status status = values && (singular || !scales) ? HEL_OK : hel_fail_memory(tensor->elements * sizeof *values);
-    if (status != HEL_OK) goto done;
-    HEL_TRY_DONE(hel_archive_read_f32(archive, tensor, 0, tensor->elements, values));
-    if (scales) {
-        HEL_TRY_DONE(hel_archive_read_f32(archive, scales, 0, factor->cols, singular));
-        for (uint64_t i = 0; i < tensor->elements; i++) values[i] *= singular[i % factor->cols];
-    }
-    HEL_TRY_DONE(make_slices(factor));
-    status = write_rows(factor, 0, factor->rows, (const uint32_t *)(const void *)values);
-done:
-    hel_free(values);
-    hel_free(singular);
-    return status;
-}
-
-static hel_status prepare_svd(hel_archive *archive, const hel_weight_desc *desc, hel_weight *weight) {
-    if (!desc->svd_u || !desc->svd_s || !desc->svd_vt || !desc->svd_s->elements) return HEL_OK;
-    HEL_TRY(prepare_factor(weight->device, archive, desc->svd_u, desc->svd_s, &weight->svd_us));
-    return prepare_factor(weight->device, archive, desc->svd_vt, NULL, &weight->svd_vt);
 }
 
 // ---------------------------------------------------------------- interface
@@ -316,7 +222,7 @@ hel_status hel_weight_prepare(const hel_device *device, hel_archive *archive, co
     hel_weight weight = {.device = device};
     hel_status status = set_layout(desc, &weight);
     if (status == HEL_OK) status = prepare_matrix(archive, desc, &weight);
-    if (status == HEL_OK) status = prepare_svd(archive, desc, &weight);
+    if (status == HEL_OK) status = hel_weight_prepare_svd(archive, desc, &weight);
     if (status == HEL_OK) *out = weight;
     else hel_weight_finish(&weight);
     return status;

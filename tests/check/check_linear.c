@@ -82,11 +82,8 @@ static void bind_product(linear_product *product, check_call *call) {
     call->params_size = sizeof product->params;
 }
 
-// `lanes` is the constant TOKENS of linear_matvec, 0 for linear_matmul.
-static void check_product(check *c, weight_form form, check_fill fill, uint32_t lanes) {
-    check_begin(c, fill);
-    uint32_t rows = check_size(c, lanes ? 70 : 150), cols = weight_cols(form, check_size(c, lanes ? 700 : 300));
-    uint32_t tokens = lanes ? 1 + check_random(c, lanes) : check_size(c, 90);
+// `lanes` is the constant TOKENS of linear_matvec, 0 for linear_matmul. Ends the case.
+static void run_product(check *c, weight_form form, uint32_t lanes, uint32_t rows, uint32_t cols, uint32_t tokens) {
     linear_product product = {0};
     make_product(c, form, rows, cols, tokens, &product);
     const hel_linear_params *p = &product.params;
@@ -101,6 +98,22 @@ static void check_product(check *c, weight_form form, check_fill fill, uint32_t 
         check_compare(c, "y", product.y, product.want, product.limit, product.y_words, product.before);
     }
     check_end(c);
+}
+
+static void check_product(check *c, weight_form form, check_fill fill, uint32_t lanes) {
+    check_begin(c, fill);
+    uint32_t rows = check_size(c, lanes ? 70 : 150), cols = weight_cols(form, check_size(c, lanes ? 700 : 300));
+    run_product(c, form, lanes, rows, cols, lanes ? 1 + check_random(c, lanes) : check_size(c, 90));
+}
+
+// Kernels may cut long rows; these lie around 2048 and 4096.
+static void check_long_rows(check *c, uint32_t lanes) {
+    for (uint32_t i = 0; i < WEIGHT_FORMS; i++) {
+        weight_form form = weight_form_at(i, i % ALL_FLAGS);
+        check_begin(c, CHECK_UNIFORM);
+        uint32_t cols = weight_cols(form, 2048 * (1 + check_random(c, 2)) - 70 + check_random(c, 140));
+        run_product(c, form, lanes, 1 + check_random(c, 18), cols, lanes ? 1 + check_random(c, lanes) : check_size(c, 40));
+    }
 }
 
 // Each form of weight with all 16 sets of flags, or with a random one, or with that and its complement: then each flag
@@ -137,11 +150,13 @@ static void matvec_cases(check *c) {
     for_all_forms(c, matvec_form);
     common_forms(c, 1);
     common_forms(c, 8);
+    check_long_rows(c, 8);
 }
 
 static void matmul_cases(check *c) {
     for_all_forms(c, matmul_form);
     common_forms(c, 0);
+    check_long_rows(c, 0);
 }
 
 // ---------------------------------------------------------------- embedding

@@ -4,6 +4,7 @@
 
 #include <helicoid/helicoid.h>
 
+#include "base/os.h"
 #include "base/size.h"
 #include "models/needs.h"
 #include "models/source.h"
@@ -88,8 +89,31 @@ static void test_refusal(void **state) {
     assert_non_null(strstr(hel_error_message(), "the weights need 1.04 MB and 100 kB may be used"));
 }
 
+// A context that no memory could hold is refused before anything is allocated, and a smaller one works then.
+static void test_context_room(void **state) {
+    (void)state;
+    char path[TESTS_PATH];
+    support_data(path, "stories260K/stories260K.bin");
+    hel_model_params params = hel_model_params_default();
+    hel_context_params shape = hel_context_params_default();
+    params.devices = "cpu";
+    hel_model *model;
+    hel_context *context;
+    assert_int_equal(hel_model_load(path, &params, &model), HEL_OK);
+    shape.capacity = UINT32_C(1) << 31;
+    assert_int_equal(hel_context_create(model, &shape, &context), HEL_ERROR_DEVICE_MEMORY);
+    assert_non_null(strstr(hel_error_message(), "context of 2147483648 positions"));
+    shape.capacity = 1 << 27; // each binding fits, all of them take 160 GiB
+    if (hel_os_memory_free() < (uint64_t)128 << 30)
+        assert_int_equal(hel_context_create(model, &shape, &context), HEL_ERROR_MEMORY);
+    shape.capacity = 64;
+    assert_int_equal(hel_context_create(model, &shape, &context), HEL_OK);
+    hel_context_destroy(&context);
+    hel_model_destroy(&model);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_against_device), cmocka_unit_test(test_tied_head),
-                                       cmocka_unit_test(test_spill), cmocka_unit_test(test_refusal)};
+                                       cmocka_unit_test(test_spill), cmocka_unit_test(test_refusal), cmocka_unit_test(test_context_room)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

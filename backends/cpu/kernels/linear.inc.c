@@ -19,7 +19,7 @@ typedef struct linear {
     const float *codebook, *group_scales, *bias, *x;
     float *y;
 #ifdef SIMD_LOOKUP
-    vec_table table; // the codebook, where indices are bytes
+    vec_table table; // the codebook, where an index is at most a byte
 #endif
 } linear;
 
@@ -29,7 +29,7 @@ static linear linear_of(const cpu_launch *launch) {
     linear l = {.p = launch->params, .format = c[0], .bits = c[1], .d = c[2], .flags = c[3], .weights = b[0], .codebook = b[1],
                 .sidecar_blocks = b[2], .sidecar_entries = b[3], .group_scales = b[4], .bias = b[5], .x = b[6], .y = b[7]};
 #ifdef SIMD_LOOKUP
-    if (l.format == HEL_FORMAT_CODEBOOK && l.bits == 8 && l.d == 1) vec_table_make(l.codebook, &l.table);
+    if (l.format == HEL_FORMAT_CODEBOOK && l.bits <= 8 && l.d == 1) vec_table_make(l.codebook, 1u << l.bits, &l.table);
 #endif
     return l;
 }
@@ -42,27 +42,78 @@ static void decode_halves(const uint16_t *halves, uint32_t count, float *out) {
     for (; i < count; i++) out[i] = hel_f16_to_float(halves[i]);
 }
 
+// 32 fields are `bits` words, and with `bits` a constant every shift is one.
+static inline __attribute__((always_inline)) void unpack_32(const uint32_t *words, const uint32_t bits, uint32_t *fields) {
+    for (uint32_t i = 0; i < 32; i++) {
+        uint32_t at = i * bits / 32, shift = i * bits % 32, field = words[at] >> shift;
+        if (shift + bits > 32) field |= words[at + 1] << (32 - shift);
+        fields[i] = field & ((1u << bits) - 1);
+    }
+}
+
 static uint32_t field_at(const uint32_t *words, uint32_t i, uint32_t bits) {
     uint32_t at = i * bits / 32, shift = i * bits % 32, field = words[at] >> shift;
     if (shift + bits > 32) field |= words[at + 1] << (32 - shift);
     return field & ((1u << bits) - 1);
 }
 
-static void decode_bytes(const linear *l, const uint8_t *bytes, uint32_t count, float *out) {
+// `first` is a multiple of 32, so that whole words are read, and `count` of FIELDS at most.
+enum { FIELDS = 64 };
+
+static void unpack(const uint32_t *words, uint32_t first, uint32_t count, uint32_t bits, uint32_t fields[FIELDS]) {
+    uint32_t i = 0;
+    for (; i + 32 <= count; i += 32) {
+        const uint32_t *from = words + (first + i) / 32 * bits;
+        switch (bits) {
+        case 4: unpack_32(from, 4, fields + i); break;
+        case 5: unpack_32(from, 5, fields + i); break;
+        case 6: unpack_32(from, 6, fields + i); break;
+        case 8: unpack_32(from, 8, fields + i); break;
+        case 12: unpack_32(from, 12, fields + i); break;
+        default: unpack_32(from, 16, fields + i); break;
+        }
+    }
+    for (; i < count; i++) fields[i] = field_at(words, first + i, bits);
+}
+
+static void look_up(const linear *l, const uint32_t *fields, uint32_t count, float *out) {
+    switch (l->d) {
+    case 1:
+        for (uint32_t i = 0; i < count; i++) out[i] = l->codebook[fields[i]];
+        break;
+    case 2:
+        for (uint32_t i = 0; i < count; i++) memcpy(out + 2 * i, l->codebook + 2 * fields[i], 2 * sizeof *out);
+        break;
+    default:
+        for (uint32_t i = 0; i < count; i++) memcpy(out + 4 * i, l->codebook + 4 * fields[i], 4 * sizeof *out);
+    }
+}
+
+// Whole pieces of 64 columns; how many columns that were.
+static uint32_t decode_by_table(const linear *l, const uint32_t *words, uint32_t first, uint32_t count, float *out) {
     uint32_t i = 0;
 #ifdef SIMD_LOOKUP
-    for (; i + 64 <= count; i += 64) vec_table_look_up(&l->table, bytes + i, out + i);
+    if (l->d != 1 || l->bits > 8) return 0;
+    const unsigned char *bytes = (const unsigned char *)words + first / 8 * l->bits;
+    switch (l->bits) {
+    case 4: for (; i + 64 <= count; i += 64) vec_table_look_up(&l->table, bytes + i / 8 * 4, 4, out + i); break;
+    case 5: for (; i + 64 <= count; i += 64) vec_table_look_up(&l->table, bytes + i / 8 * 5, 5, out + i); break;
+    case 6: for (; i + 64 <= count; i += 64) vec_table_look_up(&l->table, bytes + i / 8 * 6, 6, out + i); break;
+    default: for (; i + 64 <= count; i += 64) vec_table_look_up(&l->table, bytes + i, 8, out + i);
+    }
+#else
+    (void)l, (void)words, (void)first, (void)count, (void)out;
 #endif
-    for (; i < count; i++) out[i] = l->codebook[bytes[i]];
+    return i;
 }
 
 static void decode_codes(const linear *l, const uint32_t *words, uint32_t first, uint32_t count, float *out) {
-    if (l->d == 1 && l->bits == 8) decode_bytes(l, (const uint8_t *)words + first, count, out);
-    else if (l->d == 1)
-        for (uint32_t i = 0; i < count; i++) out[i] = l->codebook[field_at(words, first + i, l->bits)];
-    else
-        for (uint32_t i = 0; i < count; i++)
-            out[i] = l->codebook[field_at(words, (first + i) / l->d, l->bits) * l->d + (first + i) % l->d];
+    uint32_t fields[FIELDS], last = count / l->d, from = first / l->d;
+    for (uint32_t i = decode_by_table(l, words, first, count, out); i < last; i += FIELDS) {
+        uint32_t some = HEL_MIN(FIELDS, last - i);
+        unpack(words, from + i, some, l->bits, fields);
+        look_up(l, fields, some, out + i * l->d);
+    }
 }
 
 static void decode(const linear *l, uint32_t row, uint32_t first, uint32_t count, float *out) {
