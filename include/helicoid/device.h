@@ -27,7 +27,7 @@ typedef enum hel_device_type {
 typedef struct hel_device_limits {
     uint64_t memory;           // bytes of memory the device has, 0 unknown
     uint64_t max_buffer;       // bytes of the largest buffer
-    uint64_t max_binding;      // bytes of the largest range a kernel can see, below 16 GiB
+    uint64_t max_binding;      // bytes of the largest range a kernel can see, at most 16 GiB
     uint32_t offset_alignment; // binding offsets are multiples of this many bytes
     uint32_t max_workgroup;    // invocations in a work-group
     uint32_t shared_memory;    // bytes a work-group can share

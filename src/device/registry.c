@@ -24,9 +24,9 @@ void hel_device_params_init(hel_device_params *params, size_t struct_size) {
     HEL_PARAMS_WRITE(params, struct_size, &defaults);
 }
 
-// Kernels count the words of what is bound in 32 bits, whatever the driver allows.
+// Kernels address the words of what is bound in 32 bits, whatever the driver allows.
 static void limit_bindings(hel_device_limits *limits) {
-    limits->max_binding = HEL_MIN(limits->max_binding, (uint64_t)UINT32_MAX * sizeof(uint32_t));
+    limits->max_binding = HEL_MIN(limits->max_binding, (uint64_t)1 << 34);
 }
 
 // ---------------------------------------------------------------- listing
