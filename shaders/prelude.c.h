@@ -4,33 +4,17 @@
 #include "base/half.h"
 #include "base/size.h"
 #include "device/kernel_source.h"
-#define LANGUAGE_C 1
 typedef uint32_t u32;
-typedef int32_t i32;
 typedef float f32;
-typedef struct { u32 x, y, z, w; } u32x4;
-typedef struct { f32 x, y; } f32x2;
-typedef struct { f32 x, y, z, w; } f32x4;
-#define MAKE_F32X2(x, y) ((f32x2){x, y})
-#define MAKE_F32X4(x, y, z, w) ((f32x4){x, y, z, w})
 #define TO_F32(x) ((float)(x))
-#define TO_U32(x) ((u32)(x))
-#define TO_I32(x) ((i32)(x))
 #define AS_F32(x) hel_bits_float(x)
-#define AS_U32(x) hel_float_bits(x)
-#define FMIN(a, b) fminf(a, b)
 #define FMAX(a, b) fmaxf(a, b)
 #define UMIN(a, b) HEL_MIN((u32)(a), (u32)(b))
 #define UMAX(a, b) HEL_MAX((u32)(a), (u32)(b))
 #define SQRT(x) sqrtf(x)
 #define EXP(x) expf(x)
-#define LOG(x) logf(x)
-#define SIN(x) sinf(x)
-#define COS(x) cosf(x)
 #define HALF_LOW(word) hel_f16_to_float((uint16_t)(word))
-#define HALF_HIGH(word) hel_f16_to_float((uint16_t)((word) >> 16))
 #define FUNCTION static inline
-#define STRUCT(T) struct T
 
 #define KERNEL(name, size) void hel_c_##name(const hel_c_group *hel_group) { size_t hel_shared = 0; (void)hel_shared;
 #define IN(i, T, name) const T *restrict name = (const T *)hel_group->buffers[i];

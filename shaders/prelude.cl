@@ -1,33 +1,17 @@
 // OpenCL C 1.2: built with -DWORKGROUP=n and -DCONSTANT_<id>=n for every MODE and TUNE.
-#define LANGUAGE_OPENCL 1
 #pragma OPENCL FP_CONTRACT OFF
 typedef uint u32;
-typedef int i32;
 typedef float f32;
-typedef uint4 u32x4;
-typedef float2 f32x2;
-typedef float4 f32x4;
-#define MAKE_F32X2(x, y) ((float2)(x, y))
-#define MAKE_F32X4(x, y, z, w) ((float4)(x, y, z, w))
 #define TO_F32(x) ((float)(x))
-#define TO_U32(x) ((uint)(x))
-#define TO_I32(x) ((int)(x))
 #define AS_F32(x) as_float(x)
-#define AS_U32(x) as_uint(x)
-#define FMIN(a, b) fmin(a, b)
 #define FMAX(a, b) fmax(a, b)
 #define UMIN(a, b) min((u32)(a), (u32)(b))
 #define UMAX(a, b) max((u32)(a), (u32)(b))
 #define SQRT(x) sqrt(x)
 #define EXP(x) exp(x)
-#define LOG(x) log(x)
-#define SIN(x) sin(x)
-#define COS(x) cos(x)
 #define FUNCTION static inline
-#define STRUCT(T) struct T
 static inline float half_low(uint word) { return vload_half(0, (const __private half *)&word); }
 #define HALF_LOW(word) half_low(word)
-#define HALF_HIGH(word) half_low((word) >> 16)
 
 #define KERNEL(name, size) __kernel __attribute__((reqd_work_group_size(WORKGROUP, 1, 1))) void name(
 #define IN(i, T, name) __global const T *restrict name,

@@ -1,36 +1,20 @@
 // CUDA C for NVRTC: built with -DWORKGROUP=n and -DCONSTANT_<id>=n for every MODE and TUNE.
-#define LANGUAGE_CUDA 1
 typedef unsigned int u32;
-typedef int i32;
 typedef float f32;
-typedef uint4 u32x4;
-typedef float2 f32x2;
-typedef float4 f32x4;
-#define MAKE_F32X2(x, y) make_float2(x, y)
-#define MAKE_F32X4(x, y, z, w) make_float4(x, y, z, w)
 #define TO_F32(x) ((float)(x))
-#define TO_U32(x) ((u32)(x))
-#define TO_I32(x) ((int)(x))
 #define AS_F32(x) __uint_as_float(x)
-#define AS_U32(x) __float_as_uint(x)
-#define FMIN(a, b) fminf(a, b)
 #define FMAX(a, b) fmaxf(a, b)
 #define UMIN(a, b) min((u32)(a), (u32)(b))
 #define UMAX(a, b) max((u32)(a), (u32)(b))
 #define SQRT(x) sqrtf(x)
 #define EXP(x) expf(x)
-#define LOG(x) logf(x)
-#define SIN(x) sinf(x)
-#define COS(x) cosf(x)
 #define FUNCTION static __device__ __forceinline__
-#define STRUCT(T) struct T
 FUNCTION float half_low(u32 word) {
     float value;
     asm("{ .reg .b16 low, high; mov.b32 {low, high}, %1; cvt.f32.f16 %0, low; }" : "=f"(value) : "r"(word));
     return value;
 }
 #define HALF_LOW(word) half_low(word)
-#define HALF_HIGH(word) half_low((word) >> 16)
 
 #define KERNEL(name, size) extern "C" __global__ void __launch_bounds__(WORKGROUP) name(
 #define IN(i, T, name) const T *__restrict__ name,

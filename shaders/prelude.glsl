@@ -1,32 +1,16 @@
 #version 450
 // GLSL 4.50 for Vulkan 1.1: buffers are blocks, parameters are push constants, MODE and TUNE are specialisation constants.
-#define LANGUAGE_GLSL 1
 #define u32 uint
-#define i32 int
 #define f32 float
-#define u32x4 uvec4
-#define f32x2 vec2
-#define f32x4 vec4
-#define MAKE_F32X2(x, y) vec2(x, y)
-#define MAKE_F32X4(x, y, z, w) vec4(x, y, z, w)
 #define TO_F32(x) float(x)
-#define TO_U32(x) uint(x)
-#define TO_I32(x) int(x)
 #define AS_F32(x) uintBitsToFloat(x)
-#define AS_U32(x) floatBitsToUint(x)
-#define FMIN(a, b) min(a, b)
 #define FMAX(a, b) max(a, b)
 #define UMIN(a, b) min(a, b)
 #define UMAX(a, b) max(a, b)
 #define SQRT(x) sqrt(x)
 #define EXP(x) exp(x)
-#define LOG(x) log(x)
-#define SIN(x) sin(x)
-#define COS(x) cos(x)
 #define HALF_LOW(word) unpackHalf2x16(word).x
-#define HALF_HIGH(word) unpackHalf2x16(word).y
 #define FUNCTION
-#define STRUCT(T) T
 
 #define KERNEL(name, size) layout(local_size_x_id = 31) in;
 #define IN(i, T, name) layout(std430, set = 0, binding = i) readonly restrict buffer Block##i { T name[]; };

@@ -4,7 +4,7 @@
 
     kernels.py --out DIR [--glslc PATH [--glslc-flag=-O]...] --shaders DIR NAME...
 
-writes kernels.h (parameter structs for the host), kernels.c (the table with SPIR-V, OpenCL and CUDA text) and
+writes kernels.h (parameter structs and constants for the host), kernels.c (the table with SPIR-V, OpenCL and CUDA text) and
 kernels_c.inc (all C forms in one text, to be included after choosing HEL_C_LANES or not).
 """
 import argparse
@@ -15,7 +15,7 @@ import sys
 
 ACCESS = {"IN": "HEL_ACCESS_IN", "OUT": "HEL_ACCESS_OUT", "INOUT": "HEL_ACCESS_INOUT"}
 TEXT_LANGUAGES = {"opencl": "prelude.cl", "cuda": "prelude.cu"}  # compiled by the driver; a new one is an entry here
-HOST_TYPES = {"u32": "uint32_t", "i32": "int32_t", "f32": "float"}
+HOST_TYPES = {"u32": "uint32_t", "f32": "float"}
 
 
 def fail(message):
@@ -33,6 +33,12 @@ def expand(shaders, text, seen):
     return re.sub(r'^#include "([\w.]+)"\n', include, text, flags=re.M)
 
 
+def define_limits(text):
+    """LIMIT(name, number) tells the host what it must refuse, and the text how large its arrays must be."""
+    text = re.sub(r"^LIMIT\((\w+), (\d+)\)$", lambda m: f"#define MAX_{m.group(1).upper()} {m.group(2)}", text, flags=re.M)
+    return re.sub(r"^LIMIT\(.*\)$", "", text, flags=re.M)
+
+
 class Kernel:
     def __init__(self, shaders, name):
         self.name = name
@@ -45,10 +51,12 @@ class Kernel:
         if [int(b[1]) for b in bindings] != list(range(len(bindings))) or not 1 <= len(bindings) <= 8:
             fail(f"{name}.k: bindings must be numbered 0.. and be at most 8")
         self.access = [ACCESS[b[0]] for b in bindings]
-        constants = re.findall(r"^(?:MODE|TUNE)\((\d+), \w+, (\d+)u?\)$", self.text, re.M)
-        if [int(c[0]) for c in constants] != list(range(len(constants))) or len(constants) > 12:
+        constants = re.findall(r"^(MODE|TUNE)\((\d+), (\w+), (\d+)\)$", self.text, re.M)
+        if [int(c[1]) for c in constants] != list(range(len(constants))) or len(constants) > 12:
             fail(f"{name}.k: MODE and TUNE must be numbered 0.. and be at most 12")
-        self.defaults = [c[1] for c in constants]
+        self.constants = [c[2] for c in constants]
+        self.defaults = [c[3] for c in constants]
+        self.tunes = {c[2]: c[3] for c in constants if c[0] == "TUNE"}
         struct = re.search(r"^PARAMS\((\w+)\)$", self.text, re.M)
         if not struct:
             fail(f"{name}.k: needs PARAMS")
@@ -56,20 +64,36 @@ class Kernel:
         body = re.search(r"struct " + self.struct + r" \{(.*?)\};", self.text, re.S)
         if not body or not re.match(r"\s*u32 groups;", body.group(1)):
             fail(f"{name}.k: struct {self.struct} must begin with u32 groups")
-        self.fields = re.sub(r"\b(u32|i32|f32)\b", lambda m: HOST_TYPES[m.group(1)], body.group(1))
-        self.constant_names = re.findall(r"^(?:MODE|TUNE)\(\d+, (\w+),", self.text, re.M)
-        self.limits = [self.limit(*found) for found in re.findall(r"^LIMIT\((\w+), (\d+)\)$", self.text, re.M)]
-        if len(self.limits) > 2:
-            fail(f"{name}.k: more than two LIMITs")
-        self.text = re.sub(r"^LIMIT\(.*$", "", self.text, flags=re.M)  # the host's business
+        self.fields = re.sub(r"\b(u32|f32)\b", lambda m: HOST_TYPES[m.group(1)], body.group(1))
+        limits = re.findall(r"^LIMIT\((\w+), (.+)\)$", self.text, re.M)
+        self.limits = [self.limit(*found) for found in limits]
+        self.most = {f"MAX_{what.upper()}": most for what, most in limits if most.isdigit()}
+        self.text = define_limits(self.text)
 
-    def limit(self, name, most):
-        """Where the host finds the value: the constant's id, or the parameter's place."""
-        if name in self.constant_names:
-            return f"{{true, {self.constant_names.index(name)}, {most}}}"
-        if not re.search(rf"\buint32_t {name};", self.fields):
-            fail(f"{self.name}.k: LIMIT({name}) names neither a constant nor a u32 parameter")
-        return f"{{false, offsetof(hel_{self.struct}, {name}), {most}}}"
+    def limit(self, what, most):
+        """{constant, place of the value, most} or {constant, place, 0, constant that bounds it, its divisor}."""
+        if what in self.constants:
+            place = f"true, {self.constants.index(what)}"
+        elif re.search(rf"\buint32_t {what};", self.fields):
+            place = f"false, offsetof(hel_{self.struct}, {what})"
+        else:
+            fail(f"{self.name}.k: LIMIT({what}) is neither a constant nor a u32 parameter")
+        bound = re.fullmatch(r"(\w+?)(?: / (\d+))?", most)
+        if most.isdigit():
+            return f"{{{place}, {most}, 0, 0}}"
+        if not bound or bound.group(1) not in self.constants:
+            fail(f"{self.name}.k: LIMIT({what}, {most}) is neither a number nor a constant")
+        return f"{{{place}, 0, {self.constants.index(bound.group(1))}, {bound.group(2) or 1}}}"
+
+    def shared(self):
+        """Floats in the SHARED arrays, in C; in double precision nothing wraps, whatever the constants."""
+        macros = dict(re.findall(r"^#define (\w+) (.+)$", self.text, re.M))
+        macros |= {name: f"((double)constants[{i}])" for i, name in enumerate(self.constants)}
+        macros["WORKGROUP"] = "((double)workgroup)"
+        count = " + ".join(re.findall(r"^SHARED\(\w+, \w+, (.+)\)$", self.text, re.M)) or "0"
+        while names := [name for name in re.findall(r"\b[A-Z]\w*", count) if name in macros]:
+            count = re.sub(rf"\b{names[0]}\b", macros[names[0]], count)
+        return count
 
     def spirv(self, glslc, prelude):
         command = [*glslc, "-fshader-stage=compute", "--target-env=vulkan1.1", "-Werror", "-o", "-", "-"]
@@ -83,9 +107,20 @@ def c_bytes(data):
     return ",".join(map(str, data))
 
 
-def write_header(kernels):
-    lines = ["// Made by tools/kernels.py from shaders/*.k: the kernels' parameters, as the host fills them in.",
-             "#ifndef HEL_KERNELS_H", "#define HEL_KERNELS_H", "#include <stdint.h>"]
+def host_constants(kernels, shaders):
+    """Numbers of the included texts, and each kernel's tile sizes and limits, as the host calls them."""
+    for path in sorted(shaders.glob("*.kh")):
+        for name, number in re.findall(r"^#define (\w+) (\d+)u?$", path.read_text(), re.M):
+            yield f"HEL_{name}", number
+    for kernel in kernels:
+        for name, number in [("WORKGROUP", kernel.workgroup), *kernel.tunes.items(), *kernel.most.items()]:
+            yield f"HEL_{kernel.name.upper()}_{name}", number
+
+
+def write_header(kernels, shaders):
+    lines = ["// Made by tools/kernels.py from shaders/*.k: the kernels' parameters and constants, as the host needs them.",
+             "#ifndef HEL_KERNELS_H", "#define HEL_KERNELS_H", "#include <stdint.h>",
+             *(f"#define {name} {number}u" for name, number in host_constants(kernels, shaders))]
     structs = {}
     for kernel in kernels:
         if structs.setdefault(kernel.struct, kernel.fields) != kernel.fields:
@@ -100,6 +135,9 @@ def write_table(kernels, shaders, glslc):
     preludes = {language: (shaders / name).read_text() for language, name in TEXT_LANGUAGES.items()}
     for k in kernels:
         lines.append(f"void hel_c_{k.name}(const hel_c_group *group);")
+        lines.append(f"static double {k.name}_shared(const uint32_t *constants, uint32_t workgroup) {{")
+        lines.append(f"    (void)constants, (void)workgroup;\n    return 4.0 * ({k.shared()});\n}}")
+        lines.append(f"static const hel_kernel_limit {k.name}_limits[] = {{{', '.join([*k.limits, '{0}'])}}};")
         if glslc:
             lines.append(f"static const uint32_t {k.name}_spirv[] = {{" + c_bytes(memoryview(k.spirv(glslc, glsl)).cast("I")) + "};")
         for language, prelude in preludes.items():
@@ -110,8 +148,7 @@ def write_table(kernels, shaders, glslc):
         lines.append(f'    .name = "{k.name}", .workgroup = {k.workgroup}, .n_bindings = {len(k.access)},')
         lines.append(f"    .access = {{{', '.join(k.access)}}}, .params_size = sizeof(hel_{k.struct}),")
         lines.append(f"    .n_constants = {len(k.defaults)}, .defaults = {{{', '.join(k.defaults or ['0'])}}},")
-        if k.limits:
-            lines.append(f"    .n_limits = {len(k.limits)}, .limits = {{{', '.join(k.limits)}}},")
+        lines.append(f"    .n_limits = {len(k.limits)}, .limits = {k.name}_limits, .shared = {k.name}_shared,")
         lines.append(f"    .texts = {k.name}_texts, .c_form = hel_c_{k.name},")
         lines.append("};")
     lines.append("const hel_kernel_source *const hel_kernel_sources[] = {")
@@ -124,7 +161,7 @@ def write_c_forms(kernels, shaders):
     parts, seen, structs = [(shaders / "prelude.c.h").read_text()], set(), set()
     for k in kernels:
         text = expand(shaders, '#include "common.kh"\n' + (shaders / f"{k.name}.k").read_text(), seen)
-        text = re.sub(r"^LIMIT\(.*$", "", text, flags=re.M)
+        text = define_limits(text)
         if k.struct in structs:
             text = re.sub(r"struct " + k.struct + r" \{.*?\};", "", text, flags=re.S)
         structs.add(k.struct)
@@ -142,7 +179,7 @@ def main():
     arguments = parser.parse_args()
     glslc = [arguments.glslc, *arguments.glslc_flag] if arguments.glslc else None
     kernels = [Kernel(arguments.shaders, name) for name in arguments.names]
-    (arguments.out / "kernels.h").write_text(write_header(kernels))
+    (arguments.out / "kernels.h").write_text(write_header(kernels, arguments.shaders))
     (arguments.out / "kernels.c").write_text(write_table(kernels, arguments.shaders, glslc))
     (arguments.out / "kernels_c.inc").write_text(write_c_forms(kernels, arguments.shaders))
 

@@ -7,16 +7,16 @@
 
 #include "base/error.h"
 #include "base/memory.h"
-#include "base/size.h"
 #include "cuda.h"
 
-enum { MAX_ARCHITECTURES = 64, MAX_OPTIONS = 4 + HEL_MAX_CONSTANTS, MAX_OPTION = 40 };
+enum { MAX_ARCHITECTURES = 64, OWN_OPTIONS = 3, MAX_OPTIONS = OWN_OPTIONS + 1 + HEL_MAX_CONSTANTS };
 
 typedef struct cuda_build {
     const hel_kernel_source *source;
     hel_kernel_text kernel;
-    char text[MAX_OPTIONS][MAX_OPTION];
-    const char *options[MAX_OPTIONS];
+    char architecture[40];
+    hel_kernel_definitions definitions;
+    const char *options[MAX_OPTIONS]; // point at the two above
     int n_options;
     bool binary; // machine code rather than PTX
 } cuda_build;
@@ -41,27 +41,28 @@ hel_status cuda_choose_architecture(int capability, int *out) {
                     capability / 10, capability % 10);
 }
 
-#define ADD_OPTION(build, ...) snprintf((build)->text[(build)->n_options++], MAX_OPTION, __VA_ARGS__)
-
 static void choose_options(const cuda_device *device, const hel_kernel_source *source, const uint32_t *constants, cuda_build *out) {
-    *out = (cuda_build){.source = source, .binary = device->architecture == device->capability};
-    ADD_OPTION(out, "--gpu-architecture=%s_%d", out->binary ? "sm" : "compute", device->architecture);
-    ADD_OPTION(out, "--std=c++17");
-    ADD_OPTION(out, "--fmad=false");
-    ADD_OPTION(out, "-DWORKGROUP=%u", source->workgroup);
-    for (uint32_t i = 0; i < source->n_constants; i++) ADD_OPTION(out, "-DCONSTANT_%u=%u", i, constants[i]);
-    for (int i = 0; i < out->n_options; i++) out->options[i] = out->text[i];
+    *out = (cuda_build){.source = source,
+                        .definitions = hel_kernel_define(source, hel_kernel_workgroup(source, &device->base.data), constants),
+                        .options = {out->architecture, "--std=c++17", "--fmad=false"},
+                        .binary = device->architecture == device->capability};
+    snprintf(out->architecture, sizeof out->architecture, "--gpu-architecture=%s_%d", out->binary ? "sm" : "compute",
+             device->architecture);
+    for (uint32_t i = 0; i < out->definitions.count; i++) out->options[OWN_OPTIONS + i] = out->definitions.text[i];
+    out->n_options = OWN_OPTIONS + (int)out->definitions.count;
 }
 
 static hel_status make_key(const hel_device *device, const cuda_build *build, hel_binary_key *out) {
-    const hel_binary_part parts[] = {
+    enum { OTHERS = 4 };
+    hel_binary_part parts[OTHERS + MAX_OPTIONS] = {
         {"cuda", 4},
         {build->kernel.bytes, build->kernel.size},
-        {build->text, sizeof build->text},
         {device->name, strlen(device->name)},
         {device->driver, strlen(device->driver)},
     };
-    return hel_binary_cache_key(parts, HEL_COUNT(parts), out);
+    for (int i = 0; i < build->n_options; i++)
+        parts[OTHERS + i] = (hel_binary_part){build->options[i], strlen(build->options[i])};
+    return hel_binary_cache_key(parts, OTHERS + (size_t)build->n_options, out);
 }
 
 // ---------------------------------------------------------------- compiling

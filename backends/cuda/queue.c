@@ -20,6 +20,7 @@ void cuda_event_destroy(CUevent *event) {
 static hel_status launch(const cuda_device *device, const cuda_kernel *kernel, const hel_binding *bindings, const void *params,
                          uint32_t groups_x, uint32_t groups_y) {
     const hel_kernel_source *source = kernel->base.source;
+    uint32_t workgroup = hel_kernel_workgroup(source, &device->base.data);
     CUdeviceptr addresses[HEL_MAX_BINDINGS];
     void *arguments[HEL_MAX_BINDINGS + 1];
     for (uint32_t i = 0; i < source->n_bindings; i++) {
@@ -27,7 +28,7 @@ static hel_status launch(const cuda_device *device, const cuda_kernel *kernel, c
         arguments[i] = &addresses[i];
     }
     arguments[source->n_bindings] = (void *)(uintptr_t)params;
-    return cuda_check(cuda.cuLaunchKernel(kernel->function, groups_x, groups_y, 1, source->workgroup, 1, 1, 0,
+    return cuda_check(cuda.cuLaunchKernel(kernel->function, groups_x, groups_y, 1, workgroup, 1, 1, 0,
                                           device->queues[HEL_QUEUE_COMPUTE].stream, arguments, NULL),
                       source->name);
 }

@@ -9,16 +9,10 @@
 #include "base/text.h"
 #include "opencl.h"
 
-// The largest power of two that the kernel wants and the device has.
-static uint32_t workgroup_for(const hel_device *device, const hel_kernel_source *source) {
-    uint32_t size = source->workgroup;
-    while (size > device->limits.max_workgroup) size /= 2;
-    return size;
-}
-
 static hel_status make_options(const hel_kernel_source *source, const uint32_t *constants, uint32_t workgroup, hel_text *out) {
-    hel_text_print(out, "-cl-std=CL1.2 -DWORKGROUP=%u", workgroup);
-    for (uint32_t i = 0; i < source->n_constants; i++) hel_text_print(out, " -DCONSTANT_%u=%u", i, constants[i]);
+    hel_kernel_definitions definitions = hel_kernel_define(source, workgroup, constants);
+    hel_text_print(out, "-cl-std=CL1.2");
+    for (uint32_t i = 0; i < definitions.count; i++) hel_text_print(out, " %s", definitions.text[i]);
     return hel_text_ok(out);
 }
 
@@ -120,7 +114,7 @@ hel_status opencl_kernel_create(const hel_device *data, const hel_kernel_source 
     opencl_kernel *kernel = hel_alloc_zero(1, sizeof *kernel);
     if (!kernel) return hel_fail_memory(sizeof *kernel);
     hel_text options = {0};
-    uint32_t workgroup = workgroup_for(data, source);
+    uint32_t workgroup = hel_kernel_workgroup(source, data);
     kernel->workgroup = workgroup;
     hel_status status = make_options(source, constants, workgroup, &options);
     if (status == HEL_OK) status = fill_kernel(opencl_device_of(data), source, &options, kernel);

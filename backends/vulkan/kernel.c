@@ -26,19 +26,12 @@ static hel_status create_layouts(vulkan_device *device, const hel_kernel_source 
     return VULKAN(vkCreatePipelineLayout, device->device, &layout, NULL, &kernel->layout);
 }
 
-// The preferred number of invocations, halved until the device allows it: kernels fold by powers of two.
-static uint32_t workgroup_of(const vulkan_device *device, const hel_kernel_source *source) {
-    uint32_t size = source->workgroup;
-    while (size > device->base.data.limits.max_workgroup) size /= 2;
-    return size;
-}
-
 static hel_status create_pipeline(vulkan_device *device, const hel_kernel_source *source, const uint32_t *constants,
                                   VkShaderModule module, vulkan_kernel *kernel) {
     uint32_t values[HEL_MAX_CONSTANTS + 1], count = source->n_constants;
     VkSpecializationMapEntry entries[HEL_MAX_CONSTANTS + 1];
     for (uint32_t i = 0; i <= count; i++) {
-        values[i] = i < count ? constants[i] : workgroup_of(device, source);
+        values[i] = i < count ? constants[i] : hel_kernel_workgroup(source, &device->base.data);
         entries[i] =
             (VkSpecializationMapEntry){i < count ? i : HEL_WORKGROUP_ID, i * (uint32_t)sizeof *values, sizeof *values};
     }

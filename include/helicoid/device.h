@@ -27,7 +27,7 @@ typedef enum hel_device_type {
 typedef struct hel_device_limits {
     uint64_t memory;           // bytes of memory the device has, 0 unknown
     uint64_t max_buffer;       // bytes of the largest buffer
-    uint64_t max_binding;      // bytes of the largest range a kernel can see
+    uint64_t max_binding;      // bytes of the largest range a kernel can see, at most 16 GiB
     uint32_t offset_alignment; // binding offsets are multiples of this many bytes
     uint32_t max_workgroup;    // invocations in a work-group
     uint32_t shared_memory;    // bytes a work-group can share
@@ -151,7 +151,8 @@ typedef struct hel_kernel hel_kernel;
 // use and shared by all callers on the device. `constants` [count] are its MODE and TUNE values, by id; the rest keep
 // their defaults. The CPU device takes the MODE values and always runs with the default TUNE values, so grids for it are
 // cut by those. The kernel belongs to the device and lives as long. Blocks while a driver compiles, up to seconds.
-// Statuses: ARGUMENT (also more constants than the kernel has), NOT_FOUND, UNSUPPORTED, DEVICE, MEMORY.
+// Statuses: ARGUMENT (also more constants than the kernel has), NOT_FOUND, UNSUPPORTED (also constants above the kernel's
+// limits, and more shared memory than the device has), DEVICE, MEMORY.
 HEL_API hel_status hel_kernel_get(const hel_device *device, const char *name, const uint32_t *constants, uint32_t count,
                                   hel_kernel **out);
 
@@ -168,7 +169,8 @@ enum { HEL_MAX_BINDINGS = 8, HEL_MAX_PARAMS = 128, HEL_MAX_CONSTANTS = 12, HEL_T
 // groups, is filled in here. Both are copied. Ranges that the kernel writes must not overlap other ranges of the call.
 // `timer` is 0, or 1 + a slot (below HEL_TIMER_SLOTS) that will hold the time this dispatch took.
 // Does not block, but the CPU device has done the work when it returns. What shapes mean is the kernel's: sizes that do
-// not fit its buffers are not noticed. Statuses: ARGUMENT, DEVICE, DEVICE_LOST, DEVICE_MEMORY, MEMORY.
+// not fit its buffers are not noticed. Statuses: ARGUMENT, UNSUPPORTED for sizes above the kernel's limits, DEVICE,
+// DEVICE_LOST, DEVICE_MEMORY, MEMORY.
 HEL_API hel_status hel_dispatch(const hel_device *device, hel_kernel *kernel, const hel_binding *bindings, uint32_t count,
                                 const void *params, uint32_t params_size, uint64_t groups, uint32_t timer);
 

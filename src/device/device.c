@@ -163,20 +163,6 @@ static hel_status get_kernel(hel_device_base *base, const hel_kernel_source *sou
     return HEL_OK;
 }
 
-// Values beyond a kernel's own arrays would overrun them.
-static hel_status check_limits(const hel_kernel_source *source, bool constants, const void *values) {
-    for (uint32_t i = 0; i < source->n_limits; i++) {
-        const hel_kernel_limit *limit = &source->limits[i];
-        uint32_t value, place = constants ? limit->at * (uint32_t)sizeof value : limit->at;
-        if (limit->constant != constants) continue;
-        memcpy(&value, (const unsigned char *)values + place, sizeof value);
-        if (value > limit->most)
-            return hel_fail(HEL_ERROR_UNSUPPORTED, "kernel \"%s\" takes at most %u where it was given %u", source->name,
-                            limit->most, value);
-    }
-    return HEL_OK;
-}
-
 hel_status hel_kernel_get(const hel_device *device, const char *name, const uint32_t *constants, uint32_t count, hel_kernel **out) {
     HEL_REQUIRE(device && name && out && (constants || !count));
     *out = NULL;
@@ -186,7 +172,7 @@ hel_status hel_kernel_get(const hel_device *device, const char *name, const uint
     uint32_t values[HEL_MAX_CONSTANTS];
     memcpy(values, source->defaults, sizeof values);
     if (count) memcpy(values, constants, count * sizeof *constants);
-    HEL_TRY(check_limits(source, true, values));
+    HEL_TRY(hel_kernel_check_constants(source, device, values));
     hel_device_base *base = hel_device_base_of(device);
     LOCKED(base, get_kernel(base, source, values, out));
 }
@@ -218,7 +204,7 @@ hel_status hel_dispatch(const hel_device *device, hel_kernel *kernel, const hel_
     HEL_REQUIRE(params_size == kernel->source->params_size && timer <= HEL_TIMER_SLOTS);
     HEL_REQUIRE(groups <= (uint64_t)MAX_GROUPS_X * MAX_GROUPS_X);
     if (!groups) return HEL_OK;
-    HEL_TRY(check_limits(kernel->source, false, params));
+    HEL_TRY(hel_kernel_check_params(kernel->source, kernel->constants, params));
     hel_binding checked[HEL_MAX_BINDINGS];
     HEL_TRY(check_bindings(device, kernel->source, bindings, checked));
     unsigned char copy[HEL_MAX_PARAMS];

@@ -25,21 +25,20 @@ typedef struct hel_c_group {
 
 typedef void (*hel_c_form)(const hel_c_group *group);
 
-// Prelude and kernel in one language, ready for its compiler; expects -DWORKGROUP=n and -DCONSTANT_<id>=n. SPIR-V is
-// compiled already, and WORKGROUP is its constant HEL_WORKGROUP_ID.
+// Prelude and kernel in one language, ready for its compiler; expects hel_kernel_definitions. SPIR-V is compiled already,
+// and WORKGROUP is its constant HEL_WORKGROUP_ID.
 typedef struct hel_kernel_text {
     const char *language; // as tools/kernels.py names it: "spirv", "opencl", "cuda"
     const void *bytes;    // words where they are SPIR-V
     size_t size;          // bytes
 } hel_kernel_text;
 
-// A value that the kernel's own arrays bound: of a MODE or TUNE constant by id, or of a u32 parameter by its place.
+// What a constant (by id) or a u32 parameter (by offset) must not be above: `most`, or, where that is 0, the constant `by`
+// over `divisor`. Beyond it the kernel would leave its own arrays.
 typedef struct hel_kernel_limit {
     bool constant;
-    uint32_t at, most;
+    uint32_t at, most, by, divisor;
 } hel_kernel_limit;
-
-enum { HEL_MAX_LIMITS = 2 };
 
 typedef struct hel_kernel_source {
     const char *name;
@@ -50,7 +49,8 @@ typedef struct hel_kernel_source {
     uint32_t n_constants;
     uint32_t defaults[HEL_MAX_CONSTANTS];
     uint32_t n_limits;
-    hel_kernel_limit limits[HEL_MAX_LIMITS];
+    const hel_kernel_limit *limits;
+    double (*shared)(const uint32_t *constants, uint32_t workgroup); // bytes of its SHARED arrays
     const hel_kernel_text *texts; // ends with {0}
     hel_c_form c_form; // what every build has; work-group size 1 only
 } hel_kernel_source;
@@ -59,6 +59,22 @@ enum { HEL_WORKGROUP_ID = 31 };
 
 // UNSUPPORTED where the build has no text in that language.
 hel_status hel_kernel_text_find(const hel_kernel_source *source, const char *language, hel_kernel_text *out);
+
+// The preferred number of invocations, halved until the device allows it: kernels fold by powers of two.
+uint32_t hel_kernel_workgroup(const hel_kernel_source *source, const hel_device *device);
+
+// UNSUPPORTED where a constant is over its limit, or where the work-group would share more memory than the device has.
+hel_status hel_kernel_check_constants(const hel_kernel_source *source, const hel_device *device, const uint32_t *constants);
+// UNSUPPORTED where a parameter is over its limit.
+hel_status hel_kernel_check_params(const hel_kernel_source *source, const uint32_t *constants, const void *params);
+
+// "-DWORKGROUP=n" and "-DCONSTANT_<id>=n" for each of `constants`.
+typedef struct hel_kernel_definitions {
+    uint32_t count;
+    char text[1 + HEL_MAX_CONSTANTS][32];
+} hel_kernel_definitions;
+
+hel_kernel_definitions hel_kernel_define(const hel_kernel_source *source, uint32_t workgroup, const uint32_t *constants);
 
 extern const hel_kernel_source *const hel_kernel_sources[]; // NULL-terminated
 

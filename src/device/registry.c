@@ -24,6 +24,11 @@ void hel_device_params_init(hel_device_params *params, size_t struct_size) {
     HEL_PARAMS_WRITE(params, struct_size, &defaults);
 }
 
+// Kernels address the words of what is bound in 32 bits, whatever the driver allows.
+static void limit_bindings(hel_device_limits *limits) {
+    limits->max_binding = HEL_MIN(limits->max_binding, (uint64_t)1 << 34);
+}
+
 // ---------------------------------------------------------------- listing
 
 typedef struct entry_list {
@@ -45,11 +50,6 @@ static hel_device_entry *append(entry_list *list, const hel_backend *backend, ui
 static void set_status(hel_device_entry *entry, hel_status status) {
     entry->status = status;
     if (status != HEL_OK) snprintf(entry->reason, sizeof entry->reason, "%.255s", hel_error_message());
-}
-
-// Kernels address what is bound by 32-bit words.
-static void limit_bindings(hel_device_limits *limits) {
-    limits->max_binding = HEL_MIN(limits->max_binding, (uint64_t)1 << 34);
 }
 
 static bool list_backend(entry_list *list, const hel_backend *backend) {

@@ -7,9 +7,10 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "kernels.h"
 
 // Far above any model; a pass that would count more than 2^32 elements is refused by itself.
-enum { MAX_LAYERS = 4096, MAX_WIDTH = 1 << 20, MAX_HEAD_DIM = 256 };
+enum { MAX_LAYERS = 4096, MAX_WIDTH = 1 << 20, MAX_HEAD_DIM = HEL_ATTENTION_MAX_HEAD_DIM };
 
 static hel_status require_range(const char *key, uint32_t value, uint32_t low, uint32_t high) {
     if (value >= low && value <= high) return HEL_OK;

@@ -141,7 +141,7 @@ static hel_status add_slot(void *user, const llama_slot *slot) {
         return HEL_OK;
     }
     sums->bytes += hel_weight_bytes(weight);
-    sums->compressed += weight->rows && weight->format == HEL_WEIGHT_CODEBOOK; // a tied head has no rows
+    sums->compressed += weight->rows && weight->format == HEL_FORMAT_CODEBOOK; // a tied head has no rows
     return HEL_OK;
 }
 

@@ -5,7 +5,7 @@
 
 hel_tensor hel_embedding(hel_exec *exec, hel_binding tokens, uint32_t count, const hel_weight *weight) {
     hel_tensor y = hel_exec_tensor(exec, count, weight->cols);
-    uint32_t constants[] = {weight->format, weight->bits, weight->d, hel_weight_flags(weight) & ~(uint32_t)HEL_WEIGHT_BIAS};
+    uint32_t constants[] = {weight->format, weight->bits, weight->d, hel_weight_flags(weight) & ~HEL_FLAG_BIAS};
     for (uint32_t i = 0; i < weight->n_slices; i++) {
         const hel_weight_slice *slice = &weight->slices[i];
         hel_embedding_params params = {.rows = slice->rows,

@@ -5,25 +5,28 @@
 #include "kernels.h"
 #include "ops/operators.h"
 
-// As shaders/linear_matvec.k and linear_matmul.k cut their work.
-enum { MATVEC_TOKENS = 8, MATVEC_ROWS = 8, TILE_ROWS = 32, TILE_TOKENS = 32 };
-
 typedef struct rows_of {
     hel_tensor x;
     uint32_t first, count; // rows of x that take part
 } rows_of;
 
+static bool is_matvec(uint32_t tokens) { return tokens <= HEL_LINEAR_MATVEC_MAX_TOKENS; }
+
 static uint64_t group_count(uint32_t rows, uint32_t tokens) {
-    if (tokens <= MATVEC_TOKENS) return hel_ceil_div(rows, MATVEC_ROWS);
-    return hel_ceil_div(rows, TILE_ROWS) * hel_ceil_div(tokens, TILE_TOKENS);
+    if (is_matvec(tokens)) return hel_ceil_div(rows, HEL_LINEAR_MATVEC_ROWS);
+    return hel_ceil_div(rows, HEL_LINEAR_MATMUL_TILE_ROWS) * hel_ceil_div(tokens, HEL_LINEAR_MATMUL_TILE_TOKENS);
 }
 
-// The matrix-vector kernel is specialised for 1, 2, 4 or 8 tokens.
-static uint32_t token_lanes(uint32_t tokens) { return tokens <= 1 ? 1 : tokens <= 2 ? 2 : tokens <= 4 ? 4 : 8; }
+// The matrix-vector kernel is specialised for powers of two.
+static uint32_t token_lanes(uint32_t tokens) {
+    uint32_t lanes = 1;
+    while (lanes < tokens) lanes *= 2;
+    return lanes;
+}
 
 static void multiply(hel_exec *exec, rows_of x, const hel_weight *weight, bool accumulate, hel_tensor y) {
-    uint32_t flags = hel_weight_flags(weight) | (accumulate ? HEL_WEIGHT_ACCUMULATE : 0);
-    bool matvec = x.count <= MATVEC_TOKENS;
+    uint32_t flags = hel_weight_flags(weight) | (accumulate ? HEL_FLAG_ACCUMULATE : 0);
+    bool matvec = is_matvec(x.count);
     uint32_t constants[] = {weight->format, weight->bits, weight->d, flags, token_lanes(x.count)};
     for (uint32_t i = 0; i < weight->n_slices; i++) {
         const hel_weight_slice *slice = &weight->slices[i];

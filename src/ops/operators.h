@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The operators, as model code calls them. Each is one file; shapes are [tokens, features] unless said otherwise.
+// The operators, as model code calls them. Shapes are [tokens, features] unless said otherwise.
 #ifndef HEL_OPS_OPERATORS_H
 #define HEL_OPS_OPERATORS_H
 

@@ -9,8 +9,8 @@
 
 // ---------------------------------------------------------------- layout
 
-static hel_weight_format dense_format(hel_dtype dtype) {
-    return dtype == HEL_F16 ? HEL_WEIGHT_F16 : dtype == HEL_BF16 ? HEL_WEIGHT_BF16 : HEL_WEIGHT_F32;
+static uint32_t dense_format(hel_dtype dtype) {
+    return dtype == HEL_F16 ? HEL_FORMAT_F16 : dtype == HEL_BF16 ? HEL_FORMAT_BF16 : HEL_FORMAT_F32;
 }
 
 // The fewest bits the kernels know that hold an index below k.
@@ -31,9 +31,9 @@ static hel_status set_layout(const hel_weight_desc *desc, hel_weight *weight) {
     if (desc->store == HEL_INDEX_NONE) {
         weight->format = dense_format(desc->data->dtype);
         weight->bits = weight->d = 1;
-        bits_per_row = desc->cols * (weight->format == HEL_WEIGHT_F32 ? 32 : 16);
+        bits_per_row = desc->cols * (weight->format == HEL_FORMAT_F32 ? 32 : 16);
     } else {
-        weight->format = HEL_WEIGHT_CODEBOOK;
+        weight->format = HEL_FORMAT_CODEBOOK;
         weight->bits = index_bits(desc->k);
         weight->d = desc->d;
         bits_per_row = desc->cols / desc->d * weight->bits;
@@ -184,7 +184,7 @@ static hel_status stream_rows(row_stream *stream, uint32_t first, uint32_t count
 static hel_status open_stream(row_stream *stream) {
     hel_weight *weight = stream->weight;
     uint64_t row_bytes = (uint64_t)weight->row_words * 4, index_bytes = 0;
-    if (weight->format == HEL_WEIGHT_CODEBOOK) index_bytes = weight->cols / weight->d * sizeof(uint16_t);
+    if (weight->format == HEL_FORMAT_CODEBOOK) index_bytes = weight->cols / weight->d * sizeof(uint16_t);
     stream->piece_rows = (uint32_t)HEL_MIN(HEL_MAX(HEL_WEIGHT_PIECE_BYTES / (row_bytes + index_bytes), 1), weight->rows);
     stream->words = hel_alloc_array(stream->piece_rows, row_bytes);
     if (!stream->words) return hel_fail_memory(stream->piece_rows * row_bytes);

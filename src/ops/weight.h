@@ -4,18 +4,8 @@
 #define HEL_OPS_WEIGHT_H
 
 #include "formats/weight_desc.h"
+#include "kernels.h"
 #include "ops/exec.h"
-
-// As the kernels number them (shaders/weight.kh).
-typedef enum hel_weight_format {
-    HEL_WEIGHT_F32 = 0,
-    HEL_WEIGHT_F16 = 1,
-    HEL_WEIGHT_BF16 = 2,
-    HEL_WEIGHT_CODEBOOK = 3,
-} hel_weight_format;
-
-// The kernels' FLAGS: what a weight has besides its rows, and whether the product is added to what is there.
-enum { HEL_WEIGHT_SIDECAR = 1, HEL_WEIGHT_BIAS = 2, HEL_WEIGHT_GROUPS = 4, HEL_WEIGHT_ACCUMULATE = 8 };
 
 // Rows first .. first + rows in a buffer of their own, none above the device's binding limit.
 typedef struct hel_weight_slice {
@@ -26,7 +16,7 @@ typedef struct hel_weight_slice {
 typedef struct hel_weight {
     const hel_device *device;
     uint32_t rows, cols;
-    hel_weight_format format;
+    uint32_t format;  // HEL_FORMAT_..., as shaders/weight.kh numbers them
     uint32_t bits, d; // of an index; entry width
     uint32_t group;   // columns per group scale, 0 without
     uint32_t row_words; // u32 words from one row to the next
@@ -37,9 +27,10 @@ typedef struct hel_weight {
     struct hel_weight *svd_us, *svd_vt; // dense [rows, rank] and [rank, cols], NULL without
 } hel_weight;
 
+// What it has besides its rows, as the kernels' FLAGS.
 static inline uint32_t hel_weight_flags(const hel_weight *weight) {
-    return (weight->sidecar_blocks.size ? HEL_WEIGHT_SIDECAR : 0u) | (weight->bias.size ? HEL_WEIGHT_BIAS : 0u) |
-           (weight->group_scales.size ? HEL_WEIGHT_GROUPS : 0u);
+    return (weight->sidecar_blocks.size ? HEL_FLAG_SIDECAR : 0) | (weight->bias.size ? HEL_FLAG_BIAS : 0) |
+           (weight->group_scales.size ? HEL_FLAG_GROUPS : 0);
 }
 
 // Reads the weight in pieces of at most 8 MiB straight into the device's layout. *out owns everything it holds.

@@ -32,7 +32,7 @@ static hel_status prepare_factor(const hel_device *device, hel_archive *archive,
     if (!factor) return hel_fail_memory(sizeof *factor);
     *out = factor;
     *factor = (hel_weight){.device = device, .rows = (uint32_t)tensor->shape[0], .cols = (uint32_t)tensor->shape[1],
-                           .format = HEL_WEIGHT_F32, .bits = 1, .d = 1, .row_words = (uint32_t)tensor->shape[1]};
+                           .format = HEL_FORMAT_F32, .bits = 1, .d = 1, .row_words = (uint32_t)tensor->shape[1]};
     HEL_TRY(hel_weight_make_slices(factor));
     return stream_factor(archive, tensor, scales, factor);
 }

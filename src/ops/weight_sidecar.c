@@ -6,9 +6,6 @@
 #include "base/size.h"
 #include "ops/weight_internal.h"
 
-// The kernels find outliers by blocks of eight rows; the row within a block stands above a column of 29 bits.
-enum { SIDECAR_ROWS = 8 };
-
 hel_status hel_sidecar_fold_open(hel_sidecar_fold *fold, hel_archive *archive, const hel_weight_desc *desc,
                                  const hel_weight_parts *parts) {
     HEL_TRY(hel_weight_read_sidecar(archive, desc, &fold->outliers, &fold->count));
@@ -31,7 +28,7 @@ void hel_sidecar_fold_rows(hel_sidecar_fold *fold, const hel_weight *weight, uin
             decoded *= fold->group_scales[outlier->row * hel_ceil_div(weight->cols, weight->group) +
                                              outlier->col / weight->group];
         float difference = (float)(outlier->value - decoded);
-        fold->entries[2 * fold->next] = outlier->row % SIDECAR_ROWS << 29 | outlier->col;
+        fold->entries[2 * fold->next] = outlier->row % HEL_SIDECAR_ROWS << HEL_SIDECAR_COLUMN_BITS | outlier->col;
         memcpy(&fold->entries[2 * fold->next + 1], &difference, sizeof difference);
     }
 }
@@ -39,10 +36,10 @@ void hel_sidecar_fold_rows(hel_sidecar_fold *fold, const hel_weight *weight, uin
 hel_status hel_sidecar_fold_add(const hel_sidecar_fold *fold, hel_weight_parts *parts) {
     if (!fold->count) return HEL_OK;
     hel_weight *weight = parts->weight;
-    size_t blocks = hel_ceil_div(weight->rows, SIDECAR_ROWS);
+    size_t blocks = hel_ceil_div(weight->rows, HEL_SIDECAR_ROWS);
     uint32_t *starts = hel_alloc_zero(blocks + 1, sizeof *starts);
     if (!starts) return hel_fail_memory((blocks + 1) * sizeof *starts);
-    for (size_t i = 0; i < fold->count; i++) starts[fold->outliers[i].row / SIDECAR_ROWS + 1]++;
+    for (size_t i = 0; i < fold->count; i++) starts[fold->outliers[i].row / HEL_SIDECAR_ROWS + 1]++;
     for (size_t b = 0; b < blocks; b++) starts[b + 1] += starts[b];
     hel_status status = hel_weight_add_part(parts, &weight->sidecar_blocks, starts, (blocks + 1) * sizeof *starts);
     if (status == HEL_OK)

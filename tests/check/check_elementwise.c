@@ -3,12 +3,14 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "base/size.h"
 #include "harness.h"
 #include "kernels.h"
 
-enum { CHUNK = 256, RANGE = 40 };
+enum { RANGE = 40 };
 
-static uint64_t chunks(uint32_t n) { return (n + CHUNK - 1) / CHUNK; }
+// CHUNK is the only constant of each.
+static uint64_t chunks(const check *c, uint32_t n) { return hel_ceil_div(n, check_source_of(c->kernel)->defaults[0]); }
 
 // Runs y = f(a, b) on n elements and compares.
 static void run_two(check *c, const float *a, const float *b, uint32_t b_count, uint32_t n, const void *params,
@@ -19,7 +21,7 @@ static void run_two(check *c, const float *a, const float *b, uint32_t b_count, 
                        .n_bindings = 3,
                        .params = params,
                        .params_size = params_size,
-                       .groups = chunks(n)};
+                       .groups = chunks(c, n)};
     if (check_run(c, &call)) check_compare(c, "y", y, want, limit, n, NULL);
 }
 
@@ -90,7 +92,7 @@ static void bench_two(check *c, const void *params, uint32_t params_size) {
                        .n_bindings = 3,
                        .params = params,
                        .params_size = params_size,
-                       .groups = chunks(N)};
+                       .groups = chunks(c, N)};
     check_bench(c, &call, "n 4194304", 12.0 * N);
 }
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/size.h"
 #include "kernels.h"
 #include "weight_oracle.h"
 
@@ -18,6 +19,11 @@ typedef struct linear_product {
     uint32_t x_words, y_words;
     double *want, *limit;
 } linear_product;
+
+static uint64_t group_count(bool matvec, uint32_t rows, uint32_t tokens) {
+    if (matvec) return hel_ceil_div(rows, HEL_LINEAR_MATVEC_ROWS);
+    return hel_ceil_div(rows, HEL_LINEAR_MATMUL_TILE_ROWS) * hel_ceil_div(tokens, HEL_LINEAR_MATMUL_TILE_TOKENS);
+}
 
 // Where denormal inputs and products may be flushed to zero, each term can lose so much.
 static double flush_limit(double w, double x) { return CHECK_TINY * (2.0 + fabs(w) + fabs(x)); }
@@ -85,7 +91,7 @@ static void run_product(check *c, weight_form form, uint32_t lanes, uint32_t row
                 form.format, form.bits, form.d, form.flags, p->rows, rows, p->first_row, cols, tokens, lanes, p->group);
     check_call call = {.kernel = c->kernel, .constants = {form.format, form.bits, form.d, form.flags, lanes}};
     call.n_constants = lanes ? 5 : 4;
-    call.groups = lanes ? (p->rows + 7) / 8 : (uint64_t)((p->rows + 31) / 32) * ((tokens + 31) / 32);
+    call.groups = group_count(lanes > 0, p->rows, tokens);
     bind_product(&product, &call);
     if (check_run(c, &call)) {
         expect_product(c, &product);
@@ -240,7 +246,7 @@ static void bench_product(check *c, weight_form form, uint32_t tokens) {
                                          .y_stride = ROWS};
     check_call call = {.kernel = c->kernel, .constants = {form.format, form.bits, form.d, form.flags, tokens}};
     call.n_constants = matvec ? 5 : 4;
-    call.groups = matvec ? ROWS / 8 : (uint64_t)(ROWS / 32) * ((tokens + 31) / 32);
+    call.groups = group_count(matvec, ROWS, tokens);
     bind_product(&product, &call);
     check_bench(c, &call, shape, 4.0 * ((double)ROWS * product.weight.row_words + product.x_words + product.y_words));
 }

@@ -6,7 +6,7 @@
 #include "harness.h"
 #include "kernels.h"
 
-enum { CHUNK = 64, BLOCK = 1024, RANGE = 20 };
+enum { BLOCK = HEL_KMEANS_PARTIAL_BLOCK, RANGE = 20 };
 
 static uint32_t random_width(check *c) {
     static const uint32_t widths[] = {1, 2, 3, 4, 8, 17};
@@ -70,7 +70,7 @@ static void assign_case(check *c, check_fill fill, bool exact) {
                        .n_bindings = 3,
                        .params = &params,
                        .params_size = sizeof params,
-                       .groups = (n + CHUNK - 1) / CHUNK};
+                       .groups = (n + HEL_KMEANS_ASSIGN_CHUNK - 1) / HEL_KMEANS_ASSIGN_CHUNK};
     if (check_run(c, &call))
         for (uint32_t i = 0; i < n; i++)
             check_label(c, points + (size_t)i * d, centroids, k, d, i, labels[i], exact || fill == CHECK_ZERO);
@@ -159,7 +159,7 @@ static void update_case(check *c, check_fill fill) {
         .n_bindings = 3,
         .params = &p,
         .params_size = sizeof p,
-        .groups = (cells + CHUNK - 1) / CHUNK};
+        .groups = (cells + HEL_KMEANS_UPDATE_CHUNK - 1) / HEL_KMEANS_UPDATE_CHUNK};
     if (check_run(c, &call)) check_compare(c, "centroids", centroids, want, limit, cells, before);
     check_end(c);
 }
@@ -178,7 +178,7 @@ static void assign_bench(check *c) {
                        .n_bindings = 3,
                        .params = &params,
                        .params_size = sizeof params,
-                       .groups = N / CHUNK};
+                       .groups = N / HEL_KMEANS_ASSIGN_CHUNK};
     check_bench(c, &call, "n 262144 k 256 d 1", 8.0 * N);
 }
 

@@ -5,6 +5,7 @@
     texts.py --root DIR --glslc PATH --spirv-val PATH     what glslc makes is valid SPIR-V for Vulkan 1.1
     texts.py --root DIR --clang PATH                      the OpenCL text is OpenCL C 1.2, without a warning
     texts.py --root DIR --docs                            docs/kernels.md has the kernel's line as it should be
+    texts.py --root DIR --preludes                        what a prelude or an included text defines is used
 
 Exit 77 where a program is not there.
 """
@@ -51,14 +52,31 @@ def judge_docs(arguments, kernel, shaders):
     return 1
 
 
+def judge_preludes(shaders):
+    """Nothing is defined for all kernels that none uses; numbers are the host's too."""
+    texts = "".join(path.read_text() for pattern in ("*.k", "*.kh") for path in shaders.glob(pattern))
+    unused = []
+    for path in sorted([*shaders.glob("prelude.*"), *shaders.glob("*.kh")]):
+        text = path.read_text()
+        for macro, kind in re.findall(r"^#define (\w+)(?! \d+u?$)\b|^typedef .*?(\w+);$", text, re.M):
+            name = macro or kind
+            if len(re.findall(rf"\b{name}\b", texts if path.suffix == ".kh" else text + texts)) < 2:
+                unused.append(f"{path.name}: {name}")
+    print("\n".join(unused) or "texts: all that the preludes define is used")
+    return 1 if unused else 0
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", type=pathlib.Path, required=True)
     for program in ("glslc", "spirv-val", "clang"):
         parser.add_argument(f"--{program}", default="")
     parser.add_argument("--docs", action="store_true")
-    parser.add_argument("names", nargs="+")
+    parser.add_argument("--preludes", action="store_true")
+    parser.add_argument("names", nargs="*")
     arguments = parser.parse_args()
+    if arguments.preludes:
+        return judge_preludes(arguments.root / "shaders")
     if not (arguments.docs or arguments.clang or (arguments.glslc and arguments.spirv_val)):
         print("skipped: the program is not on this machine")
         return 77

@@ -8,7 +8,7 @@
 #include "kernels.h"
 #include "simd.h"
 
-enum { CHUNK = 64, MAX_HEAD_DIM = 256 };
+enum { CHUNK = HEL_ATTENTION_CHUNK, MAX_HEAD_DIM = HEL_ATTENTION_MAX_HEAD_DIM };
 
 static float dot(const float *a, const float *b, uint32_t count) {
     vec sum = vec_zero();

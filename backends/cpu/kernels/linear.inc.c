@@ -8,9 +8,9 @@
 #include "kernels.h"
 #include "simd.h"
 
-enum { FORMAT_F32, FORMAT_F16, FORMAT_BF16, FORMAT_CODEBOOK };
-enum { FLAG_SIDECAR = 1, FLAG_BIAS = 2, FLAG_GROUPS = 4, FLAG_ACCUMULATE = 8 };
-enum { BLOCK_ROWS = 8, SEGMENT = 2048, BLOCK_TOKENS = 128, TILE_ROWS = 32, TILE_TOKENS = 32 };
+enum { TILE_ROWS = HEL_LINEAR_MATMUL_TILE_ROWS, TILE_TOKENS = HEL_LINEAR_MATMUL_TILE_TOKENS };
+enum { BLOCK_ROWS = HEL_LINEAR_MATVEC_ROWS, SEGMENT = 2048, BLOCK_TOKENS = 4 * TILE_TOKENS };
+_Static_assert(TILE_ROWS % BLOCK_ROWS == 0 && BLOCK_TOKENS >= HEL_LINEAR_MATVEC_MAX_TOKENS, "the kernels' grids are cut in blocks");
 
 typedef struct linear {
     const hel_linear_params *p;
@@ -29,7 +29,7 @@ static linear linear_of(const cpu_launch *launch) {
     linear l = {.p = launch->params, .format = c[0], .bits = c[1], .d = c[2], .flags = c[3], .weights = b[0], .codebook = b[1],
                 .sidecar_blocks = b[2], .sidecar_entries = b[3], .group_scales = b[4], .bias = b[5], .x = b[6], .y = b[7]};
 #ifdef SIMD_LOOKUP
-    if (l.format == FORMAT_CODEBOOK && l.bits <= 8 && l.d == 1) vec_table_make(l.codebook, 1u << l.bits, &l.table);
+    if (l.format == HEL_FORMAT_CODEBOOK && l.bits <= 8 && l.d == 1) vec_table_make(l.codebook, 1u << l.bits, &l.table);
 #endif
     return l;
 }
@@ -120,14 +120,14 @@ static void decode(const linear *l, uint32_t row, uint32_t first, uint32_t count
     const uint32_t *words = l->weights + (size_t)row * l->p->row_words;
     const uint16_t *halves = (const uint16_t *)words + first;
     switch (l->format) {
-    case FORMAT_F32: memcpy(out, words + first, count * sizeof *out); break;
-    case FORMAT_F16: decode_halves(halves, count, out); break;
-    case FORMAT_BF16:
+    case HEL_FORMAT_F32: memcpy(out, words + first, count * sizeof *out); break;
+    case HEL_FORMAT_F16: decode_halves(halves, count, out); break;
+    case HEL_FORMAT_BF16:
         for (uint32_t i = 0; i < count; i++) out[i] = hel_bf16_to_float(halves[i]);
         break;
     default: decode_codes(l, words, first, count, out);
     }
-    if (!(l->flags & FLAG_GROUPS)) return;
+    if (!(l->flags & HEL_FLAG_GROUPS)) return;
     const float *scales = l->group_scales + (size_t)(l->p->first_row + row) * hel_ceil_div(l->p->cols, l->p->group);
     for (uint32_t i = 0; i < count; i++) out[i] *= scales[(first + i) / l->p->group];
 }
@@ -173,9 +173,11 @@ static void multiply_block(const float *w, const float *x, size_t x_stride, uint
 
 static float sidecar_sum(const linear *l, uint32_t row, const float *x) {
     float sum = 0.0f;
-    for (uint32_t e = l->sidecar_blocks[row / BLOCK_ROWS]; e < l->sidecar_blocks[row / BLOCK_ROWS + 1]; e++) {
+    const uint32_t *block = l->sidecar_blocks + row / HEL_SIDECAR_ROWS, columns = (1u << HEL_SIDECAR_COLUMN_BITS) - 1;
+    for (uint32_t e = block[0]; e < block[1]; e++) {
         uint32_t place = l->sidecar_entries[2 * e];
-        if (place >> 29 == row % BLOCK_ROWS) sum += hel_bits_float(l->sidecar_entries[2 * e + 1]) * x[place & 0x1fffffff];
+        if (place >> HEL_SIDECAR_COLUMN_BITS == row % HEL_SIDECAR_ROWS)
+            sum += hel_bits_float(l->sidecar_entries[2 * e + 1]) * x[place & columns];
     }
     return sum;
 }
@@ -184,9 +186,9 @@ static void write_out(const linear *l, uint32_t row, uint32_t token, float resul
     const hel_linear_params *p = l->p;
     uint32_t global = p->first_row + row;
     size_t at = p->y_first + (size_t)token * p->y_stride + global;
-    if (l->flags & FLAG_SIDECAR) result += sidecar_sum(l, global, l->x + p->x_first + (size_t)token * p->x_stride);
-    if (l->flags & FLAG_BIAS) result += l->bias[global];
-    if (l->flags & FLAG_ACCUMULATE) result += l->y[at];
+    if (l->flags & HEL_FLAG_SIDECAR) result += sidecar_sum(l, global, l->x + p->x_first + (size_t)token * p->x_stride);
+    if (l->flags & HEL_FLAG_BIAS) result += l->bias[global];
+    if (l->flags & HEL_FLAG_ACCUMULATE) result += l->y[at];
     l->y[at] = result;
 }
 
