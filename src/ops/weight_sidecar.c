@@ -25,8 +25,7 @@ void hel_sidecar_fold_rows(hel_sidecar_fold *fold, const hel_weight *weight, uin
         uint32_t index = indices[(uint64_t)(outlier->row - first) * per_row + outlier->col / weight->d];
         double decoded = fold->codebook[index * weight->d + outlier->col % weight->d];
         if (weight->group)
-            decoded *= fold->group_scales[outlier->row * hel_ceil_div(weight->cols, weight->group) +
-                                             outlier->col / weight->group];
+            decoded *= fold->group_scales[outlier->row * hel_ceil_div(weight->cols, weight->group) + outlier->col / weight->group];
         float difference = (float)(outlier->value - decoded);
         fold->entries[2 * fold->next] = outlier->row % HEL_SIDECAR_ROWS << HEL_SIDECAR_COLUMN_BITS | outlier->col;
         memcpy(&fold->entries[2 * fold->next + 1], &difference, sizeof difference);
