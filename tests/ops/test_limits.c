@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What operators and prepared weights refuse because kernels could not count it. Sizes are only claimed: nothing is read.
-#include "support/support.h"
+// What operators and prepared weights refuse because kernels could not count it, where sizes are only claimed and nothing
+// is read; and factors that take several pieces and slices.
+#include "support/model_files.h"
 
 #include "base/error.h"
 #include "ops/operators.h"
@@ -66,7 +67,64 @@ static void test_weights(void **state) {
     assert_non_null(strstr(hel_error_message(), "m.svd_U: 1 x 4294967296, kernels take"));
 }
 
+enum { ROWS = 700000, RANK = 5 };
+
+static float factor_value(uint64_t i) { return (float)(i % 9973) - 5000.0f; }
+
+static void write_factored(const char *path) {
+    float *u = malloc((size_t)ROWS * RANK * sizeof *u), *one = calloc(ROWS, sizeof *one), vt[RANK], s[RANK];
+    for (size_t i = 0; i < (size_t)ROWS * RANK; i++) u[i] = factor_value(i);
+    for (int i = 0; i < RANK; i++) vt[i] = 0.5f * (float)i, s[i] = (float)(1 + i);
+    const test_tensor tensors[] = {{"m.codebook", HEL_F32, 1, {16}, one},        {"m.indices", HEL_U8, 2, {ROWS, 1}, one},
+                                   {"m.svd_U", HEL_F32, 2, {ROWS, RANK}, u},     {"m.svd_s", HEL_F32, 1, {RANK}, s},
+                                   {"m.svd_Vt", HEL_F32, 2, {RANK, 1}, vt}};
+    write_safetensors(path, tensors, 5, NULL);
+    free(u);
+    free(one);
+}
+
+// U s lies in the slices row by row, whatever pieces it was read in.
+static void expect_scaled(const hel_weight *factor) {
+    uint64_t i = 0;
+    for (uint32_t n = 0; n < factor->n_slices; n++) {
+        const hel_weight_slice *slice = &factor->slices[n];
+        uint64_t bytes = (uint64_t)slice->rows * RANK * sizeof(float);
+        float *values = malloc(bytes);
+        assert_int_equal(slice->first * RANK, i);
+        assert_int_equal(hel_buffer_read(device, HEL_QUEUE_COMPUTE, slice->words, 0, values, bytes), HEL_OK);
+        for (uint64_t j = 0; j < (uint64_t)slice->rows * RANK; j++, i++)
+            if (values[j] != factor_value(i) * (float)(1 + i % RANK)) fail_msg("element %llu is %g", (unsigned long long)i, values[j]);
+        free(values);
+    }
+    assert_int_equal(i, (uint64_t)ROWS * RANK);
+}
+
+static void test_long_factor(void **state) {
+    (void)state;
+    char folder[TESTS_PATH], path[TESTS_PATH];
+    hel_archive *archive;
+    hel_weight_desc desc;
+    hel_weight weight;
+    hel_device_limits *limits = &((hel_device *)(uintptr_t)device)->limits;
+    support_folder(folder);
+    support_join(path, folder, "factored.safetensors");
+    write_factored(path);
+    limits->max_binding = 5 << 20; // three slices
+    assert_int_equal(hel_archive_open(path, &archive), HEL_OK);
+    assert_int_equal(hel_weight_desc_find(archive, "m", ROWS, 1, &desc), HEL_OK);
+    assert_int_equal(hel_weight_prepare(device, archive, &desc, &weight), HEL_OK);
+    assert_int_equal(weight.svd_us->n_slices, 3);
+    expect_scaled(weight.svd_us);
+    assert_int_equal(weight.svd_vt->rows, RANK);
+    hel_weight_finish(&weight);
+    hel_weight_desc_finish(&desc);
+    hel_archive_close(&archive);
+    limits->max_binding = (uint64_t)1 << 32;
+    support_remove(folder);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_elements), cmocka_unit_test(test_weights)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_elements), cmocka_unit_test(test_weights),
+                                       cmocka_unit_test(test_long_factor)};
     return cmocka_run_group_tests(tests, open_device, close_device);
 }
