@@ -88,6 +88,13 @@ void hel_exec_dispatch(hel_exec *exec, const hel_call *call) {
     hel_exec_fail(exec, status);
 }
 
+void hel_exec_expect_loops(hel_exec *exec, const char *kernel, uint64_t iterations) {
+    uint32_t most = exec->device->limits.loop_iterations;
+    if (exec->status != HEL_OK || !most || iterations <= most) return;
+    exec->status = hel_fail(HEL_ERROR_UNSUPPORTED, "kernel \"%s\" needs %llu loop iterations for this weight, %s ends them at %u",
+                            kernel, (unsigned long long)iterations, exec->device->name, most);
+}
+
 void hel_exec_fail(hel_exec *exec, hel_status status) {
     if (exec->status == HEL_OK) exec->status = status;
 }

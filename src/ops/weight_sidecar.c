@@ -39,7 +39,10 @@ hel_status hel_sidecar_fold_add(const hel_sidecar_fold *fold, hel_weight_parts *
     uint32_t *starts = hel_alloc_zero(blocks + 1, sizeof *starts);
     if (!starts) return hel_fail_memory((blocks + 1) * sizeof *starts);
     for (size_t i = 0; i < fold->count; i++) starts[fold->outliers[i].row / HEL_SIDECAR_ROWS + 1]++;
-    for (size_t b = 0; b < blocks; b++) starts[b + 1] += starts[b];
+    for (size_t b = 0; b < blocks; b++) {
+        weight->block_outliers = HEL_MAX(weight->block_outliers, starts[b + 1]);
+        starts[b + 1] += starts[b];
+    }
     hel_status status = hel_weight_add_part(parts, &weight->sidecar_blocks, starts, (blocks + 1) * sizeof *starts);
     if (status == HEL_OK)
         status = hel_weight_add_part(parts, &weight->sidecar_entries, fold->entries, fold->count * 2 * sizeof(uint32_t));

@@ -67,6 +67,44 @@ static void test_weights(void **state) {
     assert_non_null(strstr(hel_error_message(), "m.svd_U: 1 x 4294967296, kernels take"));
 }
 
+static hel_status plan_product(uint32_t tokens, uint32_t cols, uint32_t block_outliers) {
+    hel_exec exec;
+    HEL_TRY(hel_exec_init(&exec, device));
+    hel_exec_plan_begin(&exec);
+    hel_weight weight = {.device = device, .rows = 8, .cols = cols, .block_outliers = block_outliers};
+    hel_linear(&exec, hel_exec_tensor(&exec, tokens, cols), &weight);
+    hel_status status = exec.status;
+    hel_exec_finish(&exec);
+    return status;
+}
+
+static hel_status plan_embedding(uint32_t cols, uint32_t block_outliers) {
+    hel_exec exec;
+    HEL_TRY(hel_exec_init(&exec, device));
+    hel_exec_plan_begin(&exec);
+    hel_weight weight = {.device = device, .rows = 8, .cols = cols, .block_outliers = block_outliers};
+    hel_embedding(&exec, (hel_binding){0}, 1, &weight);
+    hel_status status = exec.status;
+    hel_exec_finish(&exec);
+    return status;
+}
+
+// Up to where lavapipe was seen to be right, or a little below, and not where it was seen to be wrong.
+static void test_loops(void **state) {
+    (void)state;
+    uint32_t *most = &((hel_device *)(uintptr_t)device)->limits.loop_iterations;
+    assert_int_equal(plan_product(9, 200000, 0), HEL_OK);
+    *most = 65535;
+    assert_int_equal(plan_product(9, 30720, 0), HEL_OK);
+    assert_int_equal(plan_product(9, 30785, 0), HEL_ERROR_UNSUPPORTED);
+    assert_int_equal(plan_product(9, 19136, 1530), HEL_OK);
+    assert_int_equal(plan_product(9, 19264, 1541), HEL_ERROR_UNSUPPORTED);
+    assert_int_equal(plan_product(8, 200000, 0), HEL_OK); // the matrix-vector kernel
+    assert_int_equal(plan_embedding(7168, 573), HEL_OK);
+    assert_int_equal(plan_embedding(7296, 583), HEL_ERROR_UNSUPPORTED);
+    *most = 0;
+}
+
 enum { ROWS = 700000, RANK = 5 };
 
 static float factor_value(uint64_t i) { return (float)(i % 9973) - 5000.0f; }
@@ -124,7 +162,7 @@ static void test_long_factor(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_elements), cmocka_unit_test(test_weights),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_elements), cmocka_unit_test(test_weights), cmocka_unit_test(test_loops),
                                        cmocka_unit_test(test_long_factor)};
     return cmocka_run_group_tests(tests, open_device, close_device);
 }
