@@ -159,7 +159,7 @@ hel_status vulkan_physical_describe(VkPhysicalDevice physical, hel_device *out) 
              core->driverVersion);
     describe_limits(&core->limits, device_memory(&memory), allocation.maxMemoryAllocationSize, subgroup.subgroupSize,
                     &out->limits);
-    if (driver.driverID == VK_DRIVER_ID_MESA_LLVMPIPE) out->limits.loop_iterations = 65536; // LP_MAX_TGSI_LOOP_ITERATIONS
+    if (driver.driverID == VK_DRIVER_ID_MESA_LLVMPIPE) out->limits.loop_iterations = 65535; // LP_MAX_TGSI_LOOP_ITERATIONS
     out->features = (hel_device_features){
         .mapped = shares_memory(&memory, out->type),
         .timers = families.timestamp_bits > 0,

@@ -112,7 +112,9 @@ static hel_status make(hel_context *context) {
     if (!pass->stages || !pass->carry || !context->logits) return hel_fail_memory(LOGITS_SLICE_BYTES);
     pass->n_stages = stages;
     for (uint32_t i = 0; i < stages; i++) HEL_TRY(make_stage(context, i));
-    return plan(context);
+    hel_status status = plan(context);
+    if (status != HEL_OK) hel_error_prefix("a context of %u positions, %u at a time: ", context->capacity, context->batch);
+    return status;
 }
 
 hel_status hel_context_create(const hel_model *model, const hel_context_params *params, hel_context **out) {

@@ -9,7 +9,7 @@
 #include "base/json.h"
 #include "kernels.h"
 
-// Far above any model; a pass that would count more than 2^32 elements is refused by itself.
+// Far above any model; a product of two may not fit 32 bits, and hel_exec_tensor refuses such a pass.
 enum { MAX_LAYERS = 4096, MAX_WIDTH = 1 << 20, MAX_HEAD_DIM = HEL_ATTENTION_MAX_HEAD_DIM };
 
 static hel_status require_range(const char *key, uint32_t value, uint32_t low, uint32_t high) {

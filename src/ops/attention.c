@@ -13,10 +13,12 @@ void hel_kv_append(hel_exec *exec, hel_tensor k, hel_tensor v, const hel_kv_view
                                         (uint64_t)k.rows * cache->kv_heads});
 }
 
-// A position takes a lane at most head_dim / 23 iterations: its share of the scores, of the values and of the folds.
+// What a lane goes through for a chunk of positions, the tests that end its loops included: the columns of its scores, the
+// positions for each column it owns, and less than 32 for the folds and what is passed once (Mesa 22.3 counts 23).
 uint32_t hel_attention_positions(const hel_device *device, uint32_t head_dim) {
-    uint32_t iterations = device->limits.loop_iterations;
-    return iterations ? iterations / head_dim * 23 : UINT32_MAX;
+    uint32_t columns = (uint32_t)hel_ceil_div(head_dim, HEL_ATTENTION_WORKGROUP);
+    uint32_t for_chunk = head_dim + columns * (HEL_ATTENTION_CHUNK + 2) + 32, most = device->limits.loop_iterations;
+    return most ? most / for_chunk * HEL_ATTENTION_CHUNK : UINT32_MAX;
 }
 
 hel_tensor hel_attention(hel_exec *exec, hel_tensor q, const hel_kv_view *cache, hel_binding step) {

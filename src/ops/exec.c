@@ -6,6 +6,8 @@
 
 // Tensors begin on lines that suit every device's vector loads, even where its binding rule is laxer.
 enum { TENSOR_ALIGNMENT = 256, NOTHING_SIZE = 256 };
+// Kernels count elements in 32 bits, and round up to whole chunks of them.
+#define MAX_ELEMENTS (UINT32_C(1) << 31)
 
 hel_status hel_exec_init(hel_exec *exec, const hel_device *device) {
     *exec = (hel_exec){.device = device};
@@ -39,16 +41,22 @@ void hel_exec_reset(hel_exec *exec) {
     exec->used = 0;
 }
 
+static hel_status check_tensor(const hel_device *device, uint32_t rows, uint32_t cols) {
+    uint64_t elements = (uint64_t)rows * cols;
+    if (elements > MAX_ELEMENTS)
+        return hel_fail(HEL_ERROR_UNSUPPORTED, "%u rows of %u values are too many for one pass", rows, cols);
+    if (elements * sizeof(float) <= device->limits.max_binding) return HEL_OK;
+    return hel_fail(HEL_ERROR_DEVICE_MEMORY, "%u rows of %u values are over the %llu bytes that kernels see of a buffer on %s:%u",
+                    rows, cols, (unsigned long long)device->limits.max_binding, device->backend, device->index);
+}
+
 hel_tensor hel_exec_tensor(hel_exec *exec, uint32_t rows, uint32_t cols) {
+    if (exec->status == HEL_OK) exec->status = check_tensor(exec->device, rows, cols);
+    if (exec->status != HEL_OK) return (hel_tensor){.rows = rows, .cols = cols};
     uint64_t alignment = HEL_MAX(TENSOR_ALIGNMENT, exec->device->limits.offset_alignment);
-    // Kernels count elements in 32 bits.
-    if ((uint64_t)rows * cols > UINT32_MAX) {
-        hel_exec_fail(exec, hel_fail(HEL_ERROR_UNSUPPORTED, "%u rows of %u values are too many for one pass", rows, cols));
-        rows = 0;
-    }
-    uint64_t size = hel_round_up((uint64_t)rows * cols * sizeof(float), alignment);
-    hel_tensor tensor = {{exec->arena, exec->used, (uint64_t)rows * cols * sizeof(float)}, rows, cols};
-    exec->used += size;
+    uint64_t size = (uint64_t)rows * cols * sizeof(float);
+    hel_tensor tensor = {{exec->arena, exec->used, size}, rows, cols};
+    exec->used += hel_round_up(size, alignment);
     if (exec->planning) exec->peak = HEL_MAX(exec->peak, exec->used);
     else if (exec->used > exec->peak)
         hel_exec_fail(exec, hel_fail(HEL_ERROR_INTERNAL, "an operator needs more scratch than was planned"));
@@ -78,6 +86,13 @@ void hel_exec_dispatch(hel_exec *exec, const hel_call *call) {
         status = hel_dispatch(exec->device, kernel, call->bindings, call->n_bindings, call->params, call->params_size,
                               call->groups, 0);
     hel_exec_fail(exec, status);
+}
+
+void hel_exec_expect_loops(hel_exec *exec, const char *kernel, uint64_t iterations) {
+    uint32_t most = exec->device->limits.loop_iterations;
+    if (exec->status != HEL_OK || !most || iterations <= most) return;
+    exec->status = hel_fail(HEL_ERROR_UNSUPPORTED, "kernel \"%s\" needs %llu loop iterations for this weight, %s ends them at %u",
+                            kernel, (unsigned long long)iterations, exec->device->name, most);
 }
 
 void hel_exec_fail(hel_exec *exec, hel_status status) {

@@ -60,6 +60,9 @@ typedef struct hel_call {
 } hel_call;
 void hel_exec_dispatch(hel_exec *exec, const hel_call *call);
 
+// Fails, when planning too, where the device's driver would end so many loop iterations of a lane before they are done.
+void hel_exec_expect_loops(hel_exec *exec, const char *kernel, uint64_t iterations);
+
 // Records a failure found outside a dispatch.
 void hel_exec_fail(hel_exec *exec, hel_status status);
 static inline bool hel_exec_idle(const hel_exec *exec) { return exec->planning || exec->status != HEL_OK; }

@@ -24,10 +24,20 @@ static uint32_t token_lanes(uint32_t tokens) {
     return lanes;
 }
 
+// What a lane of the tiled product goes through, the tests that end its loops included: for each tile what it stages and
+// the columns, then the outliers of 4 x 4 outputs; less than 100 for what is passed once.
+static uint64_t matmul_iterations(const hel_weight *weight) {
+    uint32_t staged = HEL_LINEAR_MATMUL_TILE_COLS * (HEL_LINEAR_MATMUL_TILE_ROWS + HEL_LINEAR_MATMUL_TILE_TOKENS) /
+                      HEL_LINEAR_MATMUL_WORKGROUP;
+    uint64_t tiles = hel_ceil_div(weight->cols, HEL_LINEAR_MATMUL_TILE_COLS);
+    return tiles * (staged + HEL_LINEAR_MATMUL_TILE_COLS + 4) + 16 * (uint64_t)weight->block_outliers + 100;
+}
+
 static void multiply(hel_exec *exec, rows_of x, const hel_weight *weight, bool accumulate, hel_tensor y) {
     uint32_t flags = hel_weight_flags(weight) | (accumulate ? HEL_FLAG_ACCUMULATE : 0);
     bool matvec = is_matvec(x.count);
     uint32_t constants[] = {weight->format, weight->bits, weight->d, flags, token_lanes(x.count)};
+    if (!matvec) hel_exec_expect_loops(exec, "linear_matmul", matmul_iterations(weight));
     for (uint32_t i = 0; i < weight->n_slices; i++) {
         const hel_weight_slice *slice = &weight->slices[i];
         hel_linear_params params = {.rows = slice->rows,

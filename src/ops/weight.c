@@ -21,10 +21,14 @@ static uint32_t index_bits(uint32_t k) {
     return 16;
 }
 
+hel_status hel_weight_check_size(const char *name, uint64_t rows, uint64_t cols) {
+    if (rows && cols && rows <= HEL_WEIGHT_MAX_ROWS && cols <= HEL_WEIGHT_MAX_COLUMNS) return HEL_OK;
+    return hel_fail(HEL_ERROR_UNSUPPORTED, "%s: %llu x %llu, kernels take 1 x 1 to %u x %u", name, (unsigned long long)rows,
+                    (unsigned long long)cols, HEL_WEIGHT_MAX_ROWS, HEL_WEIGHT_MAX_COLUMNS);
+}
+
 static hel_status set_layout(const hel_weight_desc *desc, hel_weight *weight) {
-    if (desc->rows > HEL_WEIGHT_MAX_ROWS || desc->cols > HEL_WEIGHT_MAX_COLUMNS || !desc->rows || !desc->cols)
-        return hel_fail(HEL_ERROR_UNSUPPORTED, "%s: %llu x %llu is too large", desc->module,
-                        (unsigned long long)desc->rows, (unsigned long long)desc->cols);
+    HEL_TRY(hel_weight_check_size(desc->module, desc->rows, desc->cols));
     weight->rows = (uint32_t)desc->rows;
     weight->cols = (uint32_t)desc->cols;
     uint64_t bits_per_row;
@@ -65,7 +69,11 @@ hel_status hel_weight_make_slices(hel_weight *weight) {
 // ---------------------------------------------------------------- the small parts, in one buffer
 
 hel_status hel_weight_add_part(hel_weight_parts *parts, hel_binding *binding, const void *bytes, uint64_t size) {
-    uint64_t at = hel_round_up(parts->size, HEL_MAX(16, parts->weight->device->limits.offset_alignment));
+    const hel_device_limits *limits = &parts->weight->device->limits;
+    if (size > limits->max_binding)
+        return hel_fail(HEL_ERROR_DEVICE_MEMORY, "%llu bytes beside a weight's rows are over the device's binding limit",
+                        (unsigned long long)size);
+    uint64_t at = hel_round_up(parts->size, HEL_MAX(16, limits->offset_alignment));
     unsigned char *grown = hel_resize(parts->bytes, at + size);
     if (!grown) return hel_fail_memory(at + size);
     memset(grown + parts->size, 0, at - parts->size);
@@ -221,6 +229,7 @@ done:
 hel_status hel_weight_prepare(const hel_device *device, hel_archive *archive, const hel_weight_desc *desc, hel_weight *out) {
     hel_weight weight = {.device = device};
     hel_status status = set_layout(desc, &weight);
+    if (status == HEL_OK) status = hel_weight_check_svd(desc);
     if (status == HEL_OK) status = prepare_matrix(archive, desc, &weight);
     if (status == HEL_OK) status = hel_weight_prepare_svd(archive, desc, &weight);
     if (status == HEL_OK) *out = weight;

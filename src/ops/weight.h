@@ -20,6 +20,7 @@ typedef struct hel_weight {
     uint32_t bits, d; // of an index; entry width
     uint32_t group;   // columns per group scale, 0 without
     uint32_t row_words; // u32 words from one row to the next
+    uint32_t block_outliers; // of the sidecar, in the block of rows that has most
     uint32_t n_slices;
     hel_weight_slice *slices;
     hel_buffer *extras;  // holds the parts below; size 0 where absent

@@ -25,9 +25,6 @@ static hel_status stream_factor(hel_archive *archive, const hel_tensor_info *ten
 
 static hel_status prepare_factor(const hel_device *device, hel_archive *archive, const hel_tensor_info *tensor,
                                  const float *scales, hel_weight **out) {
-    if (tensor->shape[0] > HEL_WEIGHT_MAX_ROWS || tensor->shape[1] > HEL_WEIGHT_MAX_COLUMNS)
-        return hel_fail(HEL_ERROR_UNSUPPORTED, "tensor \"%s\": %llu x %llu is too large for an SVD factor", tensor->name,
-                        (unsigned long long)tensor->shape[0], (unsigned long long)tensor->shape[1]);
     hel_weight *factor = hel_alloc_zero(1, sizeof *factor);
     if (!factor) return hel_fail_memory(sizeof *factor);
     *out = factor;
@@ -37,10 +34,20 @@ static hel_status prepare_factor(const hel_device *device, hel_archive *archive,
     return stream_factor(archive, tensor, scales, factor);
 }
 
+static bool has_svd(const hel_weight_desc *desc) {
+    return desc->svd_u && desc->svd_s && desc->svd_vt && desc->svd_s->elements;
+}
+
+hel_status hel_weight_check_svd(const hel_weight_desc *desc) {
+    if (!has_svd(desc)) return HEL_OK;
+    HEL_TRY(hel_weight_check_size(desc->svd_u->name, desc->svd_u->shape[0], desc->svd_u->shape[1]));
+    return hel_weight_check_size(desc->svd_vt->name, desc->svd_vt->shape[0], desc->svd_vt->shape[1]);
+}
+
 hel_status hel_weight_prepare_svd(hel_archive *archive, const hel_weight_desc *desc, hel_weight *weight) {
-    if (!desc->svd_u || !desc->svd_s || !desc->svd_vt || !desc->svd_s->elements) return HEL_OK;
+    if (!has_svd(desc)) return HEL_OK;
     uint64_t rank = desc->svd_s->elements;
-    float *scales = rank <= HEL_WEIGHT_MAX_COLUMNS ? hel_alloc_array(rank, sizeof *scales) : NULL;
+    float *scales = hel_alloc_array(rank, sizeof *scales);
     if (!scales) return hel_fail_memory(rank * sizeof *scales);
     hel_status status = hel_archive_read_f32(archive, desc->svd_s, 0, rank, scales);
     if (status == HEL_OK) status = prepare_factor(weight->device, archive, desc->svd_u, scales, &weight->svd_us);

@@ -6,10 +6,12 @@
 #include "ops/weight.h"
 
 enum { HEL_WEIGHT_PIECE_BYTES = 8 << 20 }; // read at a time
-// The kernels count the bits of a row in 32 bits; rows leave room for the pieces they are read in.
+// The kernels count the bits of a row in 32 bits, up to a word beyond its end; rows leave room for the blocks that kernels
+// and readers go by.
 enum { HEL_WEIGHT_MAX_ROWS = 1 << 30, HEL_WEIGHT_MAX_COLUMNS = 1 << 26 };
 
 // --- weight.c ---
+hel_status hel_weight_check_size(const char *name, uint64_t rows, uint64_t cols);
 // Buffers for `rows` rows of `row_words`, in slices below the device's binding limit.
 hel_status hel_weight_make_slices(hel_weight *weight);
 hel_status hel_weight_write_rows(const hel_weight *weight, uint32_t first, uint32_t count, const uint32_t *words);
@@ -42,6 +44,7 @@ hel_status hel_sidecar_fold_add(const hel_sidecar_fold *fold, hel_weight_parts *
 void hel_sidecar_fold_finish(hel_sidecar_fold *fold); // accepts a zeroed fold
 
 // --- weight_factors.c ---
+hel_status hel_weight_check_svd(const hel_weight_desc *desc);
 // U * s and Vt as dense f32 weights of their own, where the description has them.
 hel_status hel_weight_prepare_svd(hel_archive *archive, const hel_weight_desc *desc, hel_weight *weight);
 

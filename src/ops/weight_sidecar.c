@@ -25,8 +25,7 @@ void hel_sidecar_fold_rows(hel_sidecar_fold *fold, const hel_weight *weight, uin
         uint32_t index = indices[(uint64_t)(outlier->row - first) * per_row + outlier->col / weight->d];
         double decoded = fold->codebook[index * weight->d + outlier->col % weight->d];
         if (weight->group)
-            decoded *= fold->group_scales[outlier->row * hel_ceil_div(weight->cols, weight->group) +
-                                             outlier->col / weight->group];
+            decoded *= fold->group_scales[outlier->row * hel_ceil_div(weight->cols, weight->group) + outlier->col / weight->group];
         float difference = (float)(outlier->value - decoded);
         fold->entries[2 * fold->next] = outlier->row % HEL_SIDECAR_ROWS << HEL_SIDECAR_COLUMN_BITS | outlier->col;
         memcpy(&fold->entries[2 * fold->next + 1], &difference, sizeof difference);
@@ -40,7 +39,10 @@ hel_status hel_sidecar_fold_add(const hel_sidecar_fold *fold, hel_weight_parts *
     uint32_t *starts = hel_alloc_zero(blocks + 1, sizeof *starts);
     if (!starts) return hel_fail_memory((blocks + 1) * sizeof *starts);
     for (size_t i = 0; i < fold->count; i++) starts[fold->outliers[i].row / HEL_SIDECAR_ROWS + 1]++;
-    for (size_t b = 0; b < blocks; b++) starts[b + 1] += starts[b];
+    for (size_t b = 0; b < blocks; b++) {
+        weight->block_outliers = HEL_MAX(weight->block_outliers, starts[b + 1]);
+        starts[b + 1] += starts[b];
+    }
     hel_status status = hel_weight_add_part(parts, &weight->sidecar_blocks, starts, (blocks + 1) * sizeof *starts);
     if (status == HEL_OK)
         status = hel_weight_add_part(parts, &weight->sidecar_entries, fold->entries, fold->count * 2 * sizeof(uint32_t));

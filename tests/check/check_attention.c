@@ -5,6 +5,7 @@
 
 #include "harness.h"
 #include "kernels.h"
+#include "ops/operators.h"
 
 enum { RANGE = 30 };
 
@@ -258,9 +259,38 @@ static void attention_case(check *c, check_fill fill) {
     check_end(c);
 }
 
+// As many positions as the driver's loops allow, where they are limited: one token after all the others.
+static void longest_case(check *c, uint32_t head_dim) {
+    check_begin(c, CHECK_UNIFORM);
+    uint32_t positions = hel_attention_positions(c->runner->device, head_dim);
+    check_shape(c, "positions %u, head_dim %u", positions, head_dim);
+    attended a = {.p = {.tokens = 1, .heads = 1, .kv_heads = 1, .head_dim = head_dim, .scale = 1.0f / sqrtf((float)head_dim)},
+                  .step = positions - 1};
+    a.pages = make_pages(c, positions, 1, head_dim);
+    a.p.page_size = a.pages.page_size;
+    a.q = check_values(c, head_dim, CHECK_UNIFORM, 0);
+    a.keys = check_values(c, pool_words(&a.pages), CHECK_UNIFORM, 0);
+    a.values = check_values(c, pool_words(&a.pages), CHECK_UNIFORM, 0);
+    a.score = check_doubles(c, positions);
+    a.error = check_doubles(c, positions);
+    float *y = check_floats(c, head_dim);
+    check_call call = attention_call(c, &a, y);
+    if (check_run(c, &call)) {
+        double *want = check_doubles(c, head_dim), *limit = check_doubles(c, head_dim);
+        expect_attention(&a, 0, 0, want, limit);
+        check_compare(c, "y", y, want, limit, head_dim, NULL);
+    }
+    check_end(c);
+}
+
 static void rope_cases(check *c) { check_each_fill(c, 4, rope_case); }
 static void append_cases(check *c) { check_each_fill(c, 4, append_case); }
-static void attention_cases(check *c) { check_each_fill(c, 4, attention_case); }
+static void attention_cases(check *c) {
+    static const uint32_t dims[] = {1, 8, 64, 65, 128, 256};
+    check_each_fill(c, 4, attention_case);
+    if (!c->runner->device || !c->runner->device->limits.loop_iterations) return;
+    for (size_t i = 0; i < sizeof dims / sizeof *dims; i++) longest_case(c, dims[i]);
+}
 
 static void attention_bench(check *c) {
     check_begin(c, CHECK_UNIFORM);

@@ -49,6 +49,7 @@ typedef struct check_runner {
     const char *name;
     uint32_t workgroup_of_one; // 0: the kernel's own work-group size; else the size that every kernel runs with
     uint32_t margin;
+    const hel_device *device; // NULL: not a device of the library
     // NULL where all went well, else the reason. With 0 repeats the kernel is compiled and no more. `out_ns` is NULL,
     // or gets the times of `repeats` runs.
     const char *(*run)(struct check_runner *runner, const check_call *call, uint32_t *const *blocks, uint32_t repeats,

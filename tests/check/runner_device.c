@@ -131,7 +131,7 @@ const char *check_runner_device(const char *name, bool scalar, uint32_t workgrou
         *out_missing = status == HEL_ERROR_UNAVAILABLE;
         return hel_error_message();
     }
-    runner->base = (check_runner){runner->device->name, workgroup, 64, run, destroy};
+    runner->base = (check_runner){runner->device->name, workgroup, 64, runner->device, run, destroy};
     uint32_t alignment = runner->device->limits.offset_alignment / sizeof(uint32_t);
     if (runner->base.margin < alignment) runner->base.margin = alignment;
     *out = &runner->base;

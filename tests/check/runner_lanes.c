@@ -141,7 +141,7 @@ static void destroy(check_runner *base) {
 const char *check_runner_lanes(const char *library, uint32_t lanes, bool ordered, check_runner **out) {
     lanes_runner *runner = calloc(1, sizeof *runner);
     if (!runner) return "no memory";
-    runner->base = (check_runner){ordered ? "C forms, ordered lanes" : "C forms, lanes", lanes, MARGIN, run, destroy};
+    runner->base = (check_runner){ordered ? "C forms, ordered lanes" : "C forms, lanes", lanes, MARGIN, NULL, run, destroy};
     runner->lanes = lanes;
     runner->ordered = ordered;
     runner->library = hel_os_library_open(library);

@@ -112,8 +112,49 @@ static void test_context_room(void **state) {
     hel_model_destroy(&model);
 }
 
+// A device that claims less than it has: the caches, the activations and the loops of a context are measured by it.
+static void test_device_limits(void **state) {
+    (void)state;
+    char path[TESTS_PATH];
+    support_data(path, "stories260K/stories260K.bin");
+    hel_model_params params = hel_model_params_default();
+    hel_context_params shape = hel_context_params_default();
+    params.devices = "cpu";
+    shape.capacity = 512;
+    shape.batch = 16;
+    hel_model *model;
+    hel_context *context;
+    assert_int_equal(hel_model_load(path, &params, &model), HEL_OK);
+    hel_device *device = (hel_device *)(uintptr_t)hel_model_device(model, 0);
+    const hel_device_limits own = device->limits;
+
+    device->limits.max_binding = 512 * 4 * 8 * sizeof(float); // keys of a layer
+    assert_int_equal(hel_context_create(model, &shape, &context), HEL_OK);
+    hel_context_destroy(&context);
+    device->limits.max_binding -= 4;
+    assert_int_equal(hel_context_create(model, &shape, &context), HEL_ERROR_DEVICE_MEMORY);
+    assert_non_null(strstr(hel_error_message(), "a context of 512 positions"));
+
+    shape.capacity = 64;
+    shape.batch = 64;
+    device->limits.max_binding = 64 * 172 * sizeof(float) - 4; // one of the feed-forward's products
+    assert_int_equal(hel_context_create(model, &shape, &context), HEL_ERROR_DEVICE_MEMORY);
+    assert_non_null(strstr(hel_error_message(), "a context of 64 positions, 64 at a time: 64 rows of 172"));
+
+    device->limits = own;
+    device->limits.loop_iterations = 1000;
+    assert_int_equal(hel_context_create(model, &shape, &context), HEL_OK);
+    hel_context_destroy(&context);
+    shape.capacity = 1000;
+    assert_int_equal(hel_context_create(model, &shape, &context), HEL_ERROR_UNSUPPORTED);
+    assert_non_null(strstr(hel_error_message(), "at most 576 positions, not 1000"));
+    device->limits = own;
+    hel_model_destroy(&model);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_against_device), cmocka_unit_test(test_tied_head),
-                                       cmocka_unit_test(test_spill), cmocka_unit_test(test_refusal), cmocka_unit_test(test_context_room)};
+                                       cmocka_unit_test(test_spill), cmocka_unit_test(test_refusal), cmocka_unit_test(test_context_room),
+                                       cmocka_unit_test(test_device_limits)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
