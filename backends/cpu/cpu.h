@@ -7,19 +7,29 @@
 #include "base/threads.h"
 #include "device/backend.h"
 
-// A vector version runs work-groups first .. first + count of a dispatch on one thread. `thread` picks scratch memory.
 typedef struct cpu_launch {
     void *const *buffers;
     const void *params;
     const uint32_t *constants;
     uint32_t groups; // in the whole dispatch
+    void *scratch;   // what cpu_kernel_entry.prepare made, for all threads to read
 } cpu_launch;
-typedef void (*cpu_kernel_run)(const cpu_launch *launch, uint32_t first, uint32_t count);
+
+// A vector version of a kernel. `run` does work-groups first .. first + count of a dispatch on one thread. Where it wants
+// scratch memory, on cache lines, `prepare` fills it once before the threads begin; a size of 0 is none.
+typedef struct cpu_kernel_entry {
+    const char *name;
+    void (*run)(const cpu_launch *launch, uint32_t first, uint32_t count);
+    size_t (*scratch_size)(const cpu_launch *launch); // may be NULL, then so is `prepare`
+    void (*prepare)(const cpu_launch *launch);
+} cpu_kernel_entry;
 
 typedef struct cpu_device {
     hel_device_base base;
     hel_threads *threads;
     unsigned char **shared; // one block a thread for the C forms
+    void *scratch;          // of the dispatch at hand
+    size_t scratch_size;
     bool scalar;
     uint64_t ticket;
     uint64_t timers[HEL_TIMER_SLOTS];
@@ -32,7 +42,7 @@ typedef struct cpu_buffer {
 
 typedef struct cpu_kernel {
     hel_kernel base;
-    cpu_kernel_run run; // NULL: the C form
+    const cpu_kernel_entry *vector; // NULL: the C form
 } cpu_kernel;
 
 enum { CPU_SHARED_SIZE = 65536 };
@@ -65,7 +75,7 @@ hel_status cpu_wait(const hel_device *device, uint64_t ticket, uint64_t timeout_
 hel_status cpu_timer_query(const hel_device *device, uint32_t slot, uint64_t *out_ns);
 
 // kernels/table.c: the best version for this processor, NULL where the C form is all there is.
-cpu_kernel_run cpu_kernel_best(const hel_kernel_source *source);
+const cpu_kernel_entry *cpu_kernel_best(const hel_kernel_source *source);
 // Names the instruction sets in use, for hel_device.driver ("AVX-512 VBMI VNNI BF16").
 const char *cpu_instruction_sets(void);
 

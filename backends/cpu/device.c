@@ -11,6 +11,7 @@ static void destroy(hel_device *data) {
     uint32_t count = device->threads ? hel_threads_count(device->threads) : 0;
     for (uint32_t i = 0; device->shared && i < count; i++) hel_free_aligned(device->shared[i]);
     hel_free(device->shared);
+    hel_free_aligned(device->scratch);
     hel_threads_destroy(&device->threads);
     hel_free(device);
 }

@@ -120,14 +120,15 @@ static int check_all(check *c, const check_options *options) {
 int main(int argc, char **argv) {
     check_options options = {.device = "cpu", .seed = 1, .rounds = 3};
     if (!parse(argc, argv, &options)) return usage();
-    check c = {.device = options.device, .seed = options.seed, .rounds = options.rounds, .compile = options.compile};
-    c.flags_per_form = options.flags ? options.flags : !options.lanes && !strcmp(options.device, "cpu") ? 16 : 2;
-    bool missing = false;
-    const char *reason;
     if (options.isa && !limit_isa(options.isa)) {
         printf("skipped: this processor has no %s\n", options.isa);
         return 77;
     }
+    check c = {.device = options.device, .seed = options.seed, .rounds = options.rounds, .compile = options.compile};
+    c.fixed_point = !options.lanes && !options.scalar && !strcmp(options.device, "cpu") && cpu_isa_best() == CPU_ISA_AVX512VBMI;
+    c.flags_per_form = options.flags ? options.flags : !options.lanes && !strcmp(options.device, "cpu") ? 16 : 2;
+    bool missing = false;
+    const char *reason;
     if (options.lanes) {
         c.device = "lanes";
         reason = check_runner_lanes(options.library, options.lanes, options.ordered, &c.runner);

@@ -72,6 +72,7 @@ typedef struct check {
     uint64_t random;
     uint32_t rounds; // random shapes per kernel and fill
     bool compile; // and no more
+    bool fixed_point; // the CPU with the set that multiplies some weights so
     uint32_t flags_per_form; // sets of flags with each form of weight: devices compile each anew
     const char *kernel; // under check
     uint32_t workgroup; // of that kernel on this runner

@@ -171,26 +171,37 @@ static void multiply_block(const float *w, const float *x, size_t x_stride, uint
 
 // ---------------------------------------------------------------- outputs
 
-static float sidecar_sum(const linear *l, uint32_t row, const float *x) {
-    float sum = 0.0f;
-    const uint32_t *block = l->sidecar_blocks + row / HEL_SIDECAR_ROWS, columns = (1u << HEL_SIDECAR_COLUMN_BITS) - 1;
-    for (uint32_t e = block[0]; e < block[1]; e++) {
-        uint32_t place = l->sidecar_entries[2 * e];
-        if (place >> HEL_SIDECAR_COLUMN_BITS == row % HEL_SIDECAR_ROWS)
-            sum += hel_bits_float(l->sidecar_entries[2 * e + 1]) * x[place & columns];
+// out[r] = what the sidecar adds to rows row0 .. row0 + rows of the whole weight, for one token.
+static void sidecar_sums(const linear *l, uint32_t row0, uint32_t rows, const float *x, float out[BLOCK_ROWS]) {
+    const uint32_t *blocks = l->sidecar_blocks, columns = (1u << HEL_SIDECAR_COLUMN_BITS) - 1;
+    memset(out, 0, BLOCK_ROWS * sizeof *out);
+    for (uint32_t b = row0 / HEL_SIDECAR_ROWS; b * HEL_SIDECAR_ROWS < row0 + rows; b++) {
+        for (uint32_t e = blocks[b]; e < blocks[b + 1]; e++) {
+            uint32_t place = l->sidecar_entries[2 * e], row = b * HEL_SIDECAR_ROWS + (place >> HEL_SIDECAR_COLUMN_BITS) - row0;
+            if (row < rows) out[row] += hel_bits_float(l->sidecar_entries[2 * e + 1]) * x[place & columns];
+        }
     }
-    return sum;
 }
 
-static void write_out(const linear *l, uint32_t row, uint32_t token, float result) {
+// y from the sums of rows row0 .. row0 + rows and tokens token0 .. token0 + tokens.
+static void write_block(const linear *l, uint32_t row0, uint32_t rows, uint32_t token0, uint32_t tokens, const float *sums) {
     const hel_linear_params *p = l->p;
-    uint32_t global = p->first_row + row;
-    size_t at = p->y_first + (size_t)token * p->y_stride + global;
-    if (l->flags & HEL_FLAG_SIDECAR) result += sidecar_sum(l, global, l->x + p->x_first + (size_t)token * p->x_stride);
-    if (l->flags & HEL_FLAG_BIAS) result += l->bias[global];
-    if (l->flags & HEL_FLAG_ACCUMULATE) result += l->y[at];
-    l->y[at] = result;
+    float sidecar[BLOCK_ROWS];
+    for (uint32_t t = 0; t < tokens; t++) {
+        uint32_t token = token0 + t, first = p->first_row + row0;
+        float *y = l->y + p->y_first + (size_t)token * p->y_stride + first;
+        if (l->flags & HEL_FLAG_SIDECAR) sidecar_sums(l, first, rows, l->x + p->x_first + (size_t)token * p->x_stride, sidecar);
+        for (uint32_t r = 0; r < rows; r++) {
+            float result = sums[r * BLOCK_TOKENS + t];
+            if (l->flags & HEL_FLAG_SIDECAR) result += sidecar[r];
+            if (l->flags & HEL_FLAG_BIAS) result += l->bias[first + r];
+            if (l->flags & HEL_FLAG_ACCUMULATE) result += y[r];
+            y[r] = result;
+        }
+    }
 }
+
+#include "fixed.inc.c"
 
 // Rows row0 .. row0 + rows (at most BLOCK_ROWS) for tokens token0 .. token0 + tokens (at most BLOCK_TOKENS).
 static void run_block(const linear *l, uint32_t row0, uint32_t rows, uint32_t token0, uint32_t tokens) {
@@ -201,14 +212,18 @@ static void run_block(const linear *l, uint32_t row0, uint32_t rows, uint32_t to
         for (uint32_t r = 0; r < BLOCK_ROWS; r++) decode(l, row0 + HEL_MIN(r, rows - 1), first, count, w + (size_t)r * SEGMENT);
         multiply_block(w, l->x + p->x_first + (size_t)token0 * p->x_stride + first, p->x_stride, count, tokens, sums);
     }
-    for (uint32_t r = 0; r < rows; r++)
-        for (uint32_t t = 0; t < tokens; t++) write_out(l, row0 + r, token0 + t, sums[r * BLOCK_TOKENS + t]);
+    write_block(l, row0, rows, token0, tokens, sums);
 }
 
 void SIMD(cpu_linear_matvec)(const cpu_launch *launch, uint32_t first, uint32_t count) {
     linear l = linear_of(launch);
-    for (uint32_t row = first * BLOCK_ROWS; row < HEL_MIN((first + count) * BLOCK_ROWS, l.p->rows); row += BLOCK_ROWS)
-        run_block(&l, row, HEL_MIN(BLOCK_ROWS, l.p->rows - row), 0, l.p->tokens);
+    for (uint32_t row = first * BLOCK_ROWS; row < HEL_MIN((first + count) * BLOCK_ROWS, l.p->rows); row += BLOCK_ROWS) {
+        uint32_t rows = HEL_MIN(BLOCK_ROWS, l.p->rows - row);
+#ifdef SIMD_FIXED
+        if (fixed_block(&l, launch->scratch, row, rows)) continue;
+#endif
+        run_block(&l, row, rows, 0, l.p->tokens);
+    }
 }
 
 // Groups of one row tile that follow each other share its decoding.

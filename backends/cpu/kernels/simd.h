@@ -14,6 +14,7 @@
 #ifdef __AVX512VBMI__
 #define SIMD(name) name##_avx512vbmi
 #define SIMD_LOOKUP 1
+#define SIMD_FIXED 1
 #else
 #define SIMD(name) name##_avx512
 #endif
@@ -64,30 +65,35 @@ static inline void vec_table_make(const float *floats, uint32_t count, vec_table
     }
 }
 
-// 64 fields of `bits` (4, 5, 6 or 8) that begin at `bytes`, one in each byte. Eight fields are `bits` bytes: they go to a
-// lane of eight, which is read at eight bit positions.
-static inline __m512i vec_fields(const unsigned char *bytes, const uint32_t bits) {
-    if (bits == 8) return _mm512_loadu_si512(bytes);
+// 64 fields of `bits` (5, 6 or 4) in the low bytes, one in each byte, under other bits. Eight fields are `bits` bytes: they
+// go to a lane of eight, which is read at eight bit positions.
+static inline __m512i vec_spread_fields(__m512i packed, const uint32_t bits) {
     unsigned char gather[64];
     uint64_t positions = 0;
     for (uint32_t i = 0; i < 64; i++) gather[i] = (unsigned char)(i / 8 * bits + i % 8);
     for (uint32_t i = 0; i < 8; i++) positions |= (uint64_t)(i * bits) << 8 * i;
-    __m512i packed = _mm512_maskz_loadu_epi8(((__mmask64)1 << 8 * bits) - 1, bytes);
     __m512i lanes = _mm512_permutexvar_epi8(_mm512_loadu_si512(gather), packed);
-    __m512i fields = _mm512_multishift_epi64_epi8(_mm512_set1_epi64((long long)positions), lanes);
-    return _mm512_and_si512(fields, _mm512_set1_epi8((char)((1 << bits) - 1)));
+    return _mm512_multishift_epi64_epi8(_mm512_set1_epi64((long long)positions), lanes);
 }
 
-static inline void vec_table_bytes(const vec_table *table, __m512i at, const uint32_t bits, __m512i bytes[4]) {
+// 64 fields of `bits` (4, 5, 6 or 8) that begin at `bytes`, one in each byte.
+static inline __m512i vec_fields(const unsigned char *bytes, const uint32_t bits) {
+    if (bits == 8) return _mm512_loadu_si512(bytes);
+    __m512i packed = _mm512_maskz_loadu_epi8(((__mmask64)1 << 8 * bits) - 1, bytes);
+    return _mm512_and_si512(vec_spread_fields(packed, bits), _mm512_set1_epi8((char)((1 << bits) - 1)));
+}
+
+// out[p] = the first n_planes planes' bytes at 64 places.
+static inline void vec_table_bytes(const vec_table *table, __m512i at, const uint32_t bits, const int n_planes, __m512i *out) {
     __mmask64 upper = _mm512_movepi8_mask(at);
-    for (int p = 0; p < 4; p++) {
+    for (int p = 0; p < n_planes; p++) {
         const __m512i *plane = (const __m512i *)(const void *)table->planes[p];
         if (bits < 8) {
-            bytes[p] = _mm512_permutexvar_epi8(at, plane[0]);
+            out[p] = _mm512_permutexvar_epi8(at, plane[0]);
             continue;
         }
         __m512i low = _mm512_permutex2var_epi8(plane[0], at, plane[1]), high = _mm512_permutex2var_epi8(plane[2], at, plane[3]);
-        bytes[p] = _mm512_mask_blend_epi8(upper, low, high);
+        out[p] = _mm512_mask_blend_epi8(upper, low, high);
     }
 }
 
@@ -99,7 +105,7 @@ static inline __attribute__((always_inline)) void vec_table_look_up(const vec_ta
                                            42, 41, 40, 27, 26, 25, 24, 11, 10, 9, 8, 55, 54, 53, 52, 39, 38, 37, 36, 23, 22, 21,
                                            20, 7, 6, 5, 4, 51, 50, 49, 48, 35, 34, 33, 32, 19, 18, 17, 16, 3, 2, 1, 0);
     __m512i bytes[4];
-    vec_table_bytes(table, _mm512_permutexvar_epi8(spread, vec_fields(fields, bits)), bits, bytes);
+    vec_table_bytes(table, _mm512_permutexvar_epi8(spread, vec_fields(fields, bits)), bits, 4, bytes);
     __m512i low01 = _mm512_unpacklo_epi8(bytes[0], bytes[1]), high01 = _mm512_unpackhi_epi8(bytes[0], bytes[1]);
     __m512i low23 = _mm512_unpacklo_epi8(bytes[2], bytes[3]), high23 = _mm512_unpackhi_epi8(bytes[2], bytes[3]);
     _mm512_storeu_si512(out, _mm512_unpacklo_epi16(low01, low23));

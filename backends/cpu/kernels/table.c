@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "kernels.h"
+
 static cpu_isa limit = CPU_ISA_AVX512VBMI;
 
 static cpu_isa detect(void) {
@@ -15,7 +17,8 @@ static cpu_isa detect(void) {
                   __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
     if (!avx2) return CPU_ISA_C;
     if (!avx512) return CPU_ISA_AVX2;
-    return __builtin_cpu_supports("avx512vbmi") ? CPU_ISA_AVX512VBMI : CPU_ISA_AVX512;
+    bool vbmi = __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vnni");
+    return vbmi ? CPU_ISA_AVX512VBMI : CPU_ISA_AVX512;
 #elif defined(__aarch64__)
     return CPU_ISA_NEON; // part of the architecture
 #else
@@ -43,15 +46,20 @@ static const cpu_kernel_entry *entries_of(cpu_isa isa) {
     }
 }
 
-cpu_kernel_run cpu_kernel_best(const hel_kernel_source *source) {
+const cpu_kernel_entry *cpu_kernel_best(const hel_kernel_source *source) {
     const cpu_kernel_entry *entry = entries_of(cpu_isa_best());
     for (; entry && entry->name; entry++)
-        if (strcmp(entry->name, source->name) == 0) return entry->run;
+        if (strcmp(entry->name, source->name) == 0) return entry;
     return NULL;
+}
+
+bool cpu_is_fixed(const uint32_t *constants, uint32_t tokens) {
+    uint32_t format = constants[0], bits = constants[1], d = constants[2], flags = constants[3];
+    return format == HEL_FORMAT_CODEBOOK && bits <= 8 && d == 1 && !(flags & HEL_FLAG_GROUPS) && tokens <= (bits < 8 ? 4 : 2);
 }
 
 const char *cpu_instruction_sets(void) {
     static const char *const names[] = {[CPU_ISA_C] = "C", [CPU_ISA_NEON] = "NEON", [CPU_ISA_AVX2] = "AVX2 FMA",
-                                        [CPU_ISA_AVX512] = "AVX-512", [CPU_ISA_AVX512VBMI] = "AVX-512 VBMI"};
+                                        [CPU_ISA_AVX512] = "AVX-512", [CPU_ISA_AVX512VBMI] = "AVX-512 VBMI VNNI"};
     return names[cpu_isa_best()];
 }

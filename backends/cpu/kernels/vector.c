@@ -7,8 +7,12 @@
 #include "attention.inc.c"
 
 const cpu_kernel_entry SIMD(cpu_entries)[] = {
-    {"linear_matvec", SIMD(cpu_linear_matvec)},
-    {"linear_matmul", SIMD(cpu_linear_matmul)},
-    {"attention", SIMD(cpu_attention)},
-    {NULL, NULL},
+#ifdef SIMD_FIXED
+    {"linear_matvec", SIMD(cpu_linear_matvec), SIMD(cpu_linear_matvec_scratch), SIMD(cpu_linear_matvec_prepare)},
+#else
+    {.name = "linear_matvec", .run = SIMD(cpu_linear_matvec)},
+#endif
+    {.name = "linear_matmul", .run = SIMD(cpu_linear_matmul)},
+    {.name = "attention", .run = SIMD(cpu_attention)},
+    {.name = NULL},
 };
