@@ -15,13 +15,19 @@ typedef struct cpu_launch {
     void *scratch;   // what cpu_kernel_entry.prepare made, for all threads to read
 } cpu_launch;
 
+// Memory that all work-groups of a dispatch read, and into how many items its preparation is cut.
+typedef struct cpu_scratch {
+    size_t size; // 0: none is wanted
+    uint32_t items;
+} cpu_scratch;
+
 // A vector version of a kernel. `run` does work-groups first .. first + count of a dispatch on one thread. Where it wants
-// scratch memory, on cache lines, `prepare` fills it once before the threads begin; a size of 0 is none.
+// scratch memory, on cache lines, `prepare` is called for every item, on any thread, before the first group runs.
 typedef struct cpu_kernel_entry {
     const char *name;
     void (*run)(const cpu_launch *launch, uint32_t first, uint32_t count);
-    size_t (*scratch_size)(const cpu_launch *launch); // may be NULL, then so is `prepare`
-    void (*prepare)(const cpu_launch *launch);
+    cpu_scratch (*scratch)(const cpu_launch *launch); // may be NULL, then so is `prepare`
+    void (*prepare)(const cpu_launch *launch, uint32_t item);
 } cpu_kernel_entry;
 
 typedef struct cpu_device {

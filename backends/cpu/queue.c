@@ -49,12 +49,20 @@ static hel_status reserve_scratch(cpu_device *device, size_t size) {
     return HEL_OK;
 }
 
-static hel_status prepare(cpu_device *device, const cpu_kernel_entry *vector, cpu_launch *launch) {
-    size_t size = vector && vector->scratch_size ? vector->scratch_size(launch) : 0;
-    if (!size) return HEL_OK;
-    HEL_TRY(reserve_scratch(device, size));
-    launch->scratch = device->scratch;
-    vector->prepare(launch);
+static void prepare_item(void *user, uint64_t item, uint32_t thread) {
+    (void)thread;
+    const dispatch_state *state = user;
+    state->kernel->vector->prepare(&state->launch, (uint32_t)item);
+}
+
+static hel_status prepare(dispatch_state *state) {
+    const cpu_kernel_entry *vector = state->kernel->vector;
+    if (!vector || !vector->scratch) return HEL_OK;
+    cpu_scratch scratch = vector->scratch(&state->launch);
+    if (!scratch.size) return HEL_OK;
+    HEL_TRY(reserve_scratch(state->device, scratch.size));
+    state->launch.scratch = state->device->scratch;
+    hel_threads_run(state->device->threads, scratch.items, prepare_item, state);
     return HEL_OK;
 }
 
@@ -68,7 +76,7 @@ hel_status cpu_dispatch(const hel_device *data, hel_kernel *kernel, const hel_bi
         buffers[i] = cpu_bytes(bindings[i].buffer) + bindings[i].offset;
     dispatch_state state = {device, (const cpu_kernel *)kernel, {buffers, params, kernel->constants, 0, NULL}, 1};
     memcpy(&state.launch.groups, params, sizeof state.launch.groups);
-    HEL_TRY(prepare(device, state.kernel->vector, &state.launch));
+    HEL_TRY(prepare(&state));
     uint32_t runs = hel_threads_count(device->threads) * RUNS_PER_THREAD;
     state.run_length = (uint32_t)hel_ceil_div(state.launch.groups, runs);
     hel_threads_run(device->threads, hel_ceil_div(state.launch.groups, state.run_length), run_item, &state);

@@ -110,13 +110,14 @@ static bool fixed_x_block(const float *x, uint32_t count, uint32_t step, fixed_x
     return true;
 }
 
-size_t SIMD(cpu_linear_matvec_scratch)(const cpu_launch *launch) {
-    linear l = linear_of(launch);
-    uint64_t blocks = hel_ceil_div(l.p->cols, FIXED_BLOCK) * l.p->tokens;
-    return cpu_is_fixed(launch->constants, l.p->tokens) ? sizeof(fixed_operands) + blocks * sizeof(fixed_x) : 0;
+cpu_scratch SIMD(cpu_linear_matvec_scratch)(const cpu_launch *launch) {
+    const hel_linear_params *p = launch->params;
+    if (!cpu_is_fixed(launch->constants, p->tokens)) return (cpu_scratch){0, 0};
+    return (cpu_scratch){sizeof(fixed_operands) + hel_ceil_div(p->cols, FIXED_BLOCK) * p->tokens * sizeof(fixed_x), 1};
 }
 
-void SIMD(cpu_linear_matvec_prepare)(const cpu_launch *launch) {
+void SIMD(cpu_linear_matvec_prepare)(const cpu_launch *launch, uint32_t item) {
+    (void)item; // so little that one thread does it
     linear l = linear_of(launch);
     const hel_linear_params *p = l.p;
     fixed_operands *operands = launch->scratch;
@@ -237,7 +238,7 @@ static bool fixed_block(const linear *l, const fixed_operands *operands, uint32_
     case 6: fixed_tokens(l, operands, rows, 6, sums); break;
     default: fixed_tokens(l, operands, rows, 8, sums);
     }
-    write_block(l, row0, n_rows, 0, l->p->tokens, sums);
+    write_block(l, row0, n_rows, 0, l->p->tokens, sums, BLOCK_TOKENS);
     return true;
 }
 

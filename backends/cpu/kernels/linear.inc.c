@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// linear_matvec and linear_matmul with vectors along the columns. A block of eight rows is decoded into a buffer that
-// stays in the first- or second-level cache, then meets every token. One output is one chain of fused additions in
-// column order, WIDTH partial sums folded by a fixed tree, a segment of columns after the other: its bits depend
-// neither on the batch nor on the threads. Error: at most (cols / WIDTH + log2 WIDTH + segments) roundings.
+// Products of a weight: how rows are decoded and outputs written, and linear_matvec with vectors along the columns. There
+// a block of eight rows is decoded into a buffer that stays in the first- or second-level cache, then meets every token. One
+// output is WIDTH chains of fused additions in column order, folded by a fixed tree, a segment of columns after the other:
+// its bits depend neither on the batch nor on the threads. Error: at most cols / WIDTH + log2 WIDTH + segments roundings.
 #include "../cpu.h"
 #include "base/size.h"
 #include "kernels.h"
 #include "simd.h"
 
 enum { TILE_ROWS = HEL_LINEAR_MATMUL_TILE_ROWS, TILE_TOKENS = HEL_LINEAR_MATMUL_TILE_TOKENS };
-enum { BLOCK_ROWS = HEL_LINEAR_MATVEC_ROWS, SEGMENT = 2048, BLOCK_TOKENS = 4 * TILE_TOKENS };
-_Static_assert(TILE_ROWS % BLOCK_ROWS == 0 && BLOCK_TOKENS >= HEL_LINEAR_MATVEC_MAX_TOKENS, "the kernels' grids are cut in blocks");
+enum { BLOCK_ROWS = HEL_LINEAR_MATVEC_ROWS, SEGMENT = 2048, BLOCK_TOKENS = HEL_LINEAR_MATVEC_MAX_TOKENS };
+_Static_assert(HEL_LINEAR_MATMUL_TILE_ROWS >= HEL_LINEAR_MATVEC_ROWS, "as many rows are written at once");
 
 typedef struct linear {
     const hel_linear_params *p;
@@ -172,9 +172,9 @@ static void multiply_block(const float *w, const float *x, size_t x_stride, uint
 // ---------------------------------------------------------------- outputs
 
 // out[r] = what the sidecar adds to rows row0 .. row0 + rows of the whole weight, for one token.
-static void sidecar_sums(const linear *l, uint32_t row0, uint32_t rows, const float *x, float out[BLOCK_ROWS]) {
+static void sidecar_sums(const linear *l, uint32_t row0, uint32_t rows, const float *x, float out[TILE_ROWS]) {
     const uint32_t *blocks = l->sidecar_blocks, columns = (1u << HEL_SIDECAR_COLUMN_BITS) - 1;
-    memset(out, 0, BLOCK_ROWS * sizeof *out);
+    memset(out, 0, rows * sizeof *out);
     for (uint32_t b = row0 / HEL_SIDECAR_ROWS; b * HEL_SIDECAR_ROWS < row0 + rows; b++) {
         for (uint32_t e = blocks[b]; e < blocks[b + 1]; e++) {
             uint32_t place = l->sidecar_entries[2 * e], row = b * HEL_SIDECAR_ROWS + (place >> HEL_SIDECAR_COLUMN_BITS) - row0;
@@ -183,16 +183,17 @@ static void sidecar_sums(const linear *l, uint32_t row0, uint32_t rows, const fl
     }
 }
 
-// y from the sums of rows row0 .. row0 + rows and tokens token0 .. token0 + tokens.
-static void write_block(const linear *l, uint32_t row0, uint32_t rows, uint32_t token0, uint32_t tokens, const float *sums) {
+// y from sums[row * stride + token] of rows row0 .. row0 + rows (at most TILE_ROWS) and tokens token0 .. token0 + tokens.
+static void write_block(const linear *l, uint32_t row0, uint32_t rows, uint32_t token0, uint32_t tokens, const float *sums,
+                        uint32_t stride) {
     const hel_linear_params *p = l->p;
-    float sidecar[BLOCK_ROWS];
+    float sidecar[TILE_ROWS];
     for (uint32_t t = 0; t < tokens; t++) {
         uint32_t token = token0 + t, first = p->first_row + row0;
         float *y = l->y + p->y_first + (size_t)token * p->y_stride + first;
         if (l->flags & HEL_FLAG_SIDECAR) sidecar_sums(l, first, rows, l->x + p->x_first + (size_t)token * p->x_stride, sidecar);
         for (uint32_t r = 0; r < rows; r++) {
-            float result = sums[r * BLOCK_TOKENS + t];
+            float result = sums[r * stride + t];
             if (l->flags & HEL_FLAG_SIDECAR) result += sidecar[r];
             if (l->flags & HEL_FLAG_BIAS) result += l->bias[first + r];
             if (l->flags & HEL_FLAG_ACCUMULATE) result += y[r];
@@ -203,16 +204,16 @@ static void write_block(const linear *l, uint32_t row0, uint32_t rows, uint32_t 
 
 #include "fixed.inc.c"
 
-// Rows row0 .. row0 + rows (at most BLOCK_ROWS) for tokens token0 .. token0 + tokens (at most BLOCK_TOKENS).
-static void run_block(const linear *l, uint32_t row0, uint32_t rows, uint32_t token0, uint32_t tokens) {
+// Rows row0 .. row0 + rows, at most BLOCK_ROWS.
+static void run_block(const linear *l, uint32_t row0, uint32_t rows) {
     const hel_linear_params *p = l->p;
     float w[BLOCK_ROWS * SEGMENT], sums[BLOCK_ROWS * BLOCK_TOKENS] = {0};
     for (uint32_t first = 0; first < p->cols; first += SEGMENT) {
         uint32_t count = HEL_MIN(SEGMENT, p->cols - first);
         for (uint32_t r = 0; r < BLOCK_ROWS; r++) decode(l, row0 + HEL_MIN(r, rows - 1), first, count, w + (size_t)r * SEGMENT);
-        multiply_block(w, l->x + p->x_first + (size_t)token0 * p->x_stride + first, p->x_stride, count, tokens, sums);
+        multiply_block(w, l->x + p->x_first + first, p->x_stride, count, p->tokens, sums);
     }
-    write_block(l, row0, rows, token0, tokens, sums);
+    write_block(l, row0, rows, 0, p->tokens, sums, BLOCK_TOKENS);
 }
 
 void SIMD(cpu_linear_matvec)(const cpu_launch *launch, uint32_t first, uint32_t count) {
@@ -222,20 +223,8 @@ void SIMD(cpu_linear_matvec)(const cpu_launch *launch, uint32_t first, uint32_t 
 #ifdef SIMD_FIXED
         if (fixed_block(&l, launch->scratch, row, rows)) continue;
 #endif
-        run_block(&l, row, rows, 0, l.p->tokens);
+        run_block(&l, row, rows);
     }
 }
 
-// Groups of one row tile that follow each other share its decoding.
-void SIMD(cpu_linear_matmul)(const cpu_launch *launch, uint32_t first, uint32_t count) {
-    linear l = linear_of(launch);
-    uint32_t token_tiles = (uint32_t)hel_ceil_div(l.p->tokens, TILE_TOKENS);
-    for (uint32_t group = first; group < first + count;) {
-        uint32_t tile = group / token_tiles, token0 = group % token_tiles * TILE_TOKENS;
-        uint32_t tiles = HEL_MIN(HEL_MIN(token_tiles - group % token_tiles, first + count - group), BLOCK_TOKENS / TILE_TOKENS);
-        uint32_t tokens = HEL_MIN(tiles * TILE_TOKENS, l.p->tokens - token0), end = HEL_MIN((tile + 1) * TILE_ROWS, l.p->rows);
-        for (uint32_t row = tile * TILE_ROWS; row < end; row += BLOCK_ROWS)
-            run_block(&l, row, HEL_MIN(BLOCK_ROWS, end - row), token0, tokens);
-        group += tiles;
-    }
-}
+#include "matmul.inc.c"

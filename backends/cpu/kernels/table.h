@@ -19,13 +19,15 @@ extern const cpu_kernel_entry cpu_entries_neon[], cpu_entries_avx2[], cpu_entrie
 #define CPU_VECTOR_KERNELS(isa)                                                                      \
     void cpu_linear_matvec_##isa(const cpu_launch *launch, uint32_t first, uint32_t count);          \
     void cpu_linear_matmul_##isa(const cpu_launch *launch, uint32_t first, uint32_t count);          \
+    cpu_scratch cpu_linear_matmul_scratch_##isa(const cpu_launch *launch);                           \
+    void cpu_linear_matmul_prepare_##isa(const cpu_launch *launch, uint32_t item);                   \
     void cpu_attention_##isa(const cpu_launch *launch, uint32_t first, uint32_t count);
 CPU_VECTOR_KERNELS(neon)
 CPU_VECTOR_KERNELS(avx2)
 CPU_VECTOR_KERNELS(avx512)
 CPU_VECTOR_KERNELS(avx512vbmi)
-size_t cpu_linear_matvec_scratch_avx512vbmi(const cpu_launch *launch);
-void cpu_linear_matvec_prepare_avx512vbmi(const cpu_launch *launch);
+cpu_scratch cpu_linear_matvec_scratch_avx512vbmi(const cpu_launch *launch);
+void cpu_linear_matvec_prepare_avx512vbmi(const cpu_launch *launch, uint32_t item);
 
 // Whether CPU_ISA_AVX512VBMI multiplies a form of weight (the constants of linear_matvec) and so many tokens in fixed
 // point; for more the floats of a row are worth decoding. See fixed.inc.c for the error.

@@ -12,7 +12,7 @@ const cpu_kernel_entry SIMD(cpu_entries)[] = {
 #else
     {.name = "linear_matvec", .run = SIMD(cpu_linear_matvec)},
 #endif
-    {.name = "linear_matmul", .run = SIMD(cpu_linear_matmul)},
+    {"linear_matmul", SIMD(cpu_linear_matmul), SIMD(cpu_linear_matmul_scratch), SIMD(cpu_linear_matmul_prepare)},
     {.name = "attention", .run = SIMD(cpu_attention)},
     {.name = NULL},
 };
