@@ -13,6 +13,7 @@ typedef struct cpu_launch {
     const uint32_t *constants;
     uint32_t groups; // in the whole dispatch
     void *scratch;   // what cpu_kernel_entry.prepare made, for all threads to read
+    hel_precision precision;
 } cpu_launch;
 
 // Memory that all work-groups of a dispatch read, and into how many items its preparation is cut.
@@ -37,6 +38,7 @@ typedef struct cpu_device {
     void *scratch;          // of the dispatch at hand
     size_t scratch_size;
     bool scalar;
+    hel_precision precision;
     uint64_t ticket;
     uint64_t timers[HEL_TIMER_SLOTS];
 } cpu_device;

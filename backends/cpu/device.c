@@ -75,6 +75,7 @@ static hel_status open(uint32_t index, const hel_device_params *params, hel_devi
     }
     device->base.functions = &functions;
     device->scalar = params->scalar;
+    device->precision = params->precision;
     if (device->scalar) snprintf(device->base.data.driver, sizeof device->base.data.driver, "scalar");
     *out = &device->base;
     return HEL_OK;

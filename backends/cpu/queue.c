@@ -9,7 +9,7 @@
 #include "cpu.h"
 
 // Runs per thread: enough to even out unequal groups, few enough that taking one costs nothing.
-enum { RUNS_PER_THREAD = 8 };
+enum { RUNS_PER_THREAD = 16 };
 
 typedef struct dispatch_state {
     cpu_device *device;
@@ -74,7 +74,9 @@ hel_status cpu_dispatch(const hel_device *data, hel_kernel *kernel, const hel_bi
     void *buffers[HEL_MAX_BINDINGS];
     for (uint32_t i = 0; i < kernel->source->n_bindings; i++)
         buffers[i] = cpu_bytes(bindings[i].buffer) + bindings[i].offset;
-    dispatch_state state = {device, (const cpu_kernel *)kernel, {buffers, params, kernel->constants, 0, NULL}, 1};
+    dispatch_state state = {.device = device,
+                            .kernel = (const cpu_kernel *)kernel,
+                            .launch = {buffers, params, kernel->constants, 0, NULL, device->precision}};
     memcpy(&state.launch.groups, params, sizeof state.launch.groups);
     HEL_TRY(prepare(&state));
     uint32_t runs = hel_threads_count(device->threads) * RUNS_PER_THREAD;

@@ -19,7 +19,7 @@ typedef struct linear_product {
     float *x, *before, *y;
     uint32_t x_words, y_words;
     double *want, *limit;
-    bool fixed; // computed in fixed point
+    double fixed_error, pair_error; // as in check
 } linear_product;
 
 static uint64_t group_count(bool matvec, uint32_t rows, uint32_t tokens) {
@@ -30,8 +30,8 @@ static uint64_t group_count(bool matvec, uint32_t rows, uint32_t tokens) {
 // Where denormal inputs and products may be flushed to zero, each term can lose so much.
 static double flush_limit(double w, double x) { return CHECK_TINY * (2.0 + fabs(w) + fabs(x)); }
 
-// The CPU's fixed point: half of 2^-19 of the largest |entry| and the largest |x| of a block, for each of its products.
-static double fixed_limit(const linear_product *product, uint32_t t) {
+// The greatest |entry| times the greatest |x| of its block, summed over the columns.
+static double greatest_products(const linear_product *product, uint32_t t) {
     const test_weight *weight = &product->weight;
     double entry = 0.0, sum = 0.0;
     for (uint32_t i = 0; i < weight->entries; i++) entry = fmax(entry, fabs((double)weight->codebook[i]));
@@ -42,7 +42,7 @@ static double fixed_limit(const linear_product *product, uint32_t t) {
         for (uint32_t i = 0; i < count; i++) most = fmax(most, fabs((double)x[i]));
         sum += count * most;
     }
-    return 0x1p-20 * entry * sum;
+    return entry * sum;
 }
 
 static void expect_element(const linear_product *product, uint32_t t, uint32_t r) {
@@ -60,7 +60,8 @@ static void expect_element(const linear_product *product, uint32_t t, uint32_t r
     double old = weight->form.flags & WEIGHT_ACCUMULATE ? product->before[at] : 0.0;
     product->want[at] = sum + bias + old;
     product->limit[at] = check_sum_limit(weight->cols, magnitude + fabs(bias) + fabs(old)) + flushed + 2 * CHECK_TINY +
-                         (product->fixed ? fixed_limit(product, t) : 0.0);
+                         (product->fixed_error ? product->fixed_error * greatest_products(product, t) : 0.0) +
+                         1.01 * product->pair_error * magnitude;
 }
 
 static void expect_product(check *c, linear_product *product) {
@@ -111,7 +112,8 @@ static void run_product(check *c, weight_form form, uint32_t lanes, uint32_t row
     call.n_constants = lanes ? 5 : 4;
     call.groups = group_count(lanes > 0, p->rows, tokens);
     bind_product(&product, &call);
-    product.fixed = lanes && c->fixed_point && cpu_is_fixed(call.constants, tokens);
+    if (lanes && cpu_is_fixed(call.constants, tokens)) product.fixed_error = c->fixed_error;
+    if (!lanes) product.pair_error = c->pair_error;
     if (check_run(c, &call)) {
         expect_product(c, &product);
         check_compare(c, "y", product.y, product.want, product.limit, product.y_words, product.before);

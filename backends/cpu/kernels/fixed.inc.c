@@ -225,9 +225,12 @@ static inline __attribute__((always_inline)) void fixed_tokens(const linear *l, 
     }
 }
 
-// False where there are no fixed operands.
-static bool fixed_block(const linear *l, const fixed_operands *operands, uint32_t row0, uint32_t n_rows) {
-    if (!operands || !operands->blocks) return false;
+static bool has_fixed(const cpu_launch *launch) {
+    const fixed_operands *operands = launch->scratch;
+    return operands && operands->blocks;
+}
+
+static void fixed_block(const linear *l, const fixed_operands *operands, uint32_t row0, uint32_t n_rows) {
     const unsigned char *rows[BLOCK_ROWS];
     float sums[BLOCK_ROWS * BLOCK_TOKENS];
     for (uint32_t r = 0; r < BLOCK_ROWS; r++)
@@ -239,7 +242,13 @@ static bool fixed_block(const linear *l, const fixed_operands *operands, uint32_
     default: fixed_tokens(l, operands, rows, 8, sums);
     }
     write_block(l, row0, n_rows, 0, l->p->tokens, sums, BLOCK_TOKENS);
-    return true;
+}
+
+#else
+
+static bool has_fixed(const cpu_launch *launch) { (void)launch; return false; }
+static void fixed_block(const linear *l, const void *scratch, uint32_t row0, uint32_t rows) {
+    (void)l, (void)scratch, (void)row0, (void)rows;
 }
 
 #endif

@@ -28,10 +28,16 @@ static linear linear_of(const cpu_launch *launch) {
     void *const *b = launch->buffers;
     linear l = {.p = launch->params, .format = c[0], .bits = c[1], .d = c[2], .flags = c[3], .weights = b[0], .codebook = b[1],
                 .sidecar_blocks = b[2], .sidecar_entries = b[3], .group_scales = b[4], .bias = b[5], .x = b[6], .y = b[7]};
-#ifdef SIMD_LOOKUP
-    if (l.format == HEL_FORMAT_CODEBOOK && l.bits <= 8 && l.d == 1) vec_table_make(l.codebook, 1u << l.bits, &l.table);
-#endif
     return l;
+}
+
+// Before the first decode.
+static void make_table(linear *l) {
+#ifdef SIMD_LOOKUP
+    if (l->format == HEL_FORMAT_CODEBOOK && l->bits <= 8 && l->d == 1) vec_table_make(l->codebook, 1u << l->bits, &l->table);
+#else
+    (void)l;
+#endif
 }
 
 // ---------------------------------------------------------------- decoding columns first .. first + count of a row
@@ -218,13 +224,13 @@ static void run_block(const linear *l, uint32_t row0, uint32_t rows) {
 
 void SIMD(cpu_linear_matvec)(const cpu_launch *launch, uint32_t first, uint32_t count) {
     linear l = linear_of(launch);
-    for (uint32_t row = first * BLOCK_ROWS; row < HEL_MIN((first + count) * BLOCK_ROWS, l.p->rows); row += BLOCK_ROWS) {
-        uint32_t rows = HEL_MIN(BLOCK_ROWS, l.p->rows - row);
-#ifdef SIMD_FIXED
-        if (fixed_block(&l, launch->scratch, row, rows)) continue;
-#endif
-        run_block(&l, row, rows);
+    uint32_t row = first * BLOCK_ROWS, end = HEL_MIN((first + count) * BLOCK_ROWS, l.p->rows);
+    if (has_fixed(launch)) {
+        for (; row < end; row += BLOCK_ROWS) fixed_block(&l, launch->scratch, row, HEL_MIN(BLOCK_ROWS, end - row));
+        return;
     }
+    make_table(&l);
+    for (; row < end; row += BLOCK_ROWS) run_block(&l, row, HEL_MIN(BLOCK_ROWS, end - row));
 }
 
 #include "matmul.inc.c"

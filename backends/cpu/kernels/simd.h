@@ -11,12 +11,16 @@
 
 #if defined(__AVX512F__)
 #include <immintrin.h>
-#ifdef __AVX512VBMI__
+#if defined(__AVX512BF16__)
+#define SIMD(name) name##_avx512bf16
+#elif defined(__AVX512VBMI__)
 #define SIMD(name) name##_avx512vbmi
-#define SIMD_LOOKUP 1
-#define SIMD_FIXED 1
 #else
 #define SIMD(name) name##_avx512
+#endif
+#ifdef __AVX512VBMI__
+#define SIMD_LOOKUP 1
+#define SIMD_FIXED 1
 #endif
 typedef __m512 vec;
 enum { WIDTH = 16, ROWS_AT_ONCE = 8, TOKENS_AT_ONCE = 3 };
@@ -50,6 +54,26 @@ static inline vec vec_fma(vec a, vec b, vec c) { return vfmaq_f32(c, a, b); }
 static inline vec vec_of_halves(const uint16_t *p) { return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p))); }
 #else
 #error "no vector instructions are known for this processor"
+#endif
+
+#ifdef __AVX512BF16__
+// Lanes of two halves: sum[i] += a[i].low b[i].low + a[i].high b[i].high.
+#define SIMD_PAIRS 1
+static inline vec vec_pairs(vec a, vec b, vec sum) { return _mm512_dpbf16_ps(sum, (__m512bh)a, (__m512bh)b); }
+
+// out[i] = the pair of in[2 i] and in[2 i + 1], rounded to the nearest; `count` floats, zeros behind them.
+static inline void vec_to_pairs(const float *in, uint32_t count, float *out) {
+    for (uint32_t i = 0; i < count; i += 32) {
+        uint32_t left = count - i;
+        __mmask16 low = left < 16 ? (__mmask16)((1u << left) - 1) : 0xffff;
+        __mmask16 high = left < 16 ? 0 : left < 32 ? (__mmask16)((1u << (left - 16)) - 1) : 0xffff;
+        __m512bh pairs = _mm512_cvtne2ps_pbh(_mm512_maskz_loadu_ps(high, in + i + 16), _mm512_maskz_loadu_ps(low, in + i));
+        _mm512_storeu_ps(out + i / 2, (__m512)pairs);
+    }
+}
+#else
+static inline vec vec_pairs(vec a, vec b, vec sum) { (void)a, (void)b; return sum; }
+static inline void vec_to_pairs(const float *in, uint32_t count, float *out) { (void)in, (void)count, (void)out; }
 #endif
 
 #ifdef SIMD_LOOKUP

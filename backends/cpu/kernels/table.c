@@ -6,7 +6,7 @@
 
 #include "kernels.h"
 
-static cpu_isa limit = CPU_ISA_AVX512VBMI;
+static cpu_isa limit = CPU_ISA_AVX512BF16;
 
 static cpu_isa detect(void) {
 #if defined(__x86_64__) && defined(__GNUC__)
@@ -18,7 +18,8 @@ static cpu_isa detect(void) {
     if (!avx2) return CPU_ISA_C;
     if (!avx512) return CPU_ISA_AVX2;
     bool vbmi = __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vnni");
-    return vbmi ? CPU_ISA_AVX512VBMI : CPU_ISA_AVX512;
+    if (!vbmi) return CPU_ISA_AVX512;
+    return __builtin_cpu_supports("avx512bf16") ? CPU_ISA_AVX512BF16 : CPU_ISA_AVX512VBMI;
 #elif defined(__aarch64__)
     return CPU_ISA_NEON; // part of the architecture
 #else
@@ -36,6 +37,7 @@ void cpu_isa_limit(cpu_isa most) { limit = most; }
 static const cpu_kernel_entry *entries_of(cpu_isa isa) {
     switch (isa) {
 #if defined(__x86_64__)
+    case CPU_ISA_AVX512BF16: return cpu_entries_avx512bf16;
     case CPU_ISA_AVX512VBMI: return cpu_entries_avx512vbmi;
     case CPU_ISA_AVX512: return cpu_entries_avx512;
     case CPU_ISA_AVX2: return cpu_entries_avx2;
@@ -60,6 +62,7 @@ bool cpu_is_fixed(const uint32_t *constants, uint32_t tokens) {
 
 const char *cpu_instruction_sets(void) {
     static const char *const names[] = {[CPU_ISA_C] = "C", [CPU_ISA_NEON] = "NEON", [CPU_ISA_AVX2] = "AVX2 FMA",
-                                        [CPU_ISA_AVX512] = "AVX-512", [CPU_ISA_AVX512VBMI] = "AVX-512 VBMI VNNI"};
+                                        [CPU_ISA_AVX512] = "AVX-512", [CPU_ISA_AVX512VBMI] = "AVX-512 VBMI VNNI",
+                                        [CPU_ISA_AVX512BF16] = "AVX-512 VBMI VNNI BF16"};
     return names[cpu_isa_best()];
 }

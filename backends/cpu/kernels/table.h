@@ -11,10 +11,12 @@ typedef enum cpu_isa {
     CPU_ISA_AVX2,   // with FMA and F16C
     CPU_ISA_AVX512, // F, BW, DQ, VL
     CPU_ISA_AVX512VBMI, // and VNNI
+    CPU_ISA_AVX512BF16, // and all of these
 } cpu_isa;
 
 // Lists end with a NULL name.
-extern const cpu_kernel_entry cpu_entries_neon[], cpu_entries_avx2[], cpu_entries_avx512[], cpu_entries_avx512vbmi[];
+extern const cpu_kernel_entry cpu_entries_neon[], cpu_entries_avx2[], cpu_entries_avx512[], cpu_entries_avx512vbmi[],
+    cpu_entries_avx512bf16[];
 
 #define CPU_VECTOR_KERNELS(isa)                                                                      \
     void cpu_linear_matvec_##isa(const cpu_launch *launch, uint32_t first, uint32_t count);          \
@@ -26,10 +28,14 @@ CPU_VECTOR_KERNELS(neon)
 CPU_VECTOR_KERNELS(avx2)
 CPU_VECTOR_KERNELS(avx512)
 CPU_VECTOR_KERNELS(avx512vbmi)
-cpu_scratch cpu_linear_matvec_scratch_avx512vbmi(const cpu_launch *launch);
-void cpu_linear_matvec_prepare_avx512vbmi(const cpu_launch *launch, uint32_t item);
+CPU_VECTOR_KERNELS(avx512bf16)
+#define CPU_FIXED_KERNELS(isa)                                             \
+    cpu_scratch cpu_linear_matvec_scratch_##isa(const cpu_launch *launch); \
+    void cpu_linear_matvec_prepare_##isa(const cpu_launch *launch, uint32_t item);
+CPU_FIXED_KERNELS(avx512vbmi)
+CPU_FIXED_KERNELS(avx512bf16)
 
-// Whether CPU_ISA_AVX512VBMI multiplies a form of weight (the constants of linear_matvec) and so many tokens in fixed
+// Whether CPU_ISA_AVX512VBMI and up multiply a form of weight (the constants of linear_matvec) and so many tokens in fixed
 // point; for more the floats of a row are worth decoding. See fixed.inc.c for the error.
 enum { CPU_FIXED_BLOCK = 256 }; // columns that share an exponent of x
 bool cpu_is_fixed(const uint32_t *constants, uint32_t tokens);
