@@ -10,8 +10,6 @@
 #ifdef SIMD_FIXED
 
 enum { FIXED_BLOCK = CPU_FIXED_BLOCK, FIXED_DIGITS = 3, FIXED_LARGEST = 127 * 65536 + 127 * 256 + 127 };
-// How far ahead rows are fetched: less does not hide the memory's latency.
-enum { FIXED_AHEAD = 8192 };
 // Beyond these magnitudes powers of two leave the range of floats: such operands are multiplied as floats.
 #define FIXED_LEAST 0x1p-80f
 #define FIXED_MOST 0x1p80f
@@ -164,7 +162,7 @@ static uint32_t fixed_step_bytes(uint32_t bits) { return fixed_step(bits) / 8 * 
 static __mmask64 fixed_mask(uint32_t bytes) { return bytes < 64 ? ((__mmask64)1 << bytes) - 1 : ~(__mmask64)0; }
 
 static inline __m512i fixed_fields(const unsigned char *bytes, __mmask64 mask, const uint32_t bits) {
-    _mm_prefetch((const char *)bytes + FIXED_AHEAD, _MM_HINT_T0);
+    _mm_prefetch((const char *)bytes + AHEAD, _MM_HINT_T0);
     __m512i packed = _mm512_maskz_loadu_epi8(mask, bytes);
     return bits == 4 || bits == 8 ? packed : vec_spread_fields(packed, bits);
 }
@@ -241,7 +239,7 @@ static void fixed_block(const linear *l, const fixed_operands *operands, uint32_
     case 6: fixed_tokens(l, operands, rows, 6, sums); break;
     default: fixed_tokens(l, operands, rows, 8, sums);
     }
-    write_block(l, row0, n_rows, 0, l->p->tokens, sums, BLOCK_TOKENS);
+    finish_block(l, row0, n_rows, sums);
 }
 
 #else

@@ -98,14 +98,40 @@ static void decode_tile(const linear *l, uint32_t row0, uint32_t rows, uint32_t 
     }
 }
 
+// One column of a panel as floats.
+static inline vec panel_column(const matmul_panel *panel, uint32_t col, bool pairs) {
+    if (!pairs) return vec_load(panel->at[col]);
+    return vec_of_pairs(vec_load(panel->at[col / 2]), col % 2);
+}
+
+// Adds the sidecar's part of rows row0 .. row0 + rows, counted in the whole weight.
+static void add_sidecar(const linear *l, const matmul_panel *panels, bool pairs, uint32_t row0, uint32_t rows,
+                        uint32_t vectors, float *sums) {
+    const uint32_t *blocks = l->sidecar_blocks, columns = (1u << HEL_SIDECAR_COLUMN_BITS) - 1;
+    uint32_t first = blocks[row0 / HEL_SIDECAR_ROWS], end = blocks[hel_ceil_div(row0 + rows, HEL_SIDECAR_ROWS)];
+    for (uint32_t b = row0 / HEL_SIDECAR_ROWS, e = first; e < end; e++) {
+        while (e >= blocks[b + 1]) b++;
+        uint32_t place = l->sidecar_entries[2 * e], row = b * HEL_SIDECAR_ROWS + (place >> HEL_SIDECAR_COLUMN_BITS) - row0;
+        if (row >= rows) continue; // a neighbour's
+        uint32_t col = place & columns;
+        vec difference = vec_set(hel_bits_float(l->sidecar_entries[2 * e + 1]));
+        const matmul_panel *panel = panels + (size_t)(col / block_cols(pairs)) * panel_vectors(l->p);
+        for (uint32_t v = 0; v < vectors; v++) {
+            float *sum = sums + row * MOST_TOKENS + v * WIDTH;
+            vec_store(sum, vec_fma(difference, panel_column(panel + v, col % block_cols(pairs), pairs), vec_load(sum)));
+        }
+    }
+}
+
 // Rows row0 .. row0 + rows (at most TILE_ROWS) for tokens token0 .. token0 + tokens (at most MOST_TOKENS).
-static void multiply_rows(const linear *l, const matmul_panel *panels, bool pairs, uint32_t row0, uint32_t rows,
+static void multiply_tile_rows(const linear *l, const matmul_panel *panels, bool pairs, uint32_t row0, uint32_t rows,
                           uint32_t token0, uint32_t tokens) {
     const hel_linear_params *p = l->p;
     uint32_t vectors = (uint32_t)hel_ceil_div(tokens, WIDTH), whole_rows = (uint32_t)hel_round_up(rows, ROWS_AT_ONCE);
     float w[TILE_ROWS * BLOCK_UNITS], sums[TILE_ROWS * MOST_TOKENS];
     for (uint32_t r = 0; r < whole_rows; r++) memset(sums + r * MOST_TOKENS, 0, vectors * WIDTH * sizeof *sums);
     panels += token0 / WIDTH;
+    if (l->flags & HEL_FLAG_SIDECAR) add_sidecar(l, panels, pairs, p->first_row + row0, rows, vectors, sums);
     for (uint32_t first = 0; first < p->cols; first += block_cols(pairs), panels += panel_vectors(p)) {
         uint32_t cols = HEL_MIN(block_cols(pairs), p->cols - first), count = block_units(cols, pairs);
         decode_tile(l, row0, rows, whole_rows, first, cols, pairs, w);
@@ -123,7 +149,7 @@ void SIMD(cpu_linear_matmul)(const cpu_launch *launch, uint32_t first, uint32_t 
     for (uint32_t group = first; group < first + count;) {
         uint32_t row = group / token_tiles * TILE_ROWS, token = group % token_tiles * TILE_TOKENS;
         uint32_t tiles = HEL_MIN(HEL_MIN(token_tiles - group % token_tiles, first + count - group), MOST_TOKENS / TILE_TOKENS);
-        multiply_rows(&l, launch->scratch, in_pairs(launch), row, HEL_MIN(TILE_ROWS, l.p->rows - row), token,
+        multiply_tile_rows(&l, launch->scratch, in_pairs(launch), row, HEL_MIN(TILE_ROWS, l.p->rows - row), token,
                       HEL_MIN(tiles * TILE_TOKENS, l.p->tokens - token));
         group += tiles;
     }

@@ -6,6 +6,8 @@
 
 #include "attention.inc.c"
 
+#include "swiglu.inc.c"
+
 const cpu_kernel_entry SIMD(cpu_entries)[] = {
 #ifdef SIMD_FIXED
     {"linear_matvec", SIMD(cpu_linear_matvec), SIMD(cpu_linear_matvec_scratch), SIMD(cpu_linear_matvec_prepare)},
@@ -14,5 +16,6 @@ const cpu_kernel_entry SIMD(cpu_entries)[] = {
 #endif
     {"linear_matmul", SIMD(cpu_linear_matmul), SIMD(cpu_linear_matmul_scratch), SIMD(cpu_linear_matmul_prepare)},
     {.name = "attention", .run = SIMD(cpu_attention)},
+    {.name = "swiglu", .run = SIMD(cpu_swiglu)},
     {.name = NULL},
 };
