@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "bench/works.h"
+
+#include <string.h>
+
+#include "base/size.h"
+
+const hel_bench_work_row *const hel_bench_work_table[] = {
+    &hel_bench_work_read, &hel_bench_work_matvec, &hel_bench_work_matmul, &hel_bench_work_decode, &hel_bench_work_prefill,
+    &hel_bench_work_fit,  &hel_bench_work_compress, NULL,
+};
+
+const hel_bench_work_row *hel_bench_work_find(const char *name) {
+    for (size_t i = 0; hel_bench_work_table[i]; i++)
+        if (strcmp(hel_bench_work_table[i]->about.name, name) == 0) return hel_bench_work_table[i];
+    return NULL;
+}
+
+const hel_bench_work *hel_bench_work_at(size_t index) {
+    if (index + 1 >= HEL_COUNT(hel_bench_work_table)) return NULL;
+    return &hel_bench_work_table[index]->about;
+}
