@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """FAISS: Kmeans over all values (25 iterations, no sampling), and exact assignment by IndexFlatL2."""
 from protocol import Item, Job, serve, stopwatch
-from scalar_codes import squared_error, values_f32
+from scalar_codes import BF16, squared_error, values_f32
 
 
 def fit(job: Job):
@@ -16,7 +16,7 @@ def fit(job: Job):
         if not found:
             found["squared_error"] = squared_error(values, kmeans.centroids[:, 0])
         return seconds, found
-    return [Item("Kmeans", one_round, {"bytes": values.nbytes})]
+    return [Item("Kmeans", one_round, {"bytes": 2 * len(values), "group": BF16})]
 
 
 def assign(job: Job):

@@ -148,8 +148,6 @@ def write_model(path, job, kind):
     writer.add_token_types([2, 3, 3] + [1] * (job["vocabulary"] - 3))
 
     def matrix(name, rows, cols):
-        if cols % block:
-            raise Unsupported(f"{kind.name} needs rows of a multiple of {block} values")
         blocks = np.resize(pool, (rows * cols // block, size))
         writer.add_tensor(f"{name}.weight", blocks.reshape(rows, cols // block * size), raw_dtype=kind)
 
@@ -199,8 +197,10 @@ class Model:
 
 def models(job):
     llama_cpp = load()
-    from gguf import GGMLQuantizationType
+    from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
     for name in MODEL_TYPES:
+        if any(job[side] % GGML_QUANT_SIZES[GGMLQuantizationType[name]][0] for side in ("hidden", "ffn")):
+            continue  # blocks do not fit the rows
         path = job.cache / f"random-{job['hidden']}-{job['layers']}-{job['vocabulary']}-{name}.gguf"
         if not path.exists():
             write_model(path, job, GGMLQuantizationType[name])

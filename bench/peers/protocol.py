@@ -25,7 +25,7 @@ class Unsupported(Exception):
 class Item:
     name: str
     round: typing.Callable
-    values: dict = dataclasses.field(default_factory=dict)  # bytes, flops, tokens of what the seconds are the time of
+    values: dict = dataclasses.field(default_factory=dict)  # bytes, flops, tokens of what is timed; group
 
 
 class Job:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What peers that fit codebooks share."""
 
+BF16 = 1  # the group of the work "fit" whose values peers get
+
 
 def values_f32(job):
     """The values of the work "fit": bf16 on disk, as f32."""

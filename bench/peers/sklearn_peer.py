@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """scikit-learn's KMeans (Lloyd, k-means++, one start, at most 25 iterations)."""
 from protocol import Item, Job, serve, stopwatch
-from scalar_codes import squared_error, values_f32
+from scalar_codes import BF16, squared_error, values_f32
 
 
 def fit(job: Job):
@@ -17,7 +17,7 @@ def fit(job: Job):
         if not found:
             found["squared_error"] = squared_error(values, kmeans.cluster_centers_[:, 0])
         return seconds, found
-    return [Item("KMeans", one_round, {"bytes": values.nbytes})]
+    return [Item("KMeans", one_round, {"bytes": 2 * len(values), "group": BF16})]
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ typedef struct peer peer;
 typedef struct offer {
     peer *peer;
     char name[HEL_BENCH_NAME];
+    uint32_t group; // as of hel_bench_entry
     hel_bench_measure measure;
 } offer;
 
@@ -143,6 +144,8 @@ static void take_offer(peer *p, const char *line) {
     offer *o = &p->offers[p->n_offers++];
     *o = (offer){.peer = p, .measure = {.error_db = NAN, .squared_error = NAN, .gap = NAN}};
     snprintf(o->name, sizeof o->name, "%.*s", (int)HEL_MIN(strcspn(line, " "), sizeof o->name - 1), line);
+    const char *group = strstr(line, " group=");
+    if (group) o->group = (uint32_t)strtoul(group + strlen(" group="), NULL, 10);
     read_values(line, &o->measure);
 }
 
@@ -221,6 +224,7 @@ static hel_status add_offers(peer *p) {
     for (uint32_t i = 0; p->process && i < p->n_offers; i++) {
         hel_bench_entry *entry = hel_bench_add(p->run, p->name, p->offers[i].name);
         if (!entry) return HEL_ERROR_MEMORY;
+        entry->group = p->offers[i].group;
         entry->measure = p->offers[i].measure;
         entry->round = time_offer;
         entry->user = &p->offers[i];
