@@ -26,9 +26,10 @@ class Device:
         platform = self.pocl()
         self.id, status = POINTER(), ctypes.c_int32()
         self.check(self.lib.clGetDeviceIDs(platform, ctypes.c_uint64(0xFFFFFFFF), 1, ctypes.byref(self.id), None))
-        self.context = POINTER(self.lib.clCreateContext(None, 1, ctypes.byref(self.id), None, None, ctypes.byref(status)))
+        told = ctypes.byref(status)
+        self.context = POINTER(self.lib.clCreateContext(None, 1, ctypes.byref(self.id), None, None, told))
         self.check(status.value)
-        self.queue = POINTER(self.lib.clCreateCommandQueue(self.context, self.id, ctypes.c_uint64(0), ctypes.byref(status)))
+        self.queue = POINTER(self.lib.clCreateCommandQueue(self.context, self.id, ctypes.c_uint64(0), told))
         self.check(status.value)
 
     def pocl(self):
@@ -76,8 +77,9 @@ def product(job: Job):
         if columns == 1:
             return blas.CLBlastSgemv(ROW_MAJOR, PLAIN, SIZE(rows), SIZE(cols), one, matrix, start, SIZE(cols), inputs,
                                      start, SIZE(1), none, outputs, start, SIZE(1), queue, None)
-        return blas.CLBlastSgemm(ROW_MAJOR, PLAIN, TRANSPOSED, SIZE(columns), SIZE(rows), SIZE(cols), one, inputs, start,
-                                 SIZE(cols), matrix, start, SIZE(cols), none, outputs, start, SIZE(rows), queue, None)
+        return blas.CLBlastSgemm(ROW_MAJOR, PLAIN, TRANSPOSED, SIZE(columns), SIZE(rows), SIZE(cols), one, inputs,
+                                 start, SIZE(cols), matrix, start, SIZE(cols), none, outputs, start, SIZE(rows), queue,
+                                 None)
 
     def walk():
         for matrix in weights:

@@ -70,7 +70,8 @@ def product_item(ggml, job, name, number, w, x, exact):
     row_bytes = ggml.row_size(number, cols)
     copies = job.copies(rows * row_bytes)
     nodes = 2 * copies + 16
-    memory = copies * (rows * row_bytes + 4 * rows * len(x) + 4096) + x.nbytes + ggml.graph_overhead_custom(nodes, False)
+    memory = copies * (rows * row_bytes + 4 * rows * len(x) + 4096) + x.nbytes
+    memory += ggml.graph_overhead_custom(nodes, False)
     context = ggml.init(InitParams(memory + (1 << 20), None, False))
     inputs = ggml.new_tensor_2d(context, 0, cols, len(x))
     ctypes.memmove(ggml.get_data(inputs), x.ctypes.data, x.nbytes)

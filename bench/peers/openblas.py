@@ -19,7 +19,8 @@ def product(job: Job):
         calls = [lambda m=m: np.dot(m, inputs, out=outputs) for m in weights]
     else:
         calls = [lambda m=m: np.dot(inputs, m.T, out=outputs) for m in weights]
-    values = {"flops": 2 * w.size * job["columns"], "signal_to_error_db": error_db(np.atleast_2d(calls[0]())[:len(exact)], exact)}
+    error = error_db(np.atleast_2d(calls[0]())[:len(exact)], exact)
+    values = {"flops": 2 * w.size * job["columns"], "signal_to_error_db": error}
     if job["columns"] == 1:
         values["bytes"] = w.nbytes
     return [Item("f32", lambda: over_copies(calls), values)]

@@ -2,8 +2,9 @@
 """The lines that `helicoid bench` and its peers exchange (docs/benchmarks.md), and what all peers need.
 
 A peer is a script that calls serve({"matvec": prepare, ...}). prepare(job) returns a list of Item; each item's `round`
-does the work once and returns seconds, or (seconds, {"signal_to_error_db": ...}). Raise Unsupported for what this machine
-or this peer cannot do. Import heavy modules inside prepare: by then the number of threads is in the environment.
+does the work once and returns seconds, or (seconds, {"signal_to_error_db": ...}). Raise Unsupported for what this
+machine or this peer cannot do. Import heavy modules inside prepare: by then the number of threads is in the
+environment.
 """
 import dataclasses
 import os

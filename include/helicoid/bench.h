@@ -23,8 +23,8 @@ HEL_API const hel_bench_work *hel_bench_work_at(size_t index);
 typedef struct hel_bench_params {
     size_t struct_size;
     const char *const *works;    // NULL-terminated names; NULL: every one
-    const char *const *peers;    // NULL-terminated: names of programs in `peers_folder` (NAME or NAME.py), or paths with a
-                                 // slash in them; NULL: none
+    const char *const *peers;    // NULL-terminated: programs in `peers_folder` (NAME or NAME.py), or paths with a slash
+                                 // in them; NULL: none
     const char *peers_folder;    // NULL: only paths are found
     const char *device;          // as hel_device_open; NULL the best device
     uint32_t threads;            // CPU, and peers: threads in all, 0 one per processor
@@ -90,8 +90,9 @@ typedef struct hel_bench_report {
 // state of the machine; weights are many enough that no cache holds them. What a peer cannot do, and peers that
 // die, hang or talk nonsense, are notes and warnings, and the run goes on. Large data are made in a temporary
 // folder that is removed again; random models stay in `data_folder`. `params` may be NULL.
-// *report is filled after HEL_OK, released with hel_bench_report_finish; after an error it is empty. Blocking, and long.
-// Statuses: ARGUMENT (also unknown works), NOT_FOUND (a peer that is no program), UNAVAILABLE, CANCELLED, MEMORY, DEVICE_MEMORY, IO, DEVICE, DEVICE_LOST.
+// *report is filled after HEL_OK, released with hel_bench_report_finish; after an error it is empty. Blocks long.
+// Statuses: ARGUMENT (also unknown works), NOT_FOUND (a peer that is no program), UNAVAILABLE, CANCELLED, MEMORY,
+// DEVICE_MEMORY, IO, DEVICE, DEVICE_LOST.
 // Thread-safety: safe, but runs at the same time disturb each other.
 HEL_API hel_status hel_bench(const hel_bench_params *params, hel_bench_report *report);
 

@@ -10,16 +10,16 @@
 
 typedef struct hel_os_process hel_os_process;
 
-// Starts arguments[0] (searched in PATH where it holds no slash) with the NULL-terminated `arguments`. Its standard error
-// goes to the file `errors`, created or emptied. It gets a process group of its own, so that Ctrl-C is the caller's
-// alone. NULL on failure; ENOSYS where this system cannot do it.
+// Starts arguments[0] (searched in PATH where it holds no slash) with the NULL-terminated `arguments`. Its standard
+// error goes to the file `errors`, created or emptied. It gets a process group of its own, so that Ctrl-C is the
+// caller's alone. NULL on failure; ENOSYS where this system cannot do it.
 hel_os_process *hel_os_process_start(const char *const *arguments, const char *errors);
 
 // Writes all of `bytes` to what the child reads; false, EPIPE, where it reads no more. Never raises SIGPIPE.
 bool hel_os_process_write(hel_os_process *process, const void *bytes, size_t size);
 
-// Bytes that the child said, at most `size`; 0 where it closed its output; -1 on failure, ETIMEDOUT where nothing came for
-// `milliseconds`.
+// Bytes that the child said, at most `size`; 0 where it closed its output; -1 on failure, ETIMEDOUT where nothing came
+// for `milliseconds`.
 int64_t hel_os_process_read(hel_os_process *process, void *bytes, size_t size, uint32_t milliseconds);
 
 // Closes both pipes, gives the child `milliseconds` to end by itself, then kills its group. `out_code` (may be NULL)

@@ -47,7 +47,8 @@ static int set_up_signals(posix_spawnattr_t *attributes) {
     sigset_t none, all;
     sigemptyset(&none);
     sigfillset(&all);
-    int code = posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    short flags = POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF;
+    int code = posix_spawnattr_setflags(attributes, flags);
     if (!code) code = posix_spawnattr_setpgroup(attributes, 0);
     if (!code) code = posix_spawnattr_setsigmask(attributes, &none);
     if (!code) code = posix_spawnattr_setsigdefault(attributes, &all);
@@ -55,6 +56,7 @@ static int set_up_signals(posix_spawnattr_t *attributes) {
 }
 
 static int spawn(const char *const *arguments, int input, int output, const char *errors, pid_t *out) {
+    char *const *words = (char *const *)(uintptr_t)arguments;
     posix_spawn_file_actions_t files;
     posix_spawnattr_t attributes;
     int code = posix_spawn_file_actions_init(&files);
@@ -63,7 +65,7 @@ static int spawn(const char *const *arguments, int input, int output, const char
     if (!code) {
         code = set_up_files(&files, input, output, errors);
         if (!code) code = set_up_signals(&attributes);
-        if (!code) code = posix_spawnp(out, arguments[0], &files, &attributes, (char *const *)(uintptr_t)arguments, environ);
+        if (!code) code = posix_spawnp(out, words[0], &files, &attributes, words, environ);
         posix_spawnattr_destroy(&attributes);
     }
     posix_spawn_file_actions_destroy(&files);

@@ -19,7 +19,9 @@ enum { DEFAULT_ROUNDS = 11, DEFAULT_PEER_SECONDS = 1800, PATH_ROOM = 4096 };
 
 static const hel_bench_params defaults = {.struct_size = sizeof(hel_bench_params)};
 
-void hel_bench_params_init(hel_bench_params *params, size_t struct_size) { HEL_PARAMS_WRITE(params, struct_size, &defaults); }
+void hel_bench_params_init(hel_bench_params *params, size_t struct_size) {
+    HEL_PARAMS_WRITE(params, struct_size, &defaults);
+}
 
 // ---------------------------------------------------------------- settings
 
@@ -40,7 +42,7 @@ static hel_status complete_params(hel_bench_params *params, char *folder) {
     if (params->data_folder) return hel_bench_folder_create(params->data_folder);
     char cache[PATH_ROOM - 32];
     hel_os_cache_directory(cache, sizeof cache);
-    if (!*cache) return hel_fail(HEL_ERROR_NOT_FOUND, "no folder for data was named, and the user has no cache directory");
+    if (!*cache) return hel_fail(HEL_ERROR_NOT_FOUND, "name a folder for data: the user has no cache directory");
     snprintf(folder, PATH_ROOM, "%s/helicoid/bench", cache);
     params->data_folder = folder;
     return hel_bench_folder_create(folder);
@@ -76,8 +78,8 @@ static hel_status describe(hel_bench_run *run) {
     report->memory = hel_os_memory_total();
     report->version = hel_version();
     report->unix_time = hel_os_unix_time();
-    snprintf(report->device, sizeof report->device, "%s:%u (%.80s, %.80s)", device->backend, device->index, device->name,
-             device->driver);
+    snprintf(report->device, sizeof report->device, "%s:%u (%.80s, %.80s)", device->backend, device->index,
+             device->name, device->driver);
     if (device->type != HEL_DEVICE_TYPE_CPU) return describe_host(run, report);
     snprintf(report->instruction_sets, sizeof report->instruction_sets, "%s", device->driver);
     return HEL_OK;
@@ -124,8 +126,8 @@ static hel_status run_works(hel_bench_run *run) {
     HEL_TRY(describe(run));
     HEL_TRY(make_folder(run));
     HEL_TRY(hel_bench_reader_open(run));
-    for (size_t i = 0; hel_bench_work_table[i]; i++)
-        if (is_wanted(&run->params, hel_bench_work_table[i]->about.name)) HEL_TRY(run_work(run, hel_bench_work_table[i]));
+    for (const hel_bench_work_row *const *row = hel_bench_work_table; *row; row++)
+        if (is_wanted(&run->params, (*row)->about.name)) HEL_TRY(run_work(run, *row));
     return HEL_OK;
 }
 

@@ -51,7 +51,8 @@ static hel_status time_compress(void *user, hel_bench_measure *measure, double *
 // ---------------------------------------------------------------- copying
 
 // Reads a tensor; writes of it what the output still lacks.
-static hel_status copy_tensor(hel_archive *archive, const hel_tensor_info *tensor, hel_writer *writer, uint64_t most, void *piece) {
+static hel_status copy_tensor(hel_archive *archive, const hel_tensor_info *tensor, hel_writer *writer,
+                              uint64_t most, void *piece) {
     for (uint64_t at = 0; at < tensor->bytes; at += PIECE) {
         size_t size = (size_t)HEL_MIN(PIECE, tensor->bytes - at);
         HEL_TRY(hel_archive_read(archive, tensor, at, piece, size));

@@ -113,8 +113,8 @@ done:
     return status;
 }
 
-static hel_status write_data(hel_writer *writer, const hel_safetensors_entry *entries, size_t count, hel_bench_fill fill,
-                             void *user, void *piece) {
+static hel_status write_data(hel_writer *writer, const hel_safetensors_entry *entries, size_t count,
+                             hel_bench_fill fill, void *user, void *piece) {
     for (size_t i = 0; i < count; i++)
         for (uint64_t at = 0; at < entries[i].bytes; at += PIECE) {
             size_t size = (size_t)HEL_MIN(PIECE, entries[i].bytes - at);
@@ -124,8 +124,8 @@ static hel_status write_data(hel_writer *writer, const hel_safetensors_entry *en
     return HEL_OK;
 }
 
-hel_status hel_bench_write_tensors(const char *path, hel_safetensors_entry *entries, size_t count, const json_t *metadata,
-                                   hel_bench_fill fill, void *user) {
+hel_status hel_bench_write_tensors(const char *path, hel_safetensors_entry *entries, size_t count,
+                                   const json_t *metadata, hel_bench_fill fill, void *user) {
     char *header = NULL;
     size_t size = 0;
     hel_writer writer;

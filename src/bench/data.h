@@ -11,7 +11,7 @@ hel_status hel_bench_folder_create(const char *path);
 // Removes a folder with the files in it.
 void hel_bench_folder_remove(const char *path);
 
-// Normally distributed values with deviation `scale`; the same for the same seed. (Box and Muller 1958 over splitmix64.)
+// Normally distributed values with deviation `scale`; the same for the same seed (Box and Muller 1958).
 void hel_bench_gaussian(uint64_t seed, float scale, float *out, uint64_t count);
 static inline uint64_t hel_bench_random(uint64_t *state) { // splitmix64, Steele et al. 2014
     uint64_t z = *state += 0x9e3779b97f4a7c15u;
@@ -27,8 +27,8 @@ hel_status hel_bench_write_npy(const hel_bench_run *run, const char *name, const
 // Gives bytes offset .. offset + size of entry number `entry`.
 typedef hel_status (*hel_bench_fill)(void *user, size_t entry, uint64_t offset, void *bytes, size_t size);
 // A safetensors file that appears whole or not at all.
-hel_status hel_bench_write_tensors(const char *path, hel_safetensors_entry *entries, size_t count, const json_t *metadata,
-                                   hel_bench_fill fill, void *user);
+hel_status hel_bench_write_tensors(const char *path, hel_safetensors_entry *entries, size_t count,
+                                   const json_t *metadata, hel_bench_fill fill, void *user);
 
 // 10 log10(signal / error) of `values` against the exact ones.
 double hel_bench_error_db(const float *values, const double *exact, uint64_t count);

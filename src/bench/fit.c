@@ -30,7 +30,8 @@ typedef struct fit_state {
 static void make_values(fit_state *s) {
     uint64_t drawn = HEL_MIN(s->count, PATTERN_VALUES);
     hel_bench_gaussian(3, 0.02f, s->floats, drawn);
-    for (uint64_t i = drawn; i < s->count; i++) s->floats[i] = -s->floats[i - drawn] * (1 + 0x1p-20f * (float)(i % 1021));
+    for (uint64_t i = drawn; i < s->count; i++)
+        s->floats[i] = -s->floats[i - drawn] * (1 + 0x1p-20f * (float)(i % 1021));
     for (uint64_t i = 0; i < s->count; i++) s->halves[i] = hel_float_to_bf16(s->floats[i]);
 }
 
@@ -41,7 +42,8 @@ static hel_status read_halves(void *user, uint64_t first, uint64_t count, float 
 }
 
 static hel_values values_bf16(const fit_state *s) {
-    return (hel_values){.count = s->count, .read = read_halves, .user = s->halves, .piece = s->piece, .piece_count = PIECE_VALUES};
+    return (hel_values){.count = s->count, .read = read_halves, .user = s->halves,
+                        .piece = s->piece, .piece_count = PIECE_VALUES};
 }
 
 static hel_values values_f32(const fit_state *s) { return (hel_values){.count = s->count, .data = s->floats}; }
@@ -167,4 +169,5 @@ static void finish(hel_bench_run *run, void *state) {
 }
 
 const hel_bench_work_row hel_bench_work_fit = {
-    {"fit", "Optimal codebooks for the values of a matrix, beside a plain histogram of them", "count k"}, prepare, finish};
+    {"fit", "Optimal codebooks for the values of a matrix, beside a plain histogram of them", "count k"},
+    prepare, finish};

@@ -58,7 +58,8 @@ static hel_status find_program(const hel_bench_run *run, const char *name, char 
         hel_free(*out);
         *out = NULL;
     }
-    return hel_fail(HEL_ERROR_NOT_FOUND, "peer %s: no such program in %s", name, folder ? folder : "(no folder of peers)");
+    return hel_fail(HEL_ERROR_NOT_FOUND, "peer %s: no such program in %s", name,
+                    folder ? folder : "(no folder of peers)");
 }
 
 hel_status hel_bench_peers_check(const hel_bench_run *run) {
@@ -106,7 +107,7 @@ static bool take_line(peer *p, char out[LINE]) {
     return true;
 }
 
-// The next line. *out_came is false where none will: the peer is gone then, with a note. Fails only where the run must end.
+// The next line. *out_came is false where none will: the peer is gone then, with a note. Fails where the run must end.
 static hel_status hear(peer *p, const char *item, char out[LINE], bool *out_came) {
     double deadline = hel_bench_now() + p->run->params.peer_seconds;
     *out_came = true;

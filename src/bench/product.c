@@ -33,7 +33,8 @@ static void multiply_exactly(hel_bench_product *product) {
 static hel_status write_for_peers(const hel_bench_product *product) {
     const hel_bench_run *run = product->run;
     if (!run->params.peers || !run->params.peers[0]) return HEL_OK;
-    uint64_t w[] = {product->rows, product->cols}, x[] = {product->columns, product->cols}, y[] = {product->checked, product->rows};
+    uint64_t w[] = {product->rows, product->cols}, x[] = {product->columns, product->cols};
+    uint64_t y[] = {product->checked, product->rows};
     HEL_TRY(hel_bench_write_npy(run, "w.npy", "<f4", 4, w, 2, product->w));
     HEL_TRY(hel_bench_write_npy(run, "x.npy", "<f4", 4, x, 2, product->x));
     return hel_bench_write_npy(run, "y.npy", "<f8", 8, y, 2, product->exact);
@@ -41,11 +42,13 @@ static hel_status write_for_peers(const hel_bench_product *product) {
 
 hel_status hel_bench_product_open(hel_bench_run *run, uint32_t columns, uint64_t bytes, hel_bench_product *out) {
     const hel_bench_params *params = &run->params;
-    *out = (hel_bench_product){.run = run, .columns = columns, .checked = HEL_MIN(columns, CHECKED_COLUMNS), .bytes = bytes};
+    *out = (hel_bench_product){.run = run, .columns = columns, .bytes = bytes};
+    out->checked = HEL_MIN(columns, CHECKED_COLUMNS);
     out->rows = params->rows ? params->rows : DEFAULT_SIDE;
     out->cols = params->cols ? params->cols : DEFAULT_SIDE;
     uint64_t values, inputs;
-    if (!hel_size_mul(out->rows, out->cols, &values) || !hel_size_mul(columns, out->cols, &inputs) || values >= UINT32_MAX)
+    if (!hel_size_mul(out->rows, out->cols, &values) || !hel_size_mul(columns, out->cols, &inputs) ||
+        values >= UINT32_MAX)
         return hel_fail(HEL_ERROR_ARGUMENT, "a matrix of %u x %u is too large to be measured", out->rows, out->cols);
     out->w = hel_alloc_array(values, sizeof *out->w);
     out->x = hel_alloc_array(inputs, sizeof *out->x);
@@ -128,7 +131,8 @@ static hel_status fill_codes(void *user, size_t entry, uint64_t offset, void *by
 static hel_status write_form(const hel_bench_form *form, const char *path) {
     const hel_bench_product *product = form->product;
     matrix_source source = {.form = form};
-    hel_safetensors_entry dense = {.name = "w.weight", .dtype = form->dtype, .rank = 2, .shape = {product->rows, product->cols}};
+    hel_safetensors_entry dense = {
+        .name = "w.weight", .dtype = form->dtype, .rank = 2, .shape = {product->rows, product->cols}};
     if (!form->k) return hel_bench_write_tensors(path, &dense, 1, NULL, fill_dense, &source);
     hel_safetensors_entry coded[] = {
         {.name = "w.codebook", .dtype = HEL_F32, .rank = 1, .shape = {form->k}},
@@ -223,8 +227,8 @@ static hel_status add_entry(hel_bench_form *form) {
     entry->round = time_form;
     entry->user = form;
     entry->measure.flops = 2.0 * product->rows * product->cols * product->columns;
-    if (product->columns == 1)
-        entry->measure.bytes = (double)hel_weight_bytes(&form->copies[0]) + 4.0 * ((double)product->rows + product->cols);
+    double vectors = sizeof(float) * ((double)product->rows + product->cols);
+    if (product->columns == 1) entry->measure.bytes = (double)hel_weight_bytes(&form->copies[0]) + vectors;
     return HEL_OK;
 }
 

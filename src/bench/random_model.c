@@ -60,13 +60,13 @@ void hel_bench_model_tell(hel_bench_run *run, const hel_hyper *hyper) {
 }
 
 static json_t *config_of(const hel_hyper *hyper) {
-    return json_pack("{s:[s], s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:s, s:f, s:f, s:b, s:s, s:b}", "architectures",
-                     "LlamaForCausalLM", "model_type", "llama", "hidden_size", (int)hyper->hidden, "intermediate_size",
-                     (int)hyper->ffn, "num_hidden_layers", (int)hyper->layers, "num_attention_heads", (int)hyper->heads,
-                     "num_key_value_heads", (int)hyper->kv_heads, "head_dim", (int)hyper->head_dim, "vocab_size",
-                     (int)hyper->vocabulary, "max_position_embeddings", (int)hyper->context_length, "hidden_act", "silu",
-                     "rms_norm_eps", 1e-5, "rope_theta", 10000.0, "tie_word_embeddings", 0, "torch_dtype", "bfloat16",
-                     "attention_bias", 0);
+    return json_pack("{s:[s], s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:s, s:f, s:f, s:b, s:s, s:b}",
+                     "architectures", "LlamaForCausalLM", "model_type", "llama", "hidden_size", (int)hyper->hidden,
+                     "intermediate_size", (int)hyper->ffn, "num_hidden_layers", (int)hyper->layers,
+                     "num_attention_heads", (int)hyper->heads, "num_key_value_heads", (int)hyper->kv_heads,
+                     "head_dim", (int)hyper->head_dim, "vocab_size", (int)hyper->vocabulary,
+                     "max_position_embeddings", (int)hyper->context_length, "hidden_act", "silu", "rms_norm_eps", 1e-5,
+                     "rope_theta", 10000.0, "tie_word_embeddings", 0, "torch_dtype", "bfloat16", "attention_bias", 0);
 }
 
 // ---------------------------------------------------------------- layout
@@ -163,7 +163,8 @@ static hel_status fill(void *user, size_t entry, uint64_t offset, void *bytes, s
     const part *p = &model->parts[entry];
     switch (p->kind) {
     case PART_POSITIONS:
-        for (size_t i = 0; i < size / 8; i++) ((int64_t *)bytes)[i] = (int64_t)(p->elements / OUTLIERS * (offset / 8 + i));
+        for (size_t i = 0; i < size / 8; i++)
+            ((int64_t *)bytes)[i] = (int64_t)(p->elements / OUTLIERS * (offset / 8 + i));
         break;
     case PART_CODEBOOK: memcpy(bytes, (const char *)model->codebook + offset, size); break;
     case PART_OUTLIERS:

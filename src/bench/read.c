@@ -60,7 +60,8 @@ static hel_status open_reader(const hel_bench_params *params, hel_bench_reader *
     reader->sums = hel_alloc_zero(threads, sizeof *reader->sums);
     reader->bytes = hel_os_pages_alloc(reader->size);
     if (!reader->sums || !reader->bytes) return hel_fail_memory(reader->size);
-    for (size_t at = 0; at < reader->size; at++) reader->bytes[at] = (unsigned char)(at * 7); // real pages, not the zero page
+    for (size_t at = 0; at < reader->size; at++)
+        reader->bytes[at] = (unsigned char)(at * 7); // real pages, not the zero page
     choose_loop(reader);
     hel_log(HEL_LOG_INFO, "reading memory: %s", reader->loop->name);
     return HEL_OK;

@@ -57,7 +57,8 @@ static hel_status make_ratios(const hel_bench_run *run, const hel_bench_entry *e
     return HEL_OK;
 }
 
-static hel_status make_item(const hel_bench_run *run, const hel_bench_entry *entry, double *room, hel_bench_item *item) {
+static hel_status make_item(const hel_bench_run *run, const hel_bench_entry *entry, double *room,
+                            hel_bench_item *item) {
     const hel_bench_measure *m = &entry->measure;
     memcpy(room, entry->seconds, entry->rounds * sizeof *room);
     spread s = spread_of(room, entry->rounds);

@@ -41,7 +41,7 @@ typedef struct hel_bench_run {
     hel_bench_report *report;
 } hel_bench_run;
 
-// A work: makes what is to be timed and adds entries; `finish` gets what `prepare` left in *state, also after a failure.
+// A work: makes what is to be timed and adds entries. `finish` gets what `prepare` left in *state, after failures too.
 typedef struct hel_bench_work_row {
     hel_bench_work about;
     hel_status (*prepare)(hel_bench_run *run, void **state);

@@ -6,8 +6,8 @@
 #include "base/size.h"
 
 const hel_bench_work_row *const hel_bench_work_table[] = {
-    &hel_bench_work_read, &hel_bench_work_matvec, &hel_bench_work_matmul, &hel_bench_work_decode, &hel_bench_work_prefill,
-    &hel_bench_work_fit,  &hel_bench_work_compress, NULL,
+    &hel_bench_work_read,    &hel_bench_work_matvec, &hel_bench_work_matmul,   &hel_bench_work_decode,
+    &hel_bench_work_prefill, &hel_bench_work_fit,    &hel_bench_work_compress, NULL,
 };
 
 const hel_bench_work_row *hel_bench_work_find(const char *name) {

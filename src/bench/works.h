@@ -5,8 +5,8 @@
 
 #include "bench/run.h"
 
-extern const hel_bench_work_row hel_bench_work_read, hel_bench_work_matvec, hel_bench_work_matmul, hel_bench_work_decode,
-    hel_bench_work_prefill, hel_bench_work_fit, hel_bench_work_compress;
+extern const hel_bench_work_row hel_bench_work_read, hel_bench_work_matvec, hel_bench_work_matmul,
+    hel_bench_work_decode, hel_bench_work_prefill, hel_bench_work_fit, hel_bench_work_compress;
 
 // NULL-terminated, in the order in which they run.
 extern const hel_bench_work_row *const hel_bench_work_table[];

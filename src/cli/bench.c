@@ -18,8 +18,8 @@ static int print_list(const cli_options *options) {
     report_table *table = options->json ? NULL : report_table_create(3, headings);
     const hel_bench_work *work;
     for (size_t i = 0; (work = hel_bench_work_at(i)); i++) {
-        json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "name", work->name, "summary", work->summary, "settings",
-                                              work->settings));
+        json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "name", work->name, "summary", work->summary,
+                                              "settings", work->settings));
         report_table_cell(table, "%s", work->name);
         report_table_cell(table, "%s", work->summary);
         report_table_cell(table, "%s", work->settings);
@@ -63,8 +63,9 @@ static int write_json(const cli_options *options, const json_t *root) {
     if (!part) return report_error(options, EXIT_FAILED, "out of memory");
     snprintf(part, size, "%s.part", options->output);
     FILE *file = hel_os_stream_open(part, "wb");
-    bool ok = file && json_dumpf(root, file, JSON_INDENT(2) | JSON_REAL_PRECISION(12)) == 0 && fputc('\n', file) == '\n';
-    ok = file && fclose(file) == 0 && ok;
+    bool ok = file && json_dumpf(root, file, JSON_INDENT(2) | JSON_REAL_PRECISION(12)) == 0;
+    ok = ok && fputc('\n', file) == '\n';
+    if (file) ok = fclose(file) == 0 && ok;
     ok = ok && hel_os_stream_replace(part, options->output);
     int code = ok ? EXIT_OK : report_error(options, EXIT_FAILED, "%s: %s", options->output, strerror(errno));
     if (!ok && file) hel_os_stream_remove(part);

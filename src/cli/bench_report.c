@@ -58,10 +58,11 @@ json_t *bench_report_json(const cli_options *options, const hel_bench_report *re
     time_t seconds = (time_t)report->unix_time;
     const struct tm *utc = gmtime(&seconds);
     if (utc) strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%SZ", utc);
-    return json_pack("{s:s, s:s, s:o, s:{s:s, s:i, s:s, s:I}, s:s, s:i, s:o, s:o}", "version", report->version, "date", date,
-                     "command", command_json(options), "machine", "cpu", report->cpu, "cores", (int)report->cores,
-                     "instruction_sets", report->instruction_sets, "memory", (json_int_t)report->memory, "device",
-                     report->device, "threads", (int)report->threads, "items", items, "notes", notes);
+    json_t *machine = json_pack("{s:s, s:i, s:s, s:I}", "cpu", report->cpu, "cores", (int)report->cores,
+                                "instruction_sets", report->instruction_sets, "memory", (json_int_t)report->memory);
+    return json_pack("{s:s, s:s, s:o, s:o, s:s, s:i, s:o, s:o}", "version", report->version, "date", date, "command",
+                     command_json(options), "machine", machine, "device", report->device, "threads",
+                     (int)report->threads, "items", items, "notes", notes);
 }
 
 // ---------------------------------------------------------------- tables
@@ -143,9 +144,11 @@ static bool is_compared(const hel_bench_report *report, size_t first, size_t end
     return false;
 }
 
-static void print_ratio_row(const hel_bench_report *report, size_t first, size_t end, size_t other, report_table *table) {
+static void print_ratio_row(const hel_bench_report *report, size_t first, size_t end, size_t other,
+                            report_table *table) {
     const hel_bench_item *theirs = &report->items[other];
-    report_table_cell(table, "%s%s%s", theirs->name, theirs->baseline ? "" : " by ", theirs->baseline ? "" : theirs->by);
+    if (theirs->baseline) report_table_cell(table, "%s", theirs->name);
+    else report_table_cell(table, "%s by %s", theirs->name, theirs->by);
     for (size_t i = first; i < end; i++) {
         const hel_bench_ratio *ratio = ratio_to(&report->items[i], other);
         if (ratio) report_table_cell(table, "%.3f (%.3f to %.3f)", ratio->median, ratio->min, ratio->max);
@@ -177,10 +180,11 @@ static void print_ratios(const hel_bench_report *report, size_t first, size_t en
 }
 
 void bench_report_print(const hel_bench_report *report) {
-    printf("%s; %u cores, %s; %u threads on %s\n", report->cpu, report->cores, report->instruction_sets, report->threads,
-           report->device);
+    printf("%s; %u cores, %s; %u threads on %s\n", report->cpu, report->cores, report->instruction_sets,
+           report->threads, report->device);
+    const hel_bench_item *items = report->items;
     for (size_t first = 0, end; first < report->n_items; first = end) {
-        for (end = first; end < report->n_items && report->items[end].work == report->items[first].work; end++) continue;
+        for (end = first; end < report->n_items && items[end].work == items[first].work; end++) continue;
         putchar('\n');
         print_items(report, first, end);
         print_ratios(report, first, end);

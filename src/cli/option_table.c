@@ -56,10 +56,11 @@ const verb_row verb_table[] = {
      ".safetensors.",
      "helicoid export model-hxq/ -o dense/", run_export},
     {"bench", "[WORK...]", "Measure speed, beside other programs too",
-     "Times pieces of work in rounds that take turns, so that all meet the same state of the machine, and prints medians, "
-     "rates and ratios: to the speed of reading memory, and with --against to other programs that do the same work in the "
-     "same rounds. Without WORK all of --list run, which takes a quarter of an hour and 4 GB of memory. OUT gets everything as "
-     "JSON, with the machine, the versions and the command. docs/benchmarks.md says how peers are set up.",
+     "Times pieces of work in rounds that take turns, so that all meet the same state of the machine, and prints "
+     "medians, rates and ratios: to the speed of reading memory, and with --against to other programs that do the same "
+     "work in the same rounds. Without WORK all of --list run, which takes a quarter of an hour and 4 GB of memory. "
+     "OUT gets everything as JSON, with the machine, the versions and the command. docs/benchmarks.md says how peers "
+     "are set up.",
      "helicoid bench matvec decode --against llama_cpp -o bench.json", run_bench},
 };
 
@@ -117,7 +118,8 @@ const option_row option_table[] = {
     {"against", 0, OPTION_LIST, AT(peers), BENCH, "PEER",
      .help = "time this program too: a name in the folder of peers, or a path; may be repeated"},
     {"peers", 0, OPTION_TEXT, AT(peers_folder), BENCH, "FOLDER", "bench/peers", .help = "folder of peers"},
-    {"rounds", 0, OPTION_WHOLE, AT(rounds), BENCH, "N", "11", .least = 1, .most = 10000, .help = "that are counted; one more goes first"},
+    {"rounds", 0, OPTION_WHOLE, AT(rounds), BENCH, "N", "11", .least = 1, .most = 10000,
+     .help = "that are counted; one more goes first"},
     {"peer-rounds", 0, OPTION_WHOLE, AT(peer_rounds), BENCH, "N", "0", .most = 10000,
      .help = "of those, rounds with peers; 0: all"},
     {"peer-timeout", 0, OPTION_WHOLE, AT(peer_seconds), BENCH, "SECONDS", "1800", .least = 1, .most = 1e6,
@@ -134,10 +136,12 @@ const option_row option_table[] = {
     {"count", 0, OPTION_WHOLE, AT(values), BENCH, "N", .most = 4294967294.0, .help = "values to fit; 0: 100000000"},
     {"k", 'k', OPTION_CHOICE, AT(bench_k), BENCH, "N", .choices = "256|64|32|16",
      .help = "codebook entries; unless given, those that the work compares"},
-    {"layers", 0, OPTION_WHOLE, AT(layers), BENCH, "N", .most = 1000, .help = "of the random model; 0: 22, to compress 2"},
+    {"layers", 0, OPTION_WHOLE, AT(layers), BENCH, "N", .most = 1000,
+     .help = "of the random model; 0: 22, to compress 2"},
     {"hidden", 0, OPTION_WHOLE, AT(hidden), BENCH, "N", .most = 65536,
      .help = "width of the random model, a multiple of 64; 0: 2048"},
-    {"vocabulary", 0, OPTION_WHOLE, AT(vocabulary), BENCH, "N", .most = 1 << 24, .help = "of the random model; 0: 32000"},
+    {"vocabulary", 0, OPTION_WHOLE, AT(vocabulary), BENCH, "N", .most = 1 << 24,
+     .help = "of the random model; 0: 32000"},
     {"tokens", 0, OPTION_WHOLE, AT(new_tokens), BENCH, "N", .most = 2032, .help = "generated in a round; 0: 16"},
     {"model", 0, OPTION_TEXT, AT(bench_model), BENCH, "MODEL", .help = "to compress, instead of a random one"},
 
