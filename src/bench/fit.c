@@ -26,7 +26,7 @@ typedef struct fit_state {
 
 // ---------------------------------------------------------------- values
 
-// Half the values are drawn anew, the rest would only cost time: they are the same ones in blocks turned round.
+// The first values are drawn; the others are these again, turned round and stretched a little, which takes less time.
 static void make_values(fit_state *s) {
     uint64_t drawn = HEL_MIN(s->count, PATTERN_VALUES);
     hel_bench_gaussian(3, 0.02f, s->floats, drawn);

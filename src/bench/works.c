@@ -5,10 +5,8 @@
 
 #include "base/size.h"
 
-const hel_bench_work_row *const hel_bench_work_table[] = {
-    &hel_bench_work_read,    &hel_bench_work_matvec, &hel_bench_work_matmul,   &hel_bench_work_decode,
-    &hel_bench_work_prefill, &hel_bench_work_fit,    &hel_bench_work_compress, NULL,
-};
+#define ADDRESS(name) &hel_bench_work_##name,
+const hel_bench_work_row *const hel_bench_work_table[] = {HEL_BENCH_WORKS(ADDRESS) NULL};
 
 const hel_bench_work_row *hel_bench_work_find(const char *name) {
     for (size_t i = 0; hel_bench_work_table[i]; i++)
