@@ -15,6 +15,6 @@ const hel_bench_work_row *hel_bench_work_find(const char *name) {
 }
 
 const hel_bench_work *hel_bench_work_at(size_t index) {
-    if (index + 1 >= HEL_COUNT(hel_bench_work_table)) return NULL;
+    if (index >= HEL_COUNT(hel_bench_work_table) - 1) return NULL;
     return &hel_bench_work_table[index]->about;
 }
