@@ -66,6 +66,7 @@ def product(job: Job):
     import numpy as np
     device, blas = Device(), library("libclblast.so.1")
     w, x, exact = job.array("w"), job.array("x"), job.array("y")
+    job.version = "CLBlast, libclblast.so.1"
     (rows, cols), columns = w.shape, len(x)
     weights = [device.buffer(w) for _ in range(job.copies(w.nbytes))]
     result = np.zeros((columns, rows), np.float32)

@@ -7,6 +7,7 @@ from scalar_codes import BF16, squared_error, values_f32
 
 def fit(job: Job):
     import faiss
+    job.version = f"faiss {faiss.__version__}"
     faiss.omp_set_num_threads(job["threads"])
     values, k, found = values_f32(job), job["k"], {}
 

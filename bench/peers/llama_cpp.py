@@ -16,8 +16,9 @@ PRODUCT_TYPES = ["Q8_0", "Q6_K", "Q4_K", "Q4_0", "IQ4_NL", "F16", "BF16"]
 MODEL_TYPES = ["Q8_0", "Q6_K", "Q4_K"]
 
 
-def load():
+def load(job):
     import llama_cpp
+    job.version = f"llama-cpp-python {llama_cpp.__version__}"
     built = llama_cpp.llama_print_system_info().decode()
     flags = pathlib.Path("/proc/cpuinfo").read_text().split()
     for flag, name in {"avx512f": "AVX512", "avx512vbmi": "AVX512_VBMI", "avx512_vnni": "AVX512_VNNI",
@@ -102,7 +103,7 @@ def product_item(ggml, job, name, number, w, x, exact):
 
 
 def product(job: Job):
-    ggml = Ggml(load())
+    ggml = Ggml(load(job))
     from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
     w, x, exact, items = job.array("w"), job.array("x"), job.array("y"), []
     for name in PRODUCT_TYPES:
@@ -197,7 +198,7 @@ class Model:
 
 
 def models(job):
-    llama_cpp = load()
+    llama_cpp = load(job)
     from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
     for name in MODEL_TYPES:
         if any(job[side] % GGML_QUANT_SIZES[GGMLQuantizationType[name]][0] for side in ("hidden", "ffn")):

@@ -7,9 +7,10 @@ from protocol import Item, Job, Unsupported, error_db, over_copies, serve
 def product(job: Job):
     import numpy as np
     import threadpoolctl
-    libraries = [info["internal_api"] for info in threadpoolctl.threadpool_info()]
+    libraries = {info["internal_api"]: info for info in threadpoolctl.threadpool_info()}
     if "openblas" not in libraries:
-        raise Unsupported(f"numpy brings {libraries or 'no BLAS'}, not OpenBLAS")
+        raise Unsupported(f"numpy brings {list(libraries) or 'no BLAS'}, not OpenBLAS")
+    job.version = f"OpenBLAS {libraries['openblas']['version']}, numpy {np.__version__}"
     threadpoolctl.threadpool_limits(job["threads"])
     w, x, exact = job.array("w"), job.array("x"), job.array("y")
     weights = [w.copy() for _ in range(job.copies(w.nbytes))]

@@ -34,6 +34,7 @@ class Job:
 
     def __init__(self):
         self.work, self.settings, self.data, self.cache = "", {}, None, None
+        self.version = ""  # prepare says here what is measured
 
     def __getitem__(self, name):
         return self.settings[name]
@@ -122,6 +123,8 @@ def serve(works):
     except Unsupported as why:
         print(f"unsupported {why}", file=say)
         return
+    if job.version:
+        print(f"version {job.version}", file=say)
     for item in items.values():
         print(f"item {item.name}{_format(item.values)}", file=say)
     print("ready", file=say)

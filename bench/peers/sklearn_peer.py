@@ -6,8 +6,10 @@ from scalar_codes import BF16, squared_error, values_f32
 
 
 def fit(job: Job):
+    import sklearn
     import threadpoolctl
     from sklearn.cluster import KMeans
+    job.version = f"scikit-learn {sklearn.__version__}"
     threadpoolctl.threadpool_limits(job["threads"])
     values, found = values_f32(job), {}
 

@@ -7,6 +7,7 @@ from protocol import Item, Job, error_db, fastest, over_copies, serve
 def product(job: Job):
     import numpy as np
     import torch
+    job.version = f"torch {torch.__version__}"
     torch.set_num_threads(job["threads"])
     torch.set_grad_enabled(False)
     w, x, exact = job.array("w"), job.array("x"), job.array("y")

@@ -60,6 +60,7 @@ typedef struct hel_bench_ratio {
 typedef struct hel_bench_item {
     const char *work, *name; // "matvec", "k256"
     const char *by;          // "helicoid", or the peer's name
+    const char *version;     // of that; "" where a peer did not say
     bool baseline;           // a bound or a yardstick, such as reading memory, rather than the work itself
     uint32_t rounds;         // that were counted
     double median_seconds, min_seconds, max_seconds; // of one product, one token, one prompt, one fit, one model

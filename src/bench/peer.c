@@ -27,7 +27,7 @@ typedef struct offer {
 
 struct peer {
     hel_bench_run *run;
-    char name[HEL_BENCH_NAME];
+    char name[HEL_BENCH_NAME], version[HEL_BENCH_NAME];
     char *errors;            // file of its standard error
     hel_os_process *process; // NULL once it is gone
     char line[LINE];
@@ -177,10 +177,10 @@ static hel_status hear_offers(peer *p) {
     for (bool came;;) {
         HEL_TRY(hear(p, "waiting for a peer", line, &came));
         if (!came || strcmp(line, "ready") == 0) return HEL_OK;
-        if (strncmp(line, "item ", 5) == 0) {
-            take_offer(p, line + 5);
-            continue;
-        }
+        bool offers = strncmp(line, "item ", 5) == 0, introduces = strncmp(line, "version ", 8) == 0;
+        if (offers) take_offer(p, line + 5);
+        if (introduces) snprintf(p->version, sizeof p->version, "%.*s", HEL_BENCH_NAME - 1, line + 8);
+        if (offers || introduces) continue;
         bool refuses = strncmp(line, "unsupported ", 12) == 0;
         if (refuses) hel_bench_note(p->run, "peer %s, %s: %s", p->name, p->run->work, line + 12);
         else give_up(p, "said something that is not the protocol");
@@ -225,6 +225,7 @@ static hel_status add_offers(peer *p) {
     for (uint32_t i = 0; p->process && i < p->n_offers; i++) {
         hel_bench_entry *entry = hel_bench_add(p->run, p->name, p->offers[i].name);
         if (!entry) return HEL_ERROR_MEMORY;
+        memcpy(entry->version, p->version, sizeof entry->version);
         entry->group = p->offers[i].group;
         entry->measure = p->offers[i].measure;
         entry->round = time_offer;

@@ -65,6 +65,7 @@ static hel_status make_item(const hel_bench_run *run, const hel_bench_entry *ent
     *item = (hel_bench_item){.work = run->work,
                              .name = hel_string_copy(entry->name),
                              .by = hel_string_copy(entry->by),
+                             .version = hel_string_copy(entry->version),
                              .baseline = entry->baseline,
                              .rounds = entry->rounds,
                              .median_seconds = s.median,
@@ -76,7 +77,7 @@ static hel_status make_item(const hel_bench_run *run, const hel_bench_entry *ent
                              .signal_to_error_db = m->error_db,
                              .squared_error = m->squared_error,
                              .gap = m->gap};
-    return item->name && item->by ? HEL_OK : hel_fail_memory(HEL_BENCH_NAME);
+    return item->name && item->by && item->version ? HEL_OK : hel_fail_memory(HEL_BENCH_NAME);
 }
 
 static hel_status record_all(hel_bench_run *run, double *room) {
@@ -110,6 +111,7 @@ void hel_bench_report_finish(hel_bench_report *report) {
     for (size_t i = 0; i < report->n_items; i++) {
         hel_free((void *)(uintptr_t)report->items[i].name);
         hel_free((void *)(uintptr_t)report->items[i].by);
+        hel_free((void *)(uintptr_t)report->items[i].version);
         hel_free(report->items[i].ratios);
     }
     for (size_t i = 0; i < report->n_notes; i++) hel_free(report->notes[i]);

@@ -25,6 +25,7 @@ hel_bench_entry *hel_bench_add(hel_bench_run *run, const char *by, const char *n
     *entry = (hel_bench_entry){.seconds = seconds, .measure = {.error_db = NAN, .squared_error = NAN, .gap = NAN}};
     snprintf(entry->name, sizeof entry->name, "%s", name);
     snprintf(entry->by, sizeof entry->by, "%s", by);
+    snprintf(entry->version, sizeof entry->version, "%s", hel_version());
     return entry;
 }
 

@@ -19,6 +19,7 @@ typedef struct hel_bench_measure {
 typedef struct hel_bench_entry {
     char name[HEL_BENCH_NAME];
     char by[HEL_BENCH_NAME]; // "helicoid", or a peer's name
+    char version[HEL_BENCH_NAME];
     bool baseline;
     uint32_t group;          // entries of different groups are not compared, unless one is 0
     hel_bench_measure measure; // a round may still fill in what it finds

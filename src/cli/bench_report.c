@@ -27,8 +27,8 @@ static json_t *ratios_json(const hel_bench_report *report, const hel_bench_item 
 }
 
 static json_t *item_json(const hel_bench_report *report, const hel_bench_item *item) {
-    json_t *object = json_pack("{s:s, s:s, s:s, s:b, s:i}", "work", item->work, "name", item->name, "by", item->by,
-                               "baseline", (int)item->baseline, "rounds", (int)item->rounds);
+    json_t *object = json_pack("{s:s, s:s, s:s, s:s, s:b, s:i}", "work", item->work, "name", item->name, "by", item->by,
+                               "version", item->version, "baseline", (int)item->baseline, "rounds", (int)item->rounds);
     if (!object) return NULL;
     set_number(object, "median_seconds", item->median_seconds);
     set_number(object, "min_seconds", item->min_seconds);

@@ -24,6 +24,7 @@ for line in sys.stdin:
 GOOD = PEER + """
 assert "work matvec" in greeting and "set rows 32" in greeting and "set cols 64" in greeting, greeting
 assert any(line.startswith("data /") for line in greeting), greeting
+print("version good 1.2")
 print("item f32 bytes=8192 flops=4096")
 print("item other")
 print("ready", flush=True)
@@ -123,6 +124,7 @@ class Bench(Case):
         items = self.items("matvec", "--against", "good", "--peers", self.folder)
         theirs = items["matvec", "good", "f32"]
         self.assertEqual((theirs["rounds"], theirs["median_seconds"], theirs["signal_to_error_db"]), (1, 0.5, 12.5))
+        self.assertEqual(theirs["version"], "good 1.2")
         self.assertAlmostEqual(theirs["gflops"], 4096 / 0.5 / 1e9, delta=1e-12)
         ratio = [r for r in items["matvec", "helicoid", "k256"]["ratios"] if (r["by"], r["to"]) == ("good", "f32")][0]
         self.assertAlmostEqual(ratio["median"], 0.5 / items["matvec", "helicoid", "k256"]["median_seconds"], delta=1)
