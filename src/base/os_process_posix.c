@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -36,10 +37,9 @@ static bool open_pipes(int input[2], int output[2]) {
     return false;
 }
 
-static int set_up_files(posix_spawn_file_actions_t *files, int input, int output, const char *errors) {
-    int code = posix_spawn_file_actions_adddup2(files, input, 0);
-    if (!code) code = posix_spawn_file_actions_adddup2(files, output, 1);
-    if (!code) code = posix_spawn_file_actions_addopen(files, 2, errors, O_WRONLY | O_CREAT | O_TRUNC, 0666);
+static int set_up_files(posix_spawn_file_actions_t *files, const int streams[3]) {
+    int code = 0;
+    for (int i = 0; !code && i < 3; i++) code = posix_spawn_file_actions_adddup2(files, streams[i], i);
     return code;
 }
 
@@ -55,7 +55,7 @@ static int set_up_signals(posix_spawnattr_t *attributes) {
     return code;
 }
 
-static int spawn(const char *const *arguments, int input, int output, const char *errors, pid_t *out) {
+static int spawn(const char *const *arguments, const int streams[3], pid_t *out) {
     char *const *words = (char *const *)(uintptr_t)arguments;
     posix_spawn_file_actions_t files;
     posix_spawnattr_t attributes;
@@ -63,12 +63,27 @@ static int spawn(const char *const *arguments, int input, int output, const char
     if (code) return code;
     code = posix_spawnattr_init(&attributes);
     if (!code) {
-        code = set_up_files(&files, input, output, errors);
+        code = set_up_files(&files, streams);
         if (!code) code = set_up_signals(&attributes);
         if (!code) code = posix_spawnp(out, words[0], &files, &attributes, words, environ);
         posix_spawnattr_destroy(&attributes);
     }
     posix_spawn_file_actions_destroy(&files);
+    return code;
+}
+
+// Says why it will not start, where that can be known: under some emulators posix_spawn does not notice.
+static int check_program(const char *name) {
+    return strchr(name, '/') && access(name, X_OK) != 0 ? errno : 0;
+}
+
+static int open_and_spawn(const char *const *arguments, int input, int output, const char *errors, pid_t *out) {
+    int code = check_program(arguments[0]);
+    if (code) return code;
+    int streams[] = {input, output, open(errors, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)};
+    if (streams[2] < 0) return errno;
+    code = spawn(arguments, streams, out);
+    close(streams[2]);
     return code;
 }
 
@@ -83,7 +98,7 @@ hel_os_process *hel_os_process_start(const char *const *arguments, const char *e
         hel_free(process);
         return NULL;
     }
-    int code = spawn(arguments, input[1], output[1], errors, &process->id);
+    int code = open_and_spawn(arguments, input[1], output[1], errors, &process->id);
     if (code) {
         close_pair(input);
         close_pair(output);
