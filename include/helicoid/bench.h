@@ -63,7 +63,8 @@ typedef struct hel_bench_item {
     const char *version;     // of that; "" where a peer did not say
     bool baseline;           // a bound or a yardstick, such as reading memory, rather than the work itself
     uint32_t rounds;         // that were counted
-    double median_seconds, min_seconds, max_seconds; // of one product, one token, one prompt, one fit, one model
+    double *seconds;             // [rounds], in order: of one product, one token, one prompt, one fit, one model
+    double median_seconds, min_seconds, max_seconds;
     double gigabytes_per_second; // 1e9 bytes of memory or files, at the median
     double gflops;               // 1e9 operations a second; a multiply-add is two
     double tokens_per_second;

@@ -68,6 +68,7 @@ static hel_status make_item(const hel_bench_run *run, const hel_bench_entry *ent
                              .version = hel_string_copy(entry->version),
                              .baseline = entry->baseline,
                              .rounds = entry->rounds,
+                             .seconds = hel_alloc_array(entry->rounds, sizeof *room),
                              .median_seconds = s.median,
                              .min_seconds = s.min,
                              .max_seconds = s.max,
@@ -77,7 +78,10 @@ static hel_status make_item(const hel_bench_run *run, const hel_bench_entry *ent
                              .signal_to_error_db = m->error_db,
                              .squared_error = m->squared_error,
                              .gap = m->gap};
-    return item->name && item->by && item->version ? HEL_OK : hel_fail_memory(HEL_BENCH_NAME);
+    if (!item->name || !item->by || !item->version || !item->seconds)
+        return hel_fail_memory(HEL_BENCH_NAME + entry->rounds * sizeof *room);
+    memcpy(item->seconds, entry->seconds, entry->rounds * sizeof *room);
+    return HEL_OK;
 }
 
 static hel_status record_all(hel_bench_run *run, double *room) {
@@ -112,6 +116,7 @@ void hel_bench_report_finish(hel_bench_report *report) {
         hel_free((void *)(uintptr_t)report->items[i].name);
         hel_free((void *)(uintptr_t)report->items[i].by);
         hel_free((void *)(uintptr_t)report->items[i].version);
+        hel_free(report->items[i].seconds);
         hel_free(report->items[i].ratios);
     }
     for (size_t i = 0; i < report->n_notes; i++) hel_free(report->notes[i]);

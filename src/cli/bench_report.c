@@ -26,6 +26,12 @@ static json_t *ratios_json(const hel_bench_report *report, const hel_bench_item 
     return list;
 }
 
+static json_t *seconds_json(const hel_bench_item *item) {
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < item->rounds; i++) json_array_append_new(list, json_real(item->seconds[i]));
+    return list;
+}
+
 static json_t *item_json(const hel_bench_report *report, const hel_bench_item *item) {
     json_t *object = json_pack("{s:s, s:s, s:s, s:s, s:b, s:i}", "work", item->work, "name", item->name, "by", item->by,
                                "version", item->version, "baseline", (int)item->baseline, "rounds", (int)item->rounds);
@@ -39,6 +45,7 @@ static json_t *item_json(const hel_bench_report *report, const hel_bench_item *i
     set_number(object, "signal_to_error_db", item->signal_to_error_db);
     set_number(object, "squared_error", item->squared_error);
     set_number(object, "gap", item->gap);
+    json_object_set_new(object, "seconds", seconds_json(item));
     json_object_set_new(object, "ratios", ratios_json(report, item));
     return object;
 }
