@@ -9,14 +9,14 @@ import ctypes
 import pathlib
 import sys
 
-sys.path.append(sys.path.pop(0))  # this file's own name would hide the package
-from protocol import Item, Job, Unsupported, error_db, serve, stopwatch  # noqa: E402
+from protocol import Item, Job, Unsupported, error_db, serve, stopwatch
 
 PRODUCT_TYPES = ["Q8_0", "Q6_K", "Q4_K", "Q4_0", "IQ4_NL", "F16", "BF16"]
 MODEL_TYPES = ["Q8_0", "Q6_K", "Q4_K"]
 
 
 def load(job):
+    sys.path = [folder for folder in sys.path if folder != str(pathlib.Path(__file__).parent)]  # this file has its name
     import llama_cpp
     job.version = f"llama-cpp-python {llama_cpp.__version__}"
     built = llama_cpp.llama_print_system_info().decode()

@@ -84,6 +84,5 @@ void hel_os_condition_destroy(hel_os_condition **condition);
 void hel_os_condition_wait(hel_os_condition *condition, hel_os_mutex *mutex);
 void hel_os_condition_wake_all(hel_os_condition *condition);
 void hel_os_yield(void);
-void hel_os_sleep(uint32_t milliseconds);
 
 #endif

@@ -290,7 +290,3 @@ void hel_os_condition_wait(hel_os_condition *condition, hel_os_mutex *mutex) {
 void hel_os_condition_wake_all(hel_os_condition *condition) { pthread_cond_broadcast(&condition->condition); }
 void hel_os_yield(void) { sched_yield(); }
 
-void hel_os_sleep(uint32_t milliseconds) {
-    struct timespec rest = {.tv_sec = milliseconds / 1000, .tv_nsec = milliseconds % 1000 * 1000000L};
-    while (nanosleep(&rest, &rest) != 0 && errno == EINTR) continue;
-}

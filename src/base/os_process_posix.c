@@ -139,6 +139,8 @@ int64_t hel_os_process_read(hel_os_process *process, void *bytes, size_t size, u
     return got;
 }
 
+void hel_os_process_pause(hel_os_process *process, bool pause) { kill(-process->id, pause ? SIGSTOP : SIGCONT); }
+
 // True once the child is gone.
 static bool reap(pid_t id, int flags, int *out_status) {
     pid_t gone;
@@ -152,6 +154,7 @@ void hel_os_process_end(hel_os_process **handle, uint32_t milliseconds, int *out
     if (!process) return;
     close(process->to);
     close(process->from);
+    hel_os_process_pause(process, false);
     int status = 0;
     bool gone = reap(process->id, WNOHANG, &status);
     for (uint32_t waited = 0; !gone && waited < milliseconds; waited += 10) {

@@ -22,6 +22,8 @@ int64_t hel_os_process_read(hel_os_process *process, void *bytes, size_t size, u
     return -1;
 }
 
+void hel_os_process_pause(hel_os_process *process, bool pause) { (void)process, (void)pause; }
+
 void hel_os_process_end(hel_os_process **process, uint32_t milliseconds, int *out_code) {
     (void)process, (void)milliseconds, (void)out_code;
 }

@@ -373,4 +373,3 @@ void hel_os_condition_wait(hel_os_condition *condition, hel_os_mutex *mutex) {
 
 void hel_os_condition_wake_all(hel_os_condition *condition) { WakeAllConditionVariable(&condition->condition); }
 void hel_os_yield(void) { SwitchToThread(); }
-void hel_os_sleep(uint32_t milliseconds) { Sleep(milliseconds); }

@@ -13,7 +13,7 @@
 #include "base/os_process.h"
 #include "base/size.h"
 
-enum { LINE = 1024, SLICE_MS = 100, SETTLE_MS = 20, PATIENCE_MS = 2000, MOST_OFFERS = 32, PROTOCOL = 1 };
+enum { LINE = 1024, SLICE_MS = 100, PATIENCE_MS = 2000, MOST_OFFERS = 32, PROTOCOL = 1 };
 
 typedef struct peer peer;
 
@@ -158,6 +158,7 @@ static hel_status time_offer(void *user, hel_bench_measure *measure, double *out
     *out_seconds = NAN;
     if (!p->process) return HEL_OK;
     int size = snprintf(line, sizeof line, "round %s\n", o->name);
+    hel_os_process_pause(p->process, false);
     if (!say(p, line, (size_t)size)) return give_up(p, "ended without an answer"), HEL_OK;
     HEL_TRY(hear(p, o->name, line, &came));
     if (!came) return HEL_OK;
@@ -165,17 +166,18 @@ static hel_status time_offer(void *user, hel_bench_measure *measure, double *out
     if (!(seconds > 0) || isinf(seconds)) return give_up(p, "said something that is not the protocol"), HEL_OK;
     *out_seconds = seconds;
     read_values(line, measure);
-    hel_os_sleep(SETTLE_MS); // threads that still spin after their work would slow down whoever is next
+    hel_os_process_pause(p->process, true); // its threads may spin after their work, and would slow down whoever is next
     return HEL_OK;
 }
 
 // ---------------------------------------------------------------- beginning and end
 
-// Offers up to "ready"; any other word ends it.
+// Offers up to "ready", where it is paused; any other word ends it.
 static hel_status hear_offers(peer *p) {
     char line[LINE];
     for (bool came;;) {
         HEL_TRY(hear(p, "waiting for a peer", line, &came));
+        if (came && strcmp(line, "ready") == 0) hel_os_process_pause(p->process, true);
         if (!came || strcmp(line, "ready") == 0) return HEL_OK;
         bool offers = strncmp(line, "item ", 5) == 0, introduces = strncmp(line, "version ", 8) == 0;
         if (offers) take_offer(p, line + 5);

@@ -85,6 +85,24 @@ static void test_silence(void **state) {
     assert_int_not_equal(kill(atoi(text), 0), 0);
 }
 
+static void test_pause(void **state) {
+    (void)state;
+    hel_os_process *process = start_script("while read line; do echo $line; done");
+    assert_true(hel_os_process_write(process, "one\n", 4));
+    expect_line(process, "one");
+    hel_os_process_pause(process, true);
+    assert_true(hel_os_process_write(process, "two\n", 4));
+    char byte;
+    assert_int_equal(hel_os_process_read(process, &byte, 1, 100), -1);
+    assert_int_equal(errno, ETIMEDOUT);
+    hel_os_process_pause(process, false);
+    expect_line(process, "two");
+    hel_os_process_pause(process, true);
+    int code = -1;
+    hel_os_process_end(&process, 10000, &code); // goes on, and so can end by itself
+    assert_int_equal(code, 0);
+}
+
 // Writing to the dead is a failure, not a signal.
 static void test_dead(void **state) {
     (void)state;
@@ -103,7 +121,7 @@ int main(void) {
     snprintf(errors_path, sizeof errors_path, "/tmp/helicoid_process_%u", hel_os_process_id());
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_talk),    cmocka_unit_test(test_errors_file), cmocka_unit_test(test_missing),
-        cmocka_unit_test(test_silence), cmocka_unit_test(test_dead),
+        cmocka_unit_test(test_silence), cmocka_unit_test(test_pause), cmocka_unit_test(test_dead),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     hel_os_remove(errors_path);
