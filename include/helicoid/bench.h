@@ -4,7 +4,7 @@
 #ifndef HELICOID_BENCH_H
 #define HELICOID_BENCH_H
 
-#include <helicoid/common.h>
+#include <helicoid/device.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -27,6 +27,7 @@ typedef struct hel_bench_params {
                                  // in them; NULL: none
     const char *peers_folder;    // NULL: only paths are found
     const char *device;          // as hel_device_open; NULL the best device
+    hel_precision precision;     // of our matrix products
     uint32_t threads;            // CPU, and peers: threads in all, 0 one per processor
     uint32_t rounds;             // 0: 11; one more goes before them and is not counted
     uint32_t peer_rounds;        // of those, the rounds that peers take part in; 0: all

@@ -25,8 +25,8 @@ int64_t hel_os_process_read(hel_os_process *process, void *bytes, size_t size, u
 // Stops the child and what it started where they are, threads that spin included, or lets them go on.
 void hel_os_process_pause(hel_os_process *process, bool pause);
 
-// Closes both pipes, lets a paused child go on, gives the child `milliseconds` to end by itself, then kills its group. `out_code` (may be NULL)
-// gets its exit code, 128 + the signal where one ended it. Accepts a pointer to NULL.
+// Closes both pipes, lets a paused child go on, gives it `milliseconds` to end by itself, then kills its group.
+// `out_code` (may be NULL) gets its exit code, 128 + the signal where one ended it. Accepts a pointer to NULL.
 void hel_os_process_end(hel_os_process **process, uint32_t milliseconds, int *out_code);
 
 #endif

@@ -120,6 +120,7 @@ static bool is_wanted(const hel_bench_params *params, const char *name) {
 static hel_status run_works(hel_bench_run *run) {
     hel_device_params device = hel_device_params_default();
     device.threads = run->params.threads;
+    device.precision = run->params.precision;
     HEL_TRY(hel_bench_peers_check(run));
     HEL_TRY(run->params.device ? hel_device_open(run->params.device, &device, &run->device)
                                : hel_device_open_best(&device, &run->device));

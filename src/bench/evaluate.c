@@ -24,6 +24,7 @@ static hel_status load_subject(hel_bench_run *run, const char *path, hel_bench_s
     hel_model_params params = hel_model_params_default();
     params.devices = run->params.device;
     params.threads = run->params.threads;
+    params.precision = run->params.precision;
     HEL_TRY(hel_model_load(path, &params, &subject->model));
     hel_context_params context = hel_context_params_default();
     context.capacity = evaluation->prompt + evaluation->generated;

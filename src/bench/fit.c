@@ -4,14 +4,13 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "base/half.h"
 #include "base/memory.h"
 #include "base/size.h"
 #include "bench/data.h"
 #include "bench/works.h"
 #include "vq/fit.h"
 
-enum { DEFAULT_COUNT = 100000000, PIECE_VALUES = 1 << 16, PATTERN_VALUES = 1 << 22, TABLES = 4 };
+enum { DEFAULT_COUNT = 100000000, PATTERN_VALUES = 1 << 22, TABLES = 4 };
 enum { GROUP_BF16 = 1, GROUP_F32 = 2 };
 
 typedef struct fit_state {
@@ -20,7 +19,6 @@ typedef struct fit_state {
     uint32_t k;
     uint16_t *halves; // the values as bf16 ...
     float *floats;    // ... and as f32
-    float *piece;     // of bf16 values on their way to the fit
     uint32_t *tables; // [TABLES, 65536]
 } fit_state;
 
@@ -35,17 +33,7 @@ static void make_values(fit_state *s) {
     for (uint64_t i = 0; i < s->count; i++) s->halves[i] = hel_float_to_bf16(s->floats[i]);
 }
 
-static hel_status read_halves(void *user, uint64_t first, uint64_t count, float *out) {
-    const uint16_t *halves = (const uint16_t *)user + first;
-    for (uint64_t i = 0; i < count; i++) out[i] = hel_bf16_to_float(halves[i]);
-    return HEL_OK;
-}
-
-static hel_values values_bf16(const fit_state *s) {
-    return (hel_values){.count = s->count, .read = read_halves, .user = s->halves,
-                        .piece = s->piece, .piece_count = PIECE_VALUES};
-}
-
+static hel_values values_bf16(const fit_state *s) { return (hel_values){.count = s->count, .halves = s->halves}; }
 static hel_values values_f32(const fit_state *s) { return (hel_values){.count = s->count, .data = s->floats}; }
 
 // ---------------------------------------------------------------- timing
@@ -144,9 +132,8 @@ static hel_status prepare(hel_bench_run *run, void **state) {
     if (s->count >= UINT32_MAX) return hel_fail(HEL_ERROR_ARGUMENT, "more values than a matrix can have");
     s->halves = hel_alloc_array(s->count, sizeof *s->halves);
     s->floats = hel_alloc_array(s->count, sizeof *s->floats);
-    s->piece = hel_alloc_array(PIECE_VALUES, sizeof *s->piece);
     s->tables = hel_alloc_array(TABLES * 65536, sizeof *s->tables);
-    if (!s->halves || !s->floats || !s->piece || !s->tables) return hel_fail_memory(s->count * sizeof *s->floats);
+    if (!s->halves || !s->floats || !s->tables) return hel_fail_memory(s->count * sizeof *s->floats);
     make_values(s);
     hel_bench_tell(run, "count", s->count);
     hel_bench_tell(run, "k", s->k);
@@ -163,7 +150,6 @@ static void finish(hel_bench_run *run, void *state) {
     if (!s) return;
     hel_free(s->halves);
     hel_free(s->floats);
-    hel_free(s->piece);
     hel_free(s->tables);
     hel_free(s);
 }

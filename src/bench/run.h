@@ -4,7 +4,6 @@
 #define HEL_BENCH_RUN_H
 
 #include <helicoid/bench.h>
-#include <helicoid/device.h>
 
 #include "base/text.h"
 
