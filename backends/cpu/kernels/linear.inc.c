@@ -6,7 +6,7 @@
 #include "../cpu.h"
 #include "base/size.h"
 #include "kernels.h"
-#include "simd.h"
+#include "lookup.h"
 
 enum { TILE_ROWS = HEL_LINEAR_MATMUL_TILE_ROWS, TILE_TOKENS = HEL_LINEAR_MATMUL_TILE_TOKENS };
 enum { BLOCK_ROWS = HEL_LINEAR_MATVEC_ROWS, SEGMENT = 2048, BLOCK_TOKENS = HEL_LINEAR_MATVEC_MAX_TOKENS };
@@ -17,9 +17,7 @@ typedef struct linear {
     const uint32_t *weights, *sidecar_blocks, *sidecar_entries;
     const float *codebook, *group_scales, *bias, *x;
     float *y;
-#ifdef SIMD_LOOKUP
-    vec_table table; // the codebook, where an index is at most a byte
-#endif
+    vec_table table; // the codebook, where registers hold it
 } linear;
 
 static linear linear_of(const cpu_launch *launch) {
@@ -30,13 +28,13 @@ static linear linear_of(const cpu_launch *launch) {
     return l;
 }
 
+static bool has_table(const linear *l) {
+    return l->format == HEL_FORMAT_CODEBOOK && l->bits <= LOOKUP_BITS && l->d == 1;
+}
+
 // Before the first decode.
 static void make_table(linear *l) {
-#ifdef SIMD_LOOKUP
-    if (l->format == HEL_FORMAT_CODEBOOK && l->bits <= 8 && l->d == 1) vec_table_make(l->codebook, 1u << l->bits, &l->table);
-#else
-    (void)l;
-#endif
+    if (has_table(l)) vec_table_make(l->codebook, 1u << l->bits, &l->table);
 }
 
 // ---------------------------------------------------------------- decoding columns first .. first + count of a row
@@ -94,27 +92,40 @@ static void look_up(const linear *l, const uint32_t *fields, uint32_t count, flo
     }
 }
 
-// Whole pieces of 64 columns; how many columns that were.
+// Whole pieces of LOOKUP_FIELDS columns; how many columns that were.
 static uint32_t decode_by_table(const linear *l, const uint32_t *words, uint32_t first, uint32_t count, float *out) {
-    uint32_t i = 0;
-#ifdef SIMD_LOOKUP
-    if (l->d != 1 || l->bits > 8) return 0;
     const unsigned char *bytes = (const unsigned char *)words + first / 8 * l->bits;
-    switch (l->bits) {
-    case 4: for (; i + 64 <= count; i += 64) vec_table_look_up(&l->table, bytes + i / 8 * 4, 4, out + i); break;
-    case 5: for (; i + 64 <= count; i += 64) vec_table_look_up(&l->table, bytes + i / 8 * 5, 5, out + i); break;
-    case 6: for (; i + 64 <= count; i += 64) vec_table_look_up(&l->table, bytes + i / 8 * 6, 6, out + i); break;
-    default: for (; i + 64 <= count; i += 64) vec_table_look_up(&l->table, bytes + i, 8, out + i);
-    }
-#else
-    (void)l, (void)words, (void)first, (void)count, (void)out;
+    uint32_t whole = count / LOOKUP_FIELDS * LOOKUP_FIELDS;
+    for (uint32_t i = 0; i < whole; i += LOOKUP_FIELDS, bytes += LOOKUP_FIELDS / 8 * l->bits) {
+        switch (l->bits) {
+        case 4: vec_table_look_up(&l->table, bytes, 4, out + i); break;
+        case 5: vec_table_look_up(&l->table, bytes, 5, out + i); break;
+        case 6: vec_table_look_up(&l->table, bytes, 6, out + i); break;
+#if defined(__AVX512VBMI__)
+        default: vec_table_look_up(&l->table, bytes, 8, out + i);
 #endif
-    return i;
+        }
+    }
+    return whole;
+}
+
+// Eight bytes at once: loads are what bounds this.
+static uint32_t decode_bytes(const linear *l, const uint32_t *words, uint32_t first, uint32_t count, float *out) {
+    if (l->bits != 8 || l->d != 1) return 0;
+    const unsigned char *bytes = (const unsigned char *)words + first;
+    uint32_t whole = count / 8 * 8;
+    for (uint32_t i = 0; i < whole; i += 8) {
+        uint64_t eight;
+        memcpy(&eight, bytes + i, sizeof eight);
+        for (uint32_t j = 0; j < 8; j++) out[i + j] = l->codebook[eight >> 8 * j & 255];
+    }
+    return whole;
 }
 
 static void decode_codes(const linear *l, const uint32_t *words, uint32_t first, uint32_t count, float *out) {
     uint32_t fields[FIELDS], last = count / l->d, from = first / l->d;
-    for (uint32_t i = decode_by_table(l, words, first, count, out); i < last; i += FIELDS) {
+    uint32_t done = has_table(l) ? decode_by_table(l, words, first, count, out) : decode_bytes(l, words, first, count, out);
+    for (uint32_t i = done; i < last; i += FIELDS) {
         uint32_t some = HEL_MIN(FIELDS, last - i);
         unpack(words, from + i, some, l->bits, fields);
         look_up(l, fields, some, out + i * l->d);
