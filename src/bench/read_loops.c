@@ -3,6 +3,11 @@
 
 #include "base/size.h"
 
+// Not on Windows, where GCC spills wide vectors to stacks that are not aligned for them (its bug 54412).
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(_WIN32)
+#define WIDE_LOOPS
+#endif
+
 enum { AHEAD = 2048, LINE = 64 }; // bytes that prefetches run ahead
 
 typedef uint64_t vector16 __attribute__((vector_size(16)));
@@ -39,7 +44,7 @@ typedef uint64_t vector64 __attribute__((vector_size(64)));
     {#width "-bit, 4 streams", streams##width}, {#width "-bit, 4 streams, prefetch", both##width}
 
 READ_LOOPS(128, , vector16)
-#if defined(__x86_64__) && defined(__GNUC__)
+#ifdef WIDE_LOOPS
 READ_LOOPS(256, __attribute__((target("avx2"))), vector32)
 READ_LOOPS(512, __attribute__((target("avx512f"))), vector64)
 #endif
@@ -47,7 +52,7 @@ READ_LOOPS(512, __attribute__((target("avx512f"))), vector64)
 // From narrow to wide, so that a prefix is what a processor can run.
 static const hel_read_loop loops[] = {
     READ_ROWS(128),
-#if defined(__x86_64__) && defined(__GNUC__)
+#ifdef WIDE_LOOPS
     READ_ROWS(256),
     READ_ROWS(512),
 #endif
@@ -55,7 +60,7 @@ static const hel_read_loop loops[] = {
 
 const hel_read_loop *hel_read_loops(size_t *out_count) {
     *out_count = HEL_COUNT(loops);
-#if defined(__x86_64__) && defined(__GNUC__)
+#ifdef WIDE_LOOPS
     __builtin_cpu_init();
     if (!__builtin_cpu_supports("avx512f")) *out_count = HEL_COUNT(loops) * 2 / 3;
     if (!__builtin_cpu_supports("avx2")) *out_count = HEL_COUNT(loops) / 3;
