@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// A dispatch is cut into runs of work-groups; threads take the runs. Groups never share results, so the number of
-// threads changes nothing but time.
+// Threads take runs of a dispatch's work-groups: long ones first, so that each reads far ahead in one piece, then shorter
+// and shorter ones, so that all end together (Polychronopoulos and Kuck 1987). Groups never share results, so the number
+// of threads changes nothing but time.
+#include <stdatomic.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -8,14 +10,15 @@
 #include "base/size.h"
 #include "cpu.h"
 
-// Runs per thread: enough to even out unequal groups, few enough that taking one costs nothing.
-enum { RUNS_PER_THREAD = 16 };
+// The first run is this part of a thread's share, and the shortest so little of it that taking one costs nothing.
+enum { FIRST_RUN = 2, SHORTEST_RUN = 64 };
 
 typedef struct dispatch_state {
     cpu_device *device;
     const cpu_kernel *kernel;
     cpu_launch launch;
-    uint32_t run_length;
+    uint32_t threads;
+    atomic_uint next; // the first group that nobody has taken
 } dispatch_state;
 
 static void run_c_form(const dispatch_state *state, uint32_t first, uint32_t count, uint32_t thread) {
@@ -30,12 +33,28 @@ static void run_c_form(const dispatch_state *state, uint32_t first, uint32_t cou
     }
 }
 
-static void run_item(void *user, uint64_t item, uint32_t thread) {
-    const dispatch_state *state = user;
-    uint32_t first = (uint32_t)item * state->run_length;
-    uint32_t count = HEL_MIN(state->run_length, state->launch.groups - first);
-    if (state->kernel->vector) state->kernel->vector->run(&state->launch, first, count);
-    else run_c_form(state, first, count, thread);
+// False where nothing is left.
+static bool take_run(dispatch_state *state, uint32_t *out_first, uint32_t *out_count) {
+    uint32_t groups = state->launch.groups, least = HEL_MAX(groups / (state->threads * SHORTEST_RUN), 1);
+    uint32_t first = atomic_load_explicit(&state->next, memory_order_relaxed), count;
+    do {
+        if (first == groups) return false;
+        uint32_t left = groups - first, share = left / (state->threads * FIRST_RUN);
+        count = HEL_MIN(HEL_MAX(share, least), left);
+    } while (!atomic_compare_exchange_weak_explicit(&state->next, &first, first + count, memory_order_relaxed,
+                                                    memory_order_relaxed));
+    *out_first = first;
+    *out_count = count;
+    return true;
+}
+
+static void run_groups(void *user, uint64_t item, uint32_t thread) {
+    (void)item;
+    dispatch_state *state = user;
+    for (uint32_t first, count; take_run(state, &first, &count);) {
+        if (state->kernel->vector) state->kernel->vector->run(&state->launch, first, count);
+        else run_c_form(state, first, count, thread);
+    }
 }
 
 // Grows and stays: one device runs one dispatch at a time.
@@ -76,12 +95,11 @@ hel_status cpu_dispatch(const hel_device *data, hel_kernel *kernel, const hel_bi
         buffers[i] = cpu_bytes(bindings[i].buffer) + bindings[i].offset;
     dispatch_state state = {.device = device,
                             .kernel = (const cpu_kernel *)kernel,
-                            .launch = {buffers, params, kernel->constants, 0, NULL, device->precision}};
+                            .launch = {buffers, params, kernel->constants, 0, NULL, device->precision},
+                            .threads = hel_threads_count(device->threads)};
     memcpy(&state.launch.groups, params, sizeof state.launch.groups);
     HEL_TRY(prepare(&state));
-    uint32_t runs = hel_threads_count(device->threads) * RUNS_PER_THREAD;
-    state.run_length = (uint32_t)hel_ceil_div(state.launch.groups, runs);
-    hel_threads_run(device->threads, hel_ceil_div(state.launch.groups, state.run_length), run_item, &state);
+    hel_threads_run(device->threads, HEL_MIN(state.threads, state.launch.groups), run_groups, &state);
     if (timer) device->timers[timer - 1] = hel_os_time_ns() - start;
     return HEL_OK;
 }

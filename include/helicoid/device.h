@@ -73,7 +73,7 @@ HEL_API void hel_device_list_free(hel_device_entry **list);
 // How far operands of the matrix products may be rounded. A device without faster rounded products uses floats.
 typedef enum hel_precision {
     HEL_PRECISION_F32 = 0,  // about as floats: see docs/kernels.md
-    HEL_PRECISION_BF16 = 1, // to 8 bits of significand; sums stay floats
+    HEL_PRECISION_BF16 = 1, // to 8 bits of significand, or to 16 bits that share an exponent; sums stay floats
 } hel_precision;
 
 typedef struct hel_device_params {

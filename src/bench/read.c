@@ -26,15 +26,11 @@ static void read_piece(void *user, uint64_t item, uint32_t thread) {
     reader->sums[thread] += reader->loop->sum(reader->bytes + item * reader->piece, reader->piece);
 }
 
-// The faster of two passes: the first may have to wake threads up, and a bound should not be short of itself.
+// One pass, as other items are timed: the best of several would meet a quieter machine than they.
 static double read_once(hel_bench_reader *reader) {
-    double least = INFINITY;
-    for (int pass = 0; pass < 2; pass++) {
-        double start = hel_bench_now();
-        hel_threads_run(reader->threads, reader->size / reader->piece, read_piece, reader);
-        least = fmin(least, hel_bench_now() - start);
-    }
-    return least;
+    double start = hel_bench_now();
+    hel_threads_run(reader->threads, reader->size / reader->piece, read_piece, reader);
+    return hel_bench_now() - start;
 }
 
 static void choose_loop(hel_bench_reader *reader) {

@@ -150,15 +150,11 @@ static void decode(const linear *l, uint32_t row, uint32_t first, uint32_t count
 
 // ---------------------------------------------------------------- products of a few rows and a few tokens
 
-// How far ahead rows are fetched: less does not hide the memory's latency.
-enum { AHEAD = 8192 };
-
 // WIDTH columns of a dense row, from column c on; behind the `count` first of them zeros.
 static inline vec load_dense(const void *row, uint32_t c, uint32_t count, const uint32_t format) {
     if (format == HEL_FORMAT_F32)
         return count < WIDTH ? vec_load_part((const float *)row + c, count) : vec_load((const float *)row + c);
     const uint16_t *halves = (const uint16_t *)row + c;
-    __builtin_prefetch((const char *)halves + AHEAD);
     uint16_t part[WIDTH] = {0};
     if (count < WIDTH) halves = memcpy(part, halves, count * sizeof *part);
     return format == HEL_FORMAT_F16 ? vec_of_halves(halves) : vec_of_bf16(halves);
