@@ -6,9 +6,13 @@
 
 #include "attention.inc.c"
 
+#include "kmeans.inc.c"
+
 const cpu_kernel_entry SIMD(cpu_entries)[] = {
     {"linear_matvec", SIMD(cpu_linear_matvec)},
     {"linear_matmul", SIMD(cpu_linear_matmul)},
     {"attention", SIMD(cpu_attention)},
+    {"kmeans_assign", SIMD(cpu_kmeans_assign)},
+    {"kmeans_partial", SIMD(cpu_kmeans_partial)},
     {NULL, NULL},
 };

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the k-means kernels need of vectors beyond simd.h: plain arithmetic, comparisons, the least lane.
+#ifndef BACKENDS_CPU_KMEANS_SIMD_H
+#define BACKENDS_CPU_KMEANS_SIMD_H
+
+#include "simd.h"
+
+// vec_min(a, b) is b where a is NaN. vec_select(mask, a, b) is a where the mask is set.
+#if defined(__AVX512F__)
+typedef __mmask16 vec_mask;
+enum { VECTORS_AT_ONCE = 3, CENTROIDS_AT_ONCE = 8 };
+static inline vec vec_add(vec a, vec b) { return _mm512_add_ps(a, b); }
+static inline vec vec_sub(vec a, vec b) { return _mm512_sub_ps(a, b); }
+static inline vec vec_mul(vec a, vec b) { return _mm512_mul_ps(a, b); }
+static inline vec vec_min(vec a, vec b) { return _mm512_min_ps(a, b); }
+static inline vec vec_max(vec a, vec b) { return _mm512_max_ps(a, b); }
+static inline vec_mask vec_less(vec a, vec b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }
+static inline vec vec_select(vec_mask mask, vec a, vec b) { return _mm512_mask_blend_ps(mask, b, a); }
+static inline uint32_t vec_equal_lanes(vec a, vec b) { return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ); }
+static inline float vec_least(vec a) { return _mm512_reduce_min_ps(a); }
+#elif defined(__AVX2__)
+typedef __m256 vec_mask;
+enum { VECTORS_AT_ONCE = 2, CENTROIDS_AT_ONCE = 4 };
+static inline vec vec_add(vec a, vec b) { return _mm256_add_ps(a, b); }
+static inline vec vec_sub(vec a, vec b) { return _mm256_sub_ps(a, b); }
+static inline vec vec_mul(vec a, vec b) { return _mm256_mul_ps(a, b); }
+static inline vec vec_min(vec a, vec b) { return _mm256_min_ps(a, b); }
+static inline vec vec_max(vec a, vec b) { return _mm256_max_ps(a, b); }
+static inline vec_mask vec_less(vec a, vec b) { return _mm256_cmp_ps(a, b, _CMP_LT_OQ); }
+static inline vec vec_select(vec_mask mask, vec a, vec b) { return _mm256_blendv_ps(b, a, mask); }
+static inline uint32_t vec_equal_lanes(vec a, vec b) { return (uint32_t)_mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_EQ_OQ)); }
+static inline float vec_least(vec a) {
+    __m128 half = _mm_min_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    half = _mm_min_ps(half, _mm_movehl_ps(half, half));
+    return _mm_cvtss_f32(_mm_min_ss(half, _mm_movehdup_ps(half)));
+}
+#elif defined(__aarch64__)
+typedef uint32x4_t vec_mask;
+enum { VECTORS_AT_ONCE = 3, CENTROIDS_AT_ONCE = 8 };
+static inline vec vec_add(vec a, vec b) { return vaddq_f32(a, b); }
+static inline vec vec_sub(vec a, vec b) { return vsubq_f32(a, b); }
+static inline vec vec_mul(vec a, vec b) { return vmulq_f32(a, b); }
+static inline vec vec_min(vec a, vec b) { return vminnmq_f32(a, b); }
+static inline vec vec_max(vec a, vec b) { return vmaxnmq_f32(a, b); }
+static inline vec_mask vec_less(vec a, vec b) { return vcltq_f32(a, b); }
+static inline vec vec_select(vec_mask mask, vec a, vec b) { return vbslq_f32(mask, a, b); }
+static inline uint32_t vec_equal_lanes(vec a, vec b) {
+    static const uint32_t bits[4] = {1, 2, 4, 8};
+    return vaddvq_u32(vandq_u32(vceqq_f32(a, b), vld1q_u32(bits)));
+}
+static inline float vec_least(vec a) { return vminnmvq_f32(a); }
+#endif
+
+#endif
