@@ -21,14 +21,14 @@ enum {
 typedef struct cli_options {
     const struct verb_row *verb;
     const char *model; // the verb's one argument
-    const char *output, *format, *fit, *dtype;
+    const char *output, *format, *fit, *dtype, *labels, *start, *empty;
     const char *prompt, *system, *text_file, *tokens, *against;
     const char *device, *tokenizer, *progress, *color;
     const char **include, **exclude, **stop; // NULL-terminated, NULL where not given
-    uint64_t k, count, context, stride, chunks, batch, threads, gpu_layers, memory_limit;
+    uint64_t k, count, context, stride, chunks, batch, threads, gpu_layers, memory_limit, dimensions, iterations;
     uint64_t top_k, repetition_window, seed;
-    double temperature, top_p, min_p, repetition_penalty;
-    int force, resume, dry_run, no_sidecar, packed;
+    double tolerance, temperature, top_p, min_p, repetition_penalty;
+    int exact, force, resume, dry_run, no_sidecar, packed;
     int chat, bos, ignore_eos, special;
     int quiet, verbose, json, log_json, help;
 } cli_options;

@@ -19,7 +19,7 @@ PROGRAM, DATA = sys.argv[1], pathlib.Path(sys.argv[2])
 MODEL = str(DATA / "stories260K" / "stories260K.bin")
 RUNNER = shlex.split(os.environ.get("MESON_EXE_WRAPPER", ""))  # an emulator, for cross builds
 OK, FAILED, USAGE, INTEGRITY, UNSUPPORTED, UNAVAILABLE, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
-VERBS = ["devices", "compress", "info", "generate", "perplexity", "logits", "tokenize", "verify", "export"]
+VERBS = ["devices", "compress", "info", "generate", "perplexity", "logits", "tokenize", "verify", "export", "kmeans"]
 
 
 class Case(unittest.TestCase):
@@ -74,6 +74,7 @@ class Help(Case):
                         "--repetition-penalty --seed --gpu-layers --context",
             "perplexity": "-f --context --stride --chunks --against --bos --no-bos",
             "logits": "-o -f --tokens", "tokenize": "-p", "export": "-o -f --dtype",
+            "kmeans": "-k -D -o -f --labels --iterations --init --empty --seed --exact --device --json",
         }
         for verb, names in flags.items():
             words = re.split(r"[\s,]+", self.run_program(verb, "--help"))
@@ -131,6 +132,13 @@ class Usage(Case):
             (["logits", MODEL, "--tokens", "1"], "-o OUT"),
             (["tokenize", MODEL], "-p TEXT"),
             (["devices", "extra"], "too many"),
+            (["kmeans"], "DATA is missing"),
+            (["kmeans", "x.npy"], "-o CODEBOOK"),
+            (["kmeans", "x.npy", "-o", "-"], "-o -"),
+            (["kmeans", "x.npy", "-o", "x", "-k", "0"], "--k: '0'"),
+            (["kmeans", "x.npy", "-o", "x", "-k", "4294967296"], "--k"),
+            (["kmeans", "x.npy", "-o", "x", "--empty", "drop"], "drop"),
+            (["kmeans", "x.npy", "-o", "x", "--tolerance", "-1"], "--tolerance"),
         ]:
             self.run_program(*arguments, code=USAGE)
             self.assertIn(words, self.errors, arguments)
