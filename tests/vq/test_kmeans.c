@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // hel_kmeans_fit and hel_kmeans_assign: against plain Lloyd iterations in double, and the same bits for every number of
-// threads, every slicing of the points and, where sums are exact, every device.
+// threads, every slicing of the points and with and without vectors.
 #include "kmeans_points.h"
 
 #include "base/size.h"
@@ -195,34 +195,6 @@ static void test_deterministic(void **state) {
     free(points);
 }
 
-static void test_devices_agree(void **state) {
-    (void)state;
-    static const char *const names[] = {"vulkan", "opencl", "cuda"};
-    static const uint32_t shapes[][3] = {{1100, 1, 9}, {2500, 3, 40}, {1300, 8, 64}, {700, 20, 25}};
-    for (size_t which = 0; which < HEL_COUNT(names); which++) {
-        const hel_device *other;
-        if (hel_device_open(names[which], NULL, &other) != HEL_OK) {
-            print_message("%s is not here: %s\n", names[which], hel_error_message());
-            continue;
-        }
-        for (size_t s = 0; s < HEL_COUNT(shapes); s++) {
-            uint32_t n = shapes[s][0], d = shapes[s][1], k = shapes[s][2];
-            float *points = made_points(n, d, k / 2, s);
-            hel_kmeans_params params = params_of(k, 5, true);
-            hel_kmeans_result here = fit_on(device, points, n, d, &params), there = fit_on(other, points, n, d, &params);
-            assert_same(&here, &there);
-            hel_kmeans_result_finish(&there);
-            params.exact = false;
-            there = fit_on(other, points, n, d, &params);
-            check_result(&there, points);
-            hel_kmeans_result_finish(&there);
-            hel_kmeans_result_finish(&here);
-            free(points);
-        }
-        hel_device_destroy(&other);
-    }
-}
-
 // Points that do not fit one binding.
 static void test_slices(void **state) {
     (void)state;
@@ -305,9 +277,8 @@ static void test_labels(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_against_lloyd), cmocka_unit_test(test_converges),     cmocka_unit_test(test_line),
-        cmocka_unit_test(test_deterministic), cmocka_unit_test(test_devices_agree), cmocka_unit_test(test_slices),
-        cmocka_unit_test(test_labels),
+        cmocka_unit_test(test_against_lloyd), cmocka_unit_test(test_converges), cmocka_unit_test(test_line),
+        cmocka_unit_test(test_deterministic), cmocka_unit_test(test_slices),    cmocka_unit_test(test_labels),
     };
     return cmocka_run_group_tests(tests, open_device, close_device);
 }
