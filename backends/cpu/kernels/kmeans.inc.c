@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// kmeans_assign (shaders/kmeans_assign.k) with points as lanes, bit for bit the labels of the C form.
+// kmeans_assign (shaders/kmeans_assign.k) with points as lanes, bit for bit the labels of the C form; kmeans_partial and
+// kmeans_update, bit for bit too.
 //
 // Points from 3 dimensions on go through a filter: |c|^2 - 2 x.c in fused operations, of which only the least and the
 // second least over blocks of BLOCK centroids are kept. The block with the least is gone over in the C form's
@@ -29,6 +30,7 @@ enum {
     MOST_CENTROIDS = 2048,
     MOST_DIMENSIONS = 512,
     FILTERED_FROM = 3,
+    MEAN_RUN = 1024,
 };
 #define FLOAT_MOST 0x1.fffffep127f
 #define NO_BLOCK UINT32_MAX
@@ -320,4 +322,29 @@ void SIMD(cpu_kmeans_partial)(const cpu_launch *launch, uint32_t first, uint32_t
         default: add_points(points, labels, here, p->d, sums, counts);
         }
     }
+}
+
+// ---------------------------------------------------------------- means
+
+// Blocks in order, a run of cells at a time, so that partial sums are read as they lie.
+static void mean_run(const hel_kmeans_update_params *p, void *const *buffers, uint32_t first, uint32_t count) {
+    const float *partials = (const float *)buffers[0] + first;
+    const uint32_t *counts = buffers[1];
+    float *centroids = buffers[2], sums[MEAN_RUN] = {0};
+    uint32_t points[MEAN_RUN] = {0}, cluster = first / p->d, clusters = (first + count - 1) / p->d - cluster + 1;
+    for (uint32_t b = 0; b < p->blocks; b++) {
+        for (uint32_t i = 0; i < count; i++) sums[i] += partials[(size_t)b * p->k * p->d + i];
+        for (uint32_t c = 0; c < clusters; c++) points[c] += counts[(size_t)b * p->k + cluster + c];
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t here = points[(first + i) / p->d - cluster];
+        if (here) centroids[first + i] = sums[i] / (float)here;
+    }
+}
+
+void SIMD(cpu_kmeans_update)(const cpu_launch *launch, uint32_t first, uint32_t count) {
+    const hel_kmeans_update_params *p = launch->params;
+    uint32_t end = HEL_MIN(p->k * p->d, (first + count) * HEL_KMEANS_UPDATE_CHUNK);
+    for (uint32_t at = first * HEL_KMEANS_UPDATE_CHUNK; at < end; at += MEAN_RUN)
+        mean_run(p, launch->buffers, at, HEL_MIN(MEAN_RUN, end - at));
 }

@@ -14,5 +14,6 @@ const cpu_kernel_entry SIMD(cpu_entries)[] = {
     {"attention", SIMD(cpu_attention)},
     {"kmeans_assign", SIMD(cpu_kmeans_assign)},
     {"kmeans_partial", SIMD(cpu_kmeans_partial)},
+    {"kmeans_update", SIMD(cpu_kmeans_update)},
     {NULL, NULL},
 };
