@@ -7,20 +7,38 @@
 #include "base/threads.h"
 #include "device/backend.h"
 
-// A vector version runs work-groups first .. first + count of a dispatch on one thread. `thread` picks scratch memory.
 typedef struct cpu_launch {
     void *const *buffers;
     const void *params;
     const uint32_t *constants;
     uint32_t groups; // in the whole dispatch
+    void *scratch;   // what cpu_kernel_entry.prepare made, for all threads to read
+    hel_precision precision;
 } cpu_launch;
-typedef void (*cpu_kernel_run)(const cpu_launch *launch, uint32_t first, uint32_t count);
+
+// Memory that all work-groups of a dispatch read, and into how many items its preparation is cut.
+typedef struct cpu_scratch {
+    size_t size; // 0: none is wanted
+    uint32_t items;
+} cpu_scratch;
+
+// A vector version of a kernel. `run` does work-groups first .. first + count of a dispatch on one thread. Where it wants
+// scratch memory, on cache lines, `prepare` is called for every item, on any thread, before the first group runs.
+typedef struct cpu_kernel_entry {
+    const char *name;
+    void (*run)(const cpu_launch *launch, uint32_t first, uint32_t count);
+    cpu_scratch (*scratch)(const cpu_launch *launch); // may be NULL, then so is `prepare`
+    void (*prepare)(const cpu_launch *launch, uint32_t item);
+} cpu_kernel_entry;
 
 typedef struct cpu_device {
     hel_device_base base;
     hel_threads *threads;
     unsigned char **shared; // one block a thread for the C forms
+    void *scratch;          // of the dispatch at hand
+    size_t scratch_size;
     bool scalar;
+    hel_precision precision;
     uint64_t ticket;
     uint64_t timers[HEL_TIMER_SLOTS];
 } cpu_device;
@@ -32,7 +50,7 @@ typedef struct cpu_buffer {
 
 typedef struct cpu_kernel {
     hel_kernel base;
-    cpu_kernel_run run; // NULL: the C form
+    const cpu_kernel_entry *vector; // NULL: the C form
 } cpu_kernel;
 
 enum { CPU_SHARED_SIZE = 65536 };
@@ -65,7 +83,7 @@ hel_status cpu_wait(const hel_device *device, uint64_t ticket, uint64_t timeout_
 hel_status cpu_timer_query(const hel_device *device, uint32_t slot, uint64_t *out_ns);
 
 // kernels/table.c: the best version for this processor, NULL where the C form is all there is.
-cpu_kernel_run cpu_kernel_best(const hel_kernel_source *source);
+const cpu_kernel_entry *cpu_kernel_best(const hel_kernel_source *source);
 // Names the instruction sets in use, for hel_device.driver ("AVX-512 VBMI VNNI BF16").
 const char *cpu_instruction_sets(void);
 

@@ -11,6 +11,7 @@ static void destroy(hel_device *data) {
     uint32_t count = device->threads ? hel_threads_count(device->threads) : 0;
     for (uint32_t i = 0; device->shared && i < count; i++) hel_free_aligned(device->shared[i]);
     hel_free(device->shared);
+    hel_free_aligned(device->scratch);
     hel_threads_destroy(&device->threads);
     hel_free(device);
 }
@@ -74,6 +75,7 @@ static hel_status open(uint32_t index, const hel_device_params *params, hel_devi
     }
     device->base.functions = &functions;
     device->scalar = params->scalar;
+    device->precision = params->precision;
     if (device->scalar) snprintf(device->base.data.driver, sizeof device->base.data.driver, "scalar");
     *out = &device->base;
     return HEL_OK;

@@ -3,11 +3,13 @@
 // threads changes nothing but time.
 #include <string.h>
 
+#include "base/error.h"
+#include "base/memory.h"
 #include "base/size.h"
 #include "cpu.h"
 
 // Runs per thread: enough to even out unequal groups, few enough that taking one costs nothing.
-enum { RUNS_PER_THREAD = 8 };
+enum { RUNS_PER_THREAD = 16 };
 
 typedef struct dispatch_state {
     cpu_device *device;
@@ -32,8 +34,36 @@ static void run_item(void *user, uint64_t item, uint32_t thread) {
     const dispatch_state *state = user;
     uint32_t first = (uint32_t)item * state->run_length;
     uint32_t count = HEL_MIN(state->run_length, state->launch.groups - first);
-    if (state->kernel->run) state->kernel->run(&state->launch, first, count);
+    if (state->kernel->vector) state->kernel->vector->run(&state->launch, first, count);
     else run_c_form(state, first, count, thread);
+}
+
+// Grows and stays: one device runs one dispatch at a time.
+static hel_status reserve_scratch(cpu_device *device, size_t size) {
+    if (size <= device->scratch_size) return HEL_OK;
+    hel_free_aligned(device->scratch);
+    device->scratch_size = 0;
+    device->scratch = hel_alloc_aligned(size);
+    if (!device->scratch) return hel_fail_memory(size);
+    device->scratch_size = size;
+    return HEL_OK;
+}
+
+static void prepare_item(void *user, uint64_t item, uint32_t thread) {
+    (void)thread;
+    const dispatch_state *state = user;
+    state->kernel->vector->prepare(&state->launch, (uint32_t)item);
+}
+
+static hel_status prepare(dispatch_state *state) {
+    const cpu_kernel_entry *vector = state->kernel->vector;
+    if (!vector || !vector->scratch) return HEL_OK;
+    cpu_scratch scratch = vector->scratch(&state->launch);
+    if (!scratch.size) return HEL_OK;
+    HEL_TRY(reserve_scratch(state->device, scratch.size));
+    state->launch.scratch = state->device->scratch;
+    hel_threads_run(state->device->threads, scratch.items, prepare_item, state);
+    return HEL_OK;
 }
 
 hel_status cpu_dispatch(const hel_device *data, hel_kernel *kernel, const hel_binding *bindings, const void *params,
@@ -44,8 +74,11 @@ hel_status cpu_dispatch(const hel_device *data, hel_kernel *kernel, const hel_bi
     void *buffers[HEL_MAX_BINDINGS];
     for (uint32_t i = 0; i < kernel->source->n_bindings; i++)
         buffers[i] = cpu_bytes(bindings[i].buffer) + bindings[i].offset;
-    dispatch_state state = {device, (const cpu_kernel *)kernel, {buffers, params, kernel->constants, 0}, 1};
+    dispatch_state state = {.device = device,
+                            .kernel = (const cpu_kernel *)kernel,
+                            .launch = {buffers, params, kernel->constants, 0, NULL, device->precision}};
     memcpy(&state.launch.groups, params, sizeof state.launch.groups);
+    HEL_TRY(prepare(&state));
     uint32_t runs = hel_threads_count(device->threads) * RUNS_PER_THREAD;
     state.run_length = (uint32_t)hel_ceil_div(state.launch.groups, runs);
     hel_threads_run(device->threads, hel_ceil_div(state.launch.groups, state.run_length), run_item, &state);

@@ -70,15 +70,22 @@ HEL_API hel_status hel_device_list(hel_device_entry **out, size_t *out_count);
 // Frees and nulls the list; accepts NULL and a pointer to NULL.
 HEL_API void hel_device_list_free(hel_device_entry **list);
 
+// How far operands of the matrix products may be rounded. A device without faster rounded products uses floats.
+typedef enum hel_precision {
+    HEL_PRECISION_F32 = 0,  // about as floats: see docs/kernels.md
+    HEL_PRECISION_BF16 = 1, // to 8 bits of significand; sums stay floats
+} hel_precision;
+
 typedef struct hel_device_params {
     size_t struct_size;          // sizeof(hel_device_params), set by hel_device_params_default
     uint32_t threads;            // CPU: threads in all, 0 one per processor. Ignored elsewhere
     uint64_t memory_limit;       // bytes of buffers this handle may own, 0 no limit
     const char *cache_directory; // compiled kernels; NULL the user's cache directory, "" no cache
     bool scalar;                 // CPU: only the C forms of the kernels, no vector code
+    hel_precision precision;     // of matrix products
 } hel_device_params;
 
-// One thread per processor, no memory limit, the user's cache directory, vector code.
+// One thread per processor, no memory limit, the user's cache directory, vector code, HEL_PRECISION_F32.
 HEL_API void hel_device_params_init(hel_device_params *params, size_t struct_size);
 HEL_DEFAULT(hel_device_params)
 

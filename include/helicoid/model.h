@@ -23,6 +23,7 @@ typedef struct hel_model_params {
                             // UINT32_MAX (default): an even split over the devices
     uint32_t threads;       // CPU device: threads in all, 0 one per processor
     uint64_t memory_limit;  // bytes of buffers per device, contexts included; 0 no limit
+    hel_precision precision; // of matrix products
     const char *tokenizer;  // tokenizer file where the model has none of its own, or NULL
     const char *cache_directory; // compiled kernels; NULL the user's cache directory, "" none
     hel_progress_callback progress; // bytes of weights read; called by the loading thread; may be NULL

@@ -19,6 +19,8 @@
 
 #include "base/memory.h"
 
+enum { HUGE_PAGES_FROM = 8 << 20 };
+
 // ---------------------------------------------------------------- files
 
 bool hel_os_file_open(const char *path, hel_os_open how, hel_os_file *out) {
@@ -95,7 +97,12 @@ void hel_os_unmap(const void *address, size_t size) {
 
 void *hel_os_pages_alloc(size_t size) {
     void *address = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    return address == MAP_FAILED ? NULL : address;
+    if (address == MAP_FAILED) return NULL;
+#ifdef MADV_HUGEPAGE
+    // Reading weights at the memory's speed takes large pages; where there are none small ones do.
+    if (size >= HUGE_PAGES_FROM) madvise(address, size, MADV_HUGEPAGE);
+#endif
+    return address;
 }
 
 void hel_os_pages_free(void *address, size_t size) { munmap(address, size); }

@@ -138,6 +138,8 @@ const option_row option_table[] = {
     {"mem-limit", 0, OPTION_BYTES, AT(memory_limit), MODELS | COMPRESS | KMEANS, "BYTES", "0", .most = 9007199254740992.0,
      .help = "buffers of compress (0: 160M), or of each device (0: no limit); K, M, G may follow"},
 
+    {"precision", 0, OPTION_CHOICE, AT(precision), MODELS, "TYPE", "f32", "f32|bf16",
+     .help = "of matrix products; bf16 is faster where the processor has it, and rounds"},
     {"device", 'd', OPTION_TEXT, AT(device), ALL, "NAMES",
      .help = "cpu, vulkan:0, or several as in vulkan:0,cpu; unless given, the best one; "
              "verbs that run no model, but for kmeans, work on the CPU"},

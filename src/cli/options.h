@@ -21,7 +21,7 @@ enum {
 typedef struct cli_options {
     const struct verb_row *verb;
     const char *model; // the verb's one argument
-    const char *output, *format, *fit, *dtype, *labels, *start, *empty;
+    const char *output, *format, *fit, *dtype, *labels, *start, *empty, *precision;
     const char *prompt, *system, *text_file, *tokens, *against;
     const char *device, *tokenizer, *progress, *color;
     const char **include, **exclude, **stop; // NULL-terminated, NULL where not given

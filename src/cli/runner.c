@@ -14,6 +14,7 @@ int runner_load(const cli_options *options, const char *path, hel_model **out) {
     params.gpu_layers = (uint32_t)options->gpu_layers;
     params.threads = (uint32_t)options->threads;
     params.memory_limit = options->memory_limit;
+    params.precision = strcmp(options->precision, "bf16") ? HEL_PRECISION_F32 : HEL_PRECISION_BF16;
     params.tokenizer = options->tokenizer;
     params.progress = progress_report;
     progress_start(options, PROGRESS_BYTES);

@@ -132,7 +132,7 @@ hel_status hel_archive_read(hel_archive *archive, const hel_tensor_info *tensor,
 }
 
 // One element of `dtype` at `bytes`.
-static float element_f32(hel_dtype dtype, const unsigned char *bytes) {
+static inline float element_f32(hel_dtype dtype, const unsigned char *bytes) {
     union {
         float f32;
         double f64;
@@ -163,6 +163,21 @@ static float element_f32(hel_dtype dtype, const unsigned char *bytes) {
     return 0.0f;
 }
 
+// The types of most weights apart, so that their loops hold nothing else.
+static void elements_f32(hel_dtype dtype, const unsigned char *bytes, uint64_t count, float *out) {
+    uint32_t size = hel_dtype_size(dtype);
+    switch (dtype) {
+    case HEL_BF16:
+        for (uint64_t i = 0; i < count; i++) out[i] = element_f32(HEL_BF16, bytes + i * sizeof(uint16_t));
+        break;
+    case HEL_F16:
+        for (uint64_t i = 0; i < count; i++) out[i] = element_f32(HEL_F16, bytes + i * sizeof(uint16_t));
+        break;
+    default:
+        for (uint64_t i = 0; i < count; i++) out[i] = element_f32(dtype, bytes + i * size);
+    }
+}
+
 enum { PIECE = 16384 };
 
 hel_status hel_archive_read_f32(hel_archive *archive, const hel_tensor_info *tensor, uint64_t first, uint64_t count, float *out) {
@@ -176,7 +191,7 @@ hel_status hel_archive_read_f32(hel_archive *archive, const hel_tensor_info *ten
     for (uint64_t done = 0; done < count;) {
         uint64_t now = HEL_MIN(most, count - done);
         HEL_TRY(hel_archive_read(archive, tensor, (first + done) * size, piece, now * size));
-        for (uint64_t i = 0; i < now; i++) out[done + i] = element_f32(tensor->dtype, piece + i * size);
+        elements_f32(tensor->dtype, piece, now, out + done);
         done += now;
     }
     return HEL_OK;

@@ -76,20 +76,34 @@ static hel_status read_values(void *user, uint64_t first, uint64_t count, float 
     return hel_archive_read_f32(source->job->archive, source->info, first, count, out);
 }
 
-// Whole where the thread's share of memory holds it, else in pieces. `*out_memory` is freed with hel_free.
-static hel_status open_values(hel_compress_job *job, tensor_values *source, hel_values *out, float **out_memory) {
-    uint64_t count = source->info->elements, room = HEL_MIN(count, job->value_bytes / sizeof(float));
-    float *memory = hel_alloc_array((size_t)room, sizeof *memory);
-    if (!memory) return hel_fail_memory((size_t)room * sizeof *memory);
-    *out = (hel_values){.count = count, .read = read_values, .user = source, .piece = memory, .piece_count = room};
-    if (room == count) {
-        hel_status status = read_values(source, 0, count, memory);
-        if (status != HEL_OK) {
-            hel_free(memory);
-            return status;
-        }
-        out->data = memory;
+static hel_status read_halves(void *user, uint64_t first, uint64_t count, uint16_t *out) {
+    tensor_values *source = user;
+    return hel_archive_read(source->job->archive, source->info, first * sizeof *out, out, (size_t)count * sizeof *out);
+}
+
+static hel_status read_whole(const hel_values *values) {
+    if (values->read_halves) return values->read_halves(values->user, 0, values->count, values->piece);
+    return values->read(values->user, 0, values->count, values->piece);
+}
+
+// Whole where the thread's share of memory holds it, else in pieces; bfloat16 as it is. `*out_memory` is freed with
+// hel_free.
+static hel_status open_values(hel_compress_job *job, tensor_values *source, hel_values *out, void **out_memory) {
+    bool halves = source->info->dtype == HEL_BF16;
+    size_t size = halves ? sizeof(uint16_t) : sizeof(float);
+    uint64_t count = source->info->elements, room = HEL_MIN(count, job->value_bytes / size);
+    void *memory = hel_alloc_array((size_t)room, size);
+    if (!memory) return hel_fail_memory((size_t)room * size);
+    *out = (hel_values){.count = count, .user = source, .piece = memory, .piece_count = room};
+    if (halves) out->read_halves = read_halves;
+    else out->read = read_values;
+    hel_status status = room == count ? read_whole(out) : HEL_OK;
+    if (status != HEL_OK) {
+        hel_free(memory);
+        return status;
     }
+    if (room == count && halves) out->halves = memory;
+    else if (room == count) out->data = memory;
     *out_memory = memory;
     return HEL_OK;
 }
@@ -106,7 +120,7 @@ static hel_status fit_tensor(hel_compress_job *job, size_t index) {
                                .cap = tensor->policy.cap};
     tensor_values source = {job, tensor->info};
     hel_values values;
-    float *memory = NULL;
+    void *memory = NULL;
     HEL_TRY(open_values(job, &source, &values, &memory));
     hel_status status = hel_fit_values(&values, &options, &tensor->fitted);
     hel_free(memory);
@@ -124,12 +138,15 @@ hel_status hel_compress_fit(hel_compress_job *job) { return run_pass(job, "fit",
 
 // ---------------------------------------------------------------- write
 
-// One tensor of the output as it grows, with its digest.
+// One tensor of the output as it grows, with its digest. Small pieces are gathered: every call to the system waits for
+// those of other threads to the same file.
 typedef struct sink {
     hel_compress_job *job;
     size_t entry;
-    uint64_t offset;
+    uint64_t offset; // written
     hel_sha256 *hash;
+    unsigned char *gathered; // COPY_PIECE bytes
+    size_t held;
     // Packed codes: a row ends at a byte.
     uint32_t bits;
     uint64_t cols, col;
@@ -137,19 +154,41 @@ typedef struct sink {
     uint8_t *packed; // room for the codes of one call
 } sink;
 
-static hel_status put(sink *s, const void *bytes, size_t size) {
+static hel_status put_through(sink *s, const void *bytes, size_t size) {
     HEL_TRY(hel_checkpoint_write(&s->job->checkpoint, s->entry, s->offset, bytes, size));
     HEL_TRY(hel_sha256_update(s->hash, bytes, size));
     s->offset += size;
     return HEL_OK;
 }
 
+static hel_status put_held(sink *s) {
+    if (!s->held) return HEL_OK;
+    HEL_TRY(put_through(s, s->gathered, s->held));
+    s->held = 0;
+    return HEL_OK;
+}
+
+static hel_status put(sink *s, const void *bytes, size_t size) {
+    if (size > COPY_PIECE - s->held) HEL_TRY(put_held(s));
+    if (size >= COPY_PIECE) return put_through(s, bytes, size);
+    memcpy(s->gathered + s->held, bytes, size);
+    s->held += size;
+    return HEL_OK;
+}
+
 static hel_status begin(hel_compress_job *job, size_t entry, sink *s) {
-    *s = (sink){.job = job, .entry = entry};
-    return hel_sha256_create(&s->hash);
+    *s = (sink){.job = job, .entry = entry, .gathered = hel_alloc(COPY_PIECE)};
+    return s->gathered ? hel_sha256_create(&s->hash) : hel_fail_memory(COPY_PIECE);
+}
+
+static void finish(sink *s) {
+    hel_sha256_destroy(&s->hash);
+    hel_free(s->gathered);
+    hel_free(s->packed);
 }
 
 static hel_status end(sink *s) {
+    HEL_TRY(put_held(s));
     hel_status status = hel_sha256_finish(s->hash, s->job->checkpoint.digests[s->entry]);
     if (status == HEL_OK && s->offset != s->job->entries[s->entry].bytes)
         status =
@@ -178,10 +217,10 @@ static hel_status put_codes(void *user, uint64_t first, const uint8_t *codes, ui
 
 static hel_status write_small(hel_compress_job *job, size_t entry, const void *bytes, size_t size) {
     sink s;
-    HEL_TRY(begin(job, entry, &s));
-    hel_status status = put(&s, bytes, size);
+    hel_status status = begin(job, entry, &s);
+    if (status == HEL_OK) status = put(&s, bytes, size);
     if (status == HEL_OK) status = end(&s);
-    hel_sha256_destroy(&s.hash);
+    finish(&s);
     return status;
 }
 
@@ -209,21 +248,20 @@ done:
 static hel_status write_codes(hel_compress_job *job, hel_compress_tensor *tensor) {
     tensor_values source = {job, tensor->info};
     hel_values values;
-    float *memory = NULL;
+    void *memory = NULL;
     sink s;
-    HEL_TRY(begin(job, tensor->entries[1], &s));
-    hel_status status = open_values(job, &source, &values, &memory);
-    if (status == HEL_OK) {
-        s.bits = hel_compress_index_bits(&job->params);
-        s.cols = tensor->info->shape[1];
-        s.packed = hel_alloc(HEL_FIT_CODES + 1);
-        status = s.packed ? hel_fit_encode(&values, &tensor->fitted, put_codes, &s, &tensor->error)
-                          : hel_fail_memory(HEL_FIT_CODES);
-        if (status == HEL_OK) status = end(&s);
-        hel_free(s.packed);
-        hel_free(memory);
-    }
-    hel_sha256_destroy(&s.hash);
+    hel_status status;
+    HEL_TRY_DONE(begin(job, tensor->entries[1], &s));
+    HEL_TRY_DONE(open_values(job, &source, &values, &memory));
+    s.bits = hel_compress_index_bits(&job->params);
+    s.cols = tensor->info->shape[1];
+    s.packed = hel_alloc(HEL_FIT_CODES + 1);
+    HEL_TRY_DONE(s.packed ? HEL_OK : hel_fail_memory(HEL_FIT_CODES));
+    HEL_TRY_DONE(hel_fit_encode(&values, &tensor->fitted, put_codes, &s, &tensor->error));
+    status = end(&s);
+done:
+    hel_free(memory);
+    finish(&s);
     return status;
 }
 
@@ -253,7 +291,7 @@ static hel_status write_exact(hel_compress_job *job, hel_compress_tensor *tensor
     if (!piece) return hel_fail_memory(COPY_PIECE);
     hel_status status = begin(job, tensor->entries[0], &s);
     if (status == HEL_OK) status = copy_pieces(job, tensor, &s, piece);
-    hel_sha256_destroy(&s.hash);
+    finish(&s);
     hel_free(piece);
     return status;
 }
@@ -279,7 +317,7 @@ static hel_status measure_tensor(hel_compress_job *job, size_t index) {
     if (!tensor->compressed) return HEL_OK;
     tensor_values source = {job, tensor->info};
     hel_values values;
-    float *memory = NULL;
+    void *memory = NULL;
     HEL_TRY(open_values(job, &source, &values, &memory));
     hel_status status = hel_fit_encode(&values, &tensor->fitted, ignore_codes, NULL, &tensor->error);
     hel_free(memory);

@@ -9,7 +9,7 @@
 #include "base/require.h"
 #include "base/size.h"
 
-enum { DEFAULT_CAPACITY = 2048, DEFAULT_BATCH = 128 };
+enum { DEFAULT_CAPACITY = 2048, DEFAULT_BATCH = 256 };
 // Logits of one slice take at most this many bytes on host and device, but always room for one token's.
 enum { LOGITS_SLICE_BYTES = 4 << 20 };
 

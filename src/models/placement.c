@@ -101,6 +101,7 @@ static hel_status make(const hel_model_params *params, const hel_needs *needs, h
     hel_device_params device_params = hel_device_params_default();
     device_params.threads = params->threads;
     device_params.memory_limit = params->memory_limit;
+    device_params.precision = params->precision;
     device_params.cache_directory = params->cache_directory;
     placement->places = hel_alloc_zero(needs->layers, sizeof *placement->places);
     if (!placement->places) return hel_fail_memory(needs->layers * sizeof *placement->places);

@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "base/size.h"
 #include "vq/bins.h"
+#include "vq/distinct.h"
 #include "vq/histogram.h"
 #include "vq/kmeans1d.h"
 #include "vq/lloyd_reference.h"
@@ -107,6 +108,55 @@ done:
     return status;
 }
 
+// Whether some of a run of values lies outside low .. high.
+static bool any_outside(const uint16_t *halves, uint64_t count, float low, float high) {
+    bool any = false;
+    for (uint64_t i = 0; i < count; i++) {
+        float value = hel_bf16_to_float(halves[i]);
+        any |= (value < low) | (value > high);
+    }
+    return any;
+}
+
+static hel_status sift_halves(void *user, uint64_t first, const uint16_t *halves, uint64_t count) {
+    hel_sidecar *sidecar = user;
+    enum { RUN = 64 }; // most hold nothing
+    for (uint64_t i = 0; i < count; i += RUN) {
+        uint64_t here = HEL_MIN(RUN, count - i);
+        if (!any_outside(halves + i, here, sidecar->low, sidecar->high)) continue;
+        for (uint64_t j = i; j < i + here; j++) {
+            float value = hel_bf16_to_float(halves[j]);
+            bool evicted;
+            hel_sidecar_offer(sidecar, first + j, &value, &evicted);
+        }
+    }
+    return HEL_OK;
+}
+
+// The distinct values are counted in one pass; a second one finds where those of the sidecar are.
+static hel_status half_bins(const hel_values *values, const hel_fit_options *options, hel_sidecar *sidecar, hel_bins *bins) {
+    hel_distinct *distinct;
+    HEL_TRY(hel_distinct_create(values, &distinct));
+    hel_percentiles percentiles = hel_percentiles_of(options->percentile, values->count);
+    float limits[HEL_HISTOGRAM_RANKS];
+    for (int r = 0; r < HEL_HISTOGRAM_RANKS; r++) limits[r] = hel_distinct_select(distinct, percentiles.ranks[r]);
+    hel_status status;
+    HEL_TRY_DONE(sidecar_from(&percentiles, limits, options, sidecar));
+    if (sidecar->cap) HEL_TRY_DONE(hel_values_scan_halves(values, sift_halves, sidecar));
+    for (uint32_t i = 0; i < sidecar->count; i++) hel_distinct_remove(distinct, sidecar->kept[i].value);
+    status = hel_distinct_bins(distinct, bins);
+done:
+    hel_free(distinct);
+    return status;
+}
+
+typedef hel_status (*bins_maker)(const hel_values *values, const hel_fit_options *options, hel_sidecar *sidecar, hel_bins *bins);
+
+static bins_maker maker_for(const hel_values *values) {
+    if (values->count <= SORT_LIMIT) return distinct_bins;
+    return hel_values_are_halves(values) ? half_bins : gathered_bins;
+}
+
 // ---------------------------------------------------------------- codebook
 
 static void pad_codebook(hel_fitted *fitted, uint32_t used, uint32_t k) {
@@ -202,7 +252,7 @@ hel_status hel_fit_values(const hel_values *values, const hel_fit_options *optio
                         HEL_CODEBOOK_MAX);
     hel_bins bins = {0};
     hel_status status;
-    HEL_TRY_DONE((values->count <= SORT_LIMIT ? distinct_bins : gathered_bins)(values, options, &out->sidecar, &bins));
+    HEL_TRY_DONE(maker_for(values)(values, options, &out->sidecar, &bins));
     hel_sidecar_sort(&out->sidecar);
     if (options->reference) {
         uint32_t used = 0;
@@ -221,82 +271,4 @@ done:
 void hel_fitted_finish(hel_fitted *fitted) {
     hel_sidecar_finish(&fitted->sidecar);
     *fitted = (hel_fitted){0};
-}
-
-// ---------------------------------------------------------------- codes
-
-typedef struct coder {
-    hel_assigner assigner;
-    const hel_sidecar *sidecar;
-    uint32_t kept;
-    hel_codes_emit emit;
-    void *user;
-    hel_fit_error *error;
-    uint8_t codes[HEL_FIT_CODES];
-} coder;
-
-// Sums of one short run are kept apart and added once, which also keeps rounding small.
-static void code_run(coder *c, const float *values, uint8_t *codes, uint64_t count) {
-    hel_fit_error run = {0};
-    for (uint64_t i = 0; i < count; i++) {
-        uint32_t code = hel_assign(&c->assigner, values[i]);
-        double value = values[i], decoded = c->assigner.codebook[code];
-        codes[i] = (uint8_t)code;
-        run.squared += (value - decoded) * (value - decoded);
-        run.dot += value * decoded;
-        run.source_squares += value * value;
-        run.decoded_squares += decoded * decoded;
-    }
-    c->error->squared += run.squared;
-    c->error->dot += run.dot;
-    c->error->source_squares += run.source_squares;
-    c->error->decoded_squares += run.decoded_squares;
-}
-
-static void code_kept(coder *c, float value, uint8_t *code) {
-    double square = (double)value * value;
-    *code = (uint8_t)hel_assign(&c->assigner, value);
-    c->error->dot += square;
-    c->error->source_squares += square;
-    c->error->decoded_squares += square;
-}
-
-static hel_status code_piece(coder *c, uint64_t first, const float *values, uint64_t count) {
-    uint64_t done = 0;
-    for (; c->kept < c->sidecar->count && c->sidecar->kept[c->kept].position < first + count; c->kept++) {
-        uint64_t next = c->sidecar->kept[c->kept].position - first;
-        code_run(c, values + done, c->codes + done, next - done);
-        code_kept(c, values[next], c->codes + next);
-        done = next + 1;
-    }
-    code_run(c, values + done, c->codes + done, count - done);
-    return c->emit(c->user, first, c->codes, count);
-}
-
-static hel_status code_values(void *user, uint64_t first, const float *values, uint64_t count) {
-    for (uint64_t done = 0; done < count; done += HEL_FIT_CODES)
-        HEL_TRY(code_piece(user, first + done, values + done, HEL_MIN(HEL_FIT_CODES, count - done)));
-    return HEL_OK;
-}
-
-hel_status hel_fit_encode(const hel_values *values, const hel_fitted *fitted, hel_codes_emit emit, void *user,
-                          hel_fit_error *error) {
-    coder *c = hel_alloc(sizeof *c);
-    if (!c) return hel_fail_memory(sizeof *c);
-    c->sidecar = &fitted->sidecar;
-    c->kept = 0;
-    c->emit = emit;
-    c->user = user;
-    c->error = error;
-    *error = (hel_fit_error){0};
-    hel_assigner_init(&c->assigner, fitted->codebook, fitted->k, fitted->reference);
-    hel_status status = hel_values_scan(values, code_values, c);
-    hel_free(c);
-    return status;
-}
-
-double hel_fit_cosine(const hel_fit_error *error) {
-    if (error->source_squares == 0 && error->decoded_squares == 0) return 1;
-    double norms = sqrt(error->source_squares) * sqrt(error->decoded_squares);
-    return norms > 0 ? fmin(1, error->dot / norms) : 0;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The values of one tensor, in memory or read piece by piece, and the order-preserving integer keys of floats that
-// all counting and searching in this room is done with.
+// The values of one tensor, floats or bfloat16, in memory or read piece by piece, and the order-preserving integer keys of
+// floats that all counting and searching in this room is done with.
 #ifndef HEL_VQ_VALUES_H
 #define HEL_VQ_VALUES_H
 
@@ -10,18 +10,26 @@
 
 typedef struct hel_values {
     uint64_t count;
-    const float *data; // all of them, or NULL:
+    // All of them, as floats or as bfloat16, or both NULL and one of two functions:
+    const float *data;
+    const uint16_t *halves;
     hel_status (*read)(void *user, uint64_t first, uint64_t count, float *out);
+    hel_status (*read_halves)(void *user, uint64_t first, uint64_t count, uint16_t *out);
     void *user;
-    float *piece; // room for `piece_count` values while they are read
+    void *piece; // room for `piece_count` values while they are read
     uint64_t piece_count;
 } hel_values;
 
-// Gets values first .. first + count - 1; -0 may still be among them.
-typedef hel_status (*hel_values_visit)(void *user, uint64_t first, const float *values, uint64_t count);
+static inline bool hel_values_are_halves(const hel_values *values) { return values->halves || values->read_halves; }
 
-// Visits all values in order; stops at the first failure of reading or visiting.
+// Get values first .. first + count - 1; -0 may still be among them.
+typedef hel_status (*hel_values_visit)(void *user, uint64_t first, const float *values, uint64_t count);
+typedef hel_status (*hel_halves_visit)(void *user, uint64_t first, const uint16_t *values, uint64_t count);
+
+// Visits all values in order, as floats; stops at the first failure of reading or visiting.
 hel_status hel_values_scan(const hel_values *values, hel_values_visit visit, void *user);
+// The same for values that are bfloat16, as they are.
+hel_status hel_values_scan_halves(const hel_values *values, hel_halves_visit visit, void *user);
 
 // Keys order as the floats do; -0 and +0 have one key. NaN lies beyond the infinities.
 static inline uint32_t hel_float_key(float value) {

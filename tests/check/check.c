@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Compares every kernel on one device with an independent oracle in double precision.
 //
-//   check [--device NAME] [--kernel PATTERN] [--seed N] [--rounds N] [--scalar] [--isa SET] [--workgroup N]
-//         [--flags N] [--compile | --bench]
+//   check [--device NAME] [--kernel PATTERN] [--seed N] [--rounds N] [--scalar] [--isa SET] [--bf16]
+//         [--workgroup N] [--flags N] [--compile | --bench]
 //   check --lanes N [--ordered] --library PATH ...   the C forms with N threads to a work-group
 //
-// --isa limits the CPU to the vector kernels of avx2 or avx512. --flags is the number of sets of flags that each form of weight is checked with: 1, 2 or, as the CPU compiles
-// nothing, 16. --compile stops where a kernel is compiled with the constants of the case.
+// --isa limits the CPU to the vector kernels of avx2, avx512, avx512vbmi or avx512bf16; --bf16 lets products round. --flags
+// is the number of sets of flags that each form of weight is checked with: 1, 2 or, as the CPU compiles nothing, 16.
+// --compile stops where a kernel is compiled with the constants of the case.
 // Exit 0: all right; 1: a kernel is wrong; 2: usage; 77: the device is not there.
 #include <fnmatch.h>
 #include <stdio.h>
@@ -21,7 +22,7 @@ typedef struct check_options {
     const char *device, *pattern, *library;
     uint64_t seed;
     uint32_t rounds, lanes, workgroup, flags;
-    bool scalar, ordered, compile, bench;
+    bool scalar, bf16, ordered, compile, bench;
     const char *isa; // the most that the CPU's vector kernels may use
 } check_options;
 
@@ -29,13 +30,14 @@ static const check_kernel *const families[] = {check_linear_kernels,    check_el
                                                check_attention_kernels, check_vq_kernels,          check_fftconv_kernels};
 
 static int usage(void) {
-    fprintf(stderr, "usage: check [--device NAME] [--kernel PATTERN] [--seed N] [--rounds N] [--scalar] [--isa SET] [--workgroup N]\n"
-                    "             [--flags N] [--compile | --bench] | --lanes N [--ordered] --library PATH ...\n");
+    fprintf(stderr, "usage: check [--device NAME] [--kernel PATTERN] [--seed N] [--rounds N] [--scalar] [--isa SET] [--bf16]\n"
+                    "             [--workgroup N] [--flags N] [--compile | --bench] | --lanes N [--ordered] --library PATH ...\n");
     return 2;
 }
 
 static bool take_flag(const char *word, check_options *out) {
     if (!strcmp(word, "--scalar")) out->scalar = true;
+    else if (!strcmp(word, "--bf16")) out->bf16 = true;
     else if (!strcmp(word, "--ordered")) out->ordered = true;
     else if (!strcmp(word, "--compile")) out->compile = true;
     else if (!strcmp(word, "--bench")) out->bench = true;
@@ -96,7 +98,8 @@ static bool check_source(check *c, const hel_kernel_source *source, const check_
 // False where the processor does not have the set.
 static bool limit_isa(const char *name) {
     static const struct { const char *name; cpu_isa isa; } sets[] = {
-        {"avx2", CPU_ISA_AVX2}, {"avx512", CPU_ISA_AVX512}, {"avx512vbmi", CPU_ISA_AVX512VBMI}};
+        {"avx2", CPU_ISA_AVX2}, {"avx512", CPU_ISA_AVX512}, {"avx512vbmi", CPU_ISA_AVX512VBMI},
+        {"avx512bf16", CPU_ISA_AVX512BF16}};
     for (size_t i = 0; i < sizeof sets / sizeof *sets; i++)
         if (!strcmp(sets[i].name, name)) {
             cpu_isa_limit(sets[i].isa);
@@ -120,19 +123,25 @@ static int check_all(check *c, const check_options *options) {
 int main(int argc, char **argv) {
     check_options options = {.device = "cpu", .seed = 1, .rounds = 3};
     if (!parse(argc, argv, &options)) return usage();
-    check c = {.device = options.device, .seed = options.seed, .rounds = options.rounds, .compile = options.compile};
-    c.flags_per_form = options.flags ? options.flags : !options.lanes && !strcmp(options.device, "cpu") ? 16 : 2;
-    bool missing = false;
-    const char *reason;
     if (options.isa && !limit_isa(options.isa)) {
         printf("skipped: this processor has no %s\n", options.isa);
         return 77;
     }
+    check c = {.device = options.device, .seed = options.seed, .rounds = options.rounds, .compile = options.compile};
+    bool vectors = !options.lanes && !options.scalar && !strcmp(options.device, "cpu");
+    if (vectors && cpu_isa_best() >= CPU_ISA_AVX512VBMI) c.fixed_error = 0x1p-20;
+    if (vectors && cpu_isa_best() >= CPU_ISA_AVX512BF16 && options.bf16) c.pair_error = 0x1p-7;
+    c.flags_per_form = options.flags ? options.flags : !options.lanes && !strcmp(options.device, "cpu") ? 16 : 2;
+    bool missing = false;
+    const char *reason;
     if (options.lanes) {
         c.device = "lanes";
         reason = check_runner_lanes(options.library, options.lanes, options.ordered, &c.runner);
     } else {
-        reason = check_runner_device(options.device, options.scalar, options.workgroup, &c.runner, &missing);
+        hel_device_params params = hel_device_params_default();
+        params.scalar = options.scalar;
+        params.precision = options.bf16 ? HEL_PRECISION_BF16 : HEL_PRECISION_F32;
+        reason = check_runner_device(options.device, &params, options.workgroup, &c.runner, &missing);
     }
     if (reason) {
         printf("%s: %s: %s\n", missing ? "skipped" : "FAILED", c.device, reason);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "backends/cpu/kernels/table.h"
 #include "base/size.h"
 #include "kernels.h"
 #include "weight_oracle.h"
@@ -18,6 +19,7 @@ typedef struct linear_product {
     float *x, *before, *y;
     uint32_t x_words, y_words;
     double *want, *limit;
+    double fixed_error, pair_error; // as in check
 } linear_product;
 
 static uint64_t group_count(bool matvec, uint32_t rows, uint32_t tokens) {
@@ -27,6 +29,21 @@ static uint64_t group_count(bool matvec, uint32_t rows, uint32_t tokens) {
 
 // Where denormal inputs and products may be flushed to zero, each term can lose so much.
 static double flush_limit(double w, double x) { return CHECK_TINY * (2.0 + fabs(w) + fabs(x)); }
+
+// The greatest |entry| times the greatest |x| of its block, summed over the columns.
+static double greatest_products(const linear_product *product, uint32_t t) {
+    const test_weight *weight = &product->weight;
+    double entry = 0.0, sum = 0.0;
+    for (uint32_t i = 0; i < weight->entries; i++) entry = fmax(entry, fabs((double)weight->codebook[i]));
+    for (uint32_t first = 0; first < weight->cols; first += CPU_FIXED_BLOCK) {
+        uint32_t count = HEL_MIN(CPU_FIXED_BLOCK, weight->cols - first);
+        const float *x = product->x + product->params.x_first + (size_t)t * product->params.x_stride + first;
+        double most = 0.0;
+        for (uint32_t i = 0; i < count; i++) most = fmax(most, fabs((double)x[i]));
+        sum += count * most;
+    }
+    return entry * sum;
+}
 
 static void expect_element(const linear_product *product, uint32_t t, uint32_t r) {
     const test_weight *weight = &product->weight;
@@ -42,7 +59,9 @@ static void expect_element(const linear_product *product, uint32_t t, uint32_t r
     double bias = weight->bias ? weight->bias[p->first_row + r] : 0.0;
     double old = weight->form.flags & WEIGHT_ACCUMULATE ? product->before[at] : 0.0;
     product->want[at] = sum + bias + old;
-    product->limit[at] = check_sum_limit(weight->cols, magnitude + fabs(bias) + fabs(old)) + flushed + 2 * CHECK_TINY;
+    product->limit[at] = check_sum_limit(weight->cols, magnitude + fabs(bias) + fabs(old)) + flushed + 2 * CHECK_TINY +
+                         (product->fixed_error ? product->fixed_error * greatest_products(product, t) : 0.0) +
+                         1.01 * product->pair_error * magnitude;
 }
 
 static void expect_product(check *c, linear_product *product) {
@@ -93,6 +112,8 @@ static void run_product(check *c, weight_form form, uint32_t lanes, uint32_t row
     call.n_constants = lanes ? 5 : 4;
     call.groups = group_count(lanes > 0, p->rows, tokens);
     bind_product(&product, &call);
+    if (lanes && cpu_is_fixed(call.constants, tokens)) product.fixed_error = c->fixed_error;
+    if (!lanes) product.pair_error = c->pair_error;
     if (check_run(c, &call)) {
         expect_product(c, &product);
         check_compare(c, "y", product.y, product.want, product.limit, product.y_words, product.before);

@@ -59,7 +59,7 @@ typedef struct check_runner {
 
 const hel_kernel_source *check_source_of(const char *kernel); // must exist
 
-const char *check_runner_device(const char *device, bool scalar, uint32_t workgroup, check_runner **out,
+const char *check_runner_device(const char *device, const hel_device_params *params, uint32_t workgroup, check_runner **out,
                                 bool *out_missing);
 // The C forms in a shared library built with HEL_C_LANES, `lanes` threads to a work-group: all at once, or, where
 // `ordered`, one after the other between barriers, so that a missing barrier shows every time.
@@ -72,6 +72,9 @@ typedef struct check {
     uint64_t random;
     uint32_t rounds; // random shapes per kernel and fill
     bool compile; // and no more
+    // What the CPU adds to the error of a product of the two greatest magnitudes where it multiplies in fixed point, and of
+    // each product where it rounds to pairs of halves.
+    double fixed_error, pair_error;
     uint32_t flags_per_form; // sets of flags with each form of weight: devices compile each anew
     const char *kernel; // under check
     uint32_t workgroup; // of that kernel on this runner

@@ -119,13 +119,11 @@ static void destroy(check_runner *base) {
     free(runner);
 }
 
-const char *check_runner_device(const char *name, bool scalar, uint32_t workgroup, check_runner **out,
+const char *check_runner_device(const char *name, const hel_device_params *params, uint32_t workgroup, check_runner **out,
                                 bool *out_missing) {
     device_runner *runner = calloc(1, sizeof *runner);
     if (!runner) return "no memory";
-    hel_device_params params = hel_device_params_default();
-    params.scalar = scalar;
-    hel_status status = hel_device_open(name, &params, &runner->device);
+    hel_status status = hel_device_open(name, params, &runner->device);
     if (status != HEL_OK) {
         free(runner);
         *out_missing = status == HEL_ERROR_UNAVAILABLE;

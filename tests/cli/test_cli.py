@@ -319,6 +319,18 @@ class Logits(Case):
         self.assert_nothing_left()
         self.run_program("logits", MODEL, "--tokens", "1", "-o", self.folder / "no" / "l.npy", code=FAILED)
 
+    def test_precision(self):
+        tokens = ",".join(str(i) for i in range(1, 65))
+        arrays = []
+        for precision in ["f32", "bf16"]:
+            out = self.folder / f"{precision}.npy"
+            self.run_program("logits", MODEL, "--tokens", tokens, "-o", out, "--device", "cpu", "--precision", precision)
+            values = out.read_bytes()[-64 * 512 * 4:]
+            arrays.append(struct.unpack(f"<{64 * 512}f", values))
+        largest = max(map(abs, arrays[0]))
+        self.assertLess(max(abs(a - b) for a, b in zip(*arrays)), 0.02 * largest)
+        self.run_program("logits", MODEL, "--tokens", "1", "-o", "-", "--precision", "f64", code=USAGE)
+
     def test_wrong_tokens(self):
         self.run_program("logits", MODEL, "--tokens", "1,512", "-o", self.folder / "l.npy", code=USAGE)
         self.assert_nothing_left()

@@ -235,11 +235,73 @@ static void test_special_tensors(void **state) {
     free(codes);
 }
 
+static hel_status read_halves(void *user, uint64_t first, uint64_t count, uint16_t *out) {
+    memcpy(out, (const uint16_t *)user + first, count * sizeof *out);
+    return HEL_OK;
+}
+
+static void make_halves(uint32_t variant, uint64_t count, float *values, uint16_t *halves) {
+    made_values(values, count, 70 + variant);
+    for (uint64_t i = 0; i < count; i++) {
+        if (variant == 1) values[i] = i % 3 ? -0.0f : values[i];
+        if (variant == 2) values[i] = fabsf(values[i]) * 1e-38f; // denormal ones among them
+        if (variant == 3) values[i] = rintf(values[i] * 40);     // fewer distinct values than codes
+        halves[i] = hel_float_to_bf16(values[i]);
+        values[i] = hel_bf16_to_float(halves[i]);
+    }
+}
+
+// bfloat16 as it is, whole or streamed, gives what the same floats give.
+static void test_halves(void **state) {
+    (void)state;
+    enum { COUNT = 100003 };
+    float *values = malloc(COUNT * sizeof *values);
+    uint16_t *halves = malloc(COUNT * sizeof *halves), piece[1001];
+    uint8_t *codes = malloc(COUNT), *other = malloc(COUNT);
+    for (uint32_t variant = 0; variant < 4; variant++) {
+        make_halves(variant, COUNT, values, halves);
+        for (uint32_t count = 1000; count <= COUNT; count += COUNT - 1000) {
+            hel_values floats = {.count = count, .data = values};
+            hel_values forms[] = {{.count = count, .halves = halves},
+                                  {.count = count, .read_halves = read_halves, .user = halves, .piece = piece, .piece_count = 1001}};
+            for (uint32_t form = 0; form < 4; form++) { // each with both fits
+                hel_fit_options options = {.k = 64, .reference = form / 2, .sidecar = true, .percentile = 99.9, .cap = 50};
+                hel_fitted one, two;
+                hel_fit_error error, again;
+                assert_int_equal(hel_fit_values(&floats, &options, &one), HEL_OK);
+                assert_int_equal(hel_fit_values(&forms[form % 2], &options, &two), HEL_OK);
+                assert_memory_equal(one.codebook, two.codebook, sizeof one.codebook);
+                assert_int_equal(one.sidecar.count, two.sidecar.count);
+                for (uint32_t s = 0; s < one.sidecar.count; s++)
+                    assert_int_equal(one.sidecar.kept[s].position, two.sidecar.kept[s].position);
+                assert_int_equal(hel_fit_encode(&floats, &one, keep_codes, &(decoded){&one, codes}, &error), HEL_OK);
+                assert_int_equal(hel_fit_encode(&forms[form % 2], &two, keep_codes, &(decoded){&two, other}, &again), HEL_OK);
+                assert_memory_equal(codes, other, count);
+                assert_true(fabs(error.squared - again.squared) <= 1e-9 * error.squared);
+                assert_true(fabs(hel_fit_cosine(&error) - hel_fit_cosine(&again)) < 1e-9);
+                hel_fitted_finish(&one);
+                hel_fitted_finish(&two);
+            }
+        }
+    }
+    static const uint16_t bad[] = {0x7f80, 0xff80, 0x7fc0, 0xffff};
+    for (size_t b = 0; b < HEL_COUNT(bad); b++) {
+        halves[COUNT / 2] = bad[b];
+        hel_fitted fitted;
+        assert_int_equal(hel_fit_values(&(hel_values){.count = COUNT, .halves = halves}, &(hel_fit_options){.k = 64}, &fitted),
+                         HEL_ERROR_UNSUPPORTED);
+    }
+    free(values);
+    free(halves);
+    free(codes);
+    free(other);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_globs),     cmocka_unit_test(test_assign),
         cmocka_unit_test(test_sidecar),   cmocka_unit_test(test_streaming), cmocka_unit_test(test_special_tensors),
-        cmocka_unit_test(test_beats_reference),
+        cmocka_unit_test(test_beats_reference), cmocka_unit_test(test_halves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

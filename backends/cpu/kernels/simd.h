@@ -4,6 +4,7 @@
 #ifndef BACKENDS_CPU_SIMD_H
 #define BACKENDS_CPU_SIMD_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -11,11 +12,15 @@
 
 #if defined(__AVX512F__)
 #include <immintrin.h>
-#ifdef __AVX512VBMI__
+#if defined(__AVX512BF16__)
+#define SIMD(name) name##_avx512bf16
+#elif defined(__AVX512VBMI__)
 #define SIMD(name) name##_avx512vbmi
-#define SIMD_LOOKUP 1
 #else
 #define SIMD(name) name##_avx512
+#endif
+#ifdef __AVX512VBMI__
+#define SIMD_FIXED 1
 #endif
 typedef __m512 vec;
 enum { WIDTH = 16, ROWS_AT_ONCE = 8, TOKENS_AT_ONCE = 3 };
@@ -24,7 +29,32 @@ static inline vec vec_set(float x) { return _mm512_set1_ps(x); }
 static inline vec vec_load(const float *p) { return _mm512_loadu_ps(p); }
 static inline void vec_store(float *p, vec a) { _mm512_storeu_ps(p, a); }
 static inline vec vec_fma(vec a, vec b, vec c) { return _mm512_fmadd_ps(a, b, c); }
+static inline vec vec_add(vec a, vec b) { return _mm512_add_ps(a, b); }
+static inline vec vec_mul(vec a, vec b) { return _mm512_mul_ps(a, b); }
+static inline vec vec_div(vec a, vec b) { return _mm512_div_ps(a, b); }
+static inline vec vec_min(vec a, vec b) { return _mm512_min_ps(a, b); }
+static inline vec vec_max(vec a, vec b) { return _mm512_max_ps(a, b); }
+static inline vec vec_round(vec a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+static inline vec vec_scale(vec a, vec exponent) { return _mm512_scalef_ps(a, exponent); } // a 2^exponent, a whole number
+
+// Lane i of the result is the sum of a[i]'s lanes.
+static inline vec vec_sums(const vec a[16]) {
+    vec pairs[8], fours[4];
+    for (int i = 0; i < 8; i++)
+        pairs[i] = _mm512_add_ps(_mm512_unpacklo_ps(a[2 * i], a[2 * i + 1]), _mm512_unpackhi_ps(a[2 * i], a[2 * i + 1]));
+    for (int i = 0; i < 4; i++) {
+        __m512d low = _mm512_castps_pd(pairs[2 * i]), high = _mm512_castps_pd(pairs[2 * i + 1]);
+        fours[i] = _mm512_add_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(low, high)), _mm512_castpd_ps(_mm512_unpackhi_pd(low, high)));
+    }
+    vec first = _mm512_add_ps(_mm512_shuffle_f32x4(fours[0], fours[1], 0x88), _mm512_shuffle_f32x4(fours[0], fours[1], 0xdd));
+    vec second = _mm512_add_ps(_mm512_shuffle_f32x4(fours[2], fours[3], 0x88), _mm512_shuffle_f32x4(fours[2], fours[3], 0xdd));
+    return _mm512_add_ps(_mm512_shuffle_f32x4(first, second, 0x88), _mm512_shuffle_f32x4(first, second, 0xdd));
+}
 static inline vec vec_of_halves(const uint16_t *p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p)); }
+static inline vec vec_of_bf16(const uint16_t *p) {
+    __m512i words = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)p));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(words, 16));
+}
 #elif defined(__AVX2__)
 #include <immintrin.h>
 #define SIMD(name) name##_avx2
@@ -35,7 +65,29 @@ static inline vec vec_set(float x) { return _mm256_set1_ps(x); }
 static inline vec vec_load(const float *p) { return _mm256_loadu_ps(p); }
 static inline void vec_store(float *p, vec a) { _mm256_storeu_ps(p, a); }
 static inline vec vec_fma(vec a, vec b, vec c) { return _mm256_fmadd_ps(a, b, c); }
+static inline vec vec_add(vec a, vec b) { return _mm256_add_ps(a, b); }
+static inline vec vec_mul(vec a, vec b) { return _mm256_mul_ps(a, b); }
+static inline vec vec_div(vec a, vec b) { return _mm256_div_ps(a, b); }
+static inline vec vec_min(vec a, vec b) { return _mm256_min_ps(a, b); }
+static inline vec vec_max(vec a, vec b) { return _mm256_max_ps(a, b); }
+static inline vec vec_round(vec a) { return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+static inline vec vec_power(__m256i exponent) {
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(exponent, _mm256_set1_epi32(127)), 23));
+}
+static inline vec vec_scale(vec a, vec exponent) { // in two steps, so that both powers of two are normal
+    __m256i whole = _mm256_cvtps_epi32(exponent), half = _mm256_srai_epi32(whole, 1);
+    return _mm256_mul_ps(_mm256_mul_ps(a, vec_power(half)), vec_power(_mm256_sub_epi32(whole, half)));
+}
+static inline vec vec_sums(const vec a[8]) {
+    vec low = _mm256_hadd_ps(_mm256_hadd_ps(a[0], a[1]), _mm256_hadd_ps(a[2], a[3]));
+    vec high = _mm256_hadd_ps(_mm256_hadd_ps(a[4], a[5]), _mm256_hadd_ps(a[6], a[7]));
+    return _mm256_add_ps(_mm256_permute2f128_ps(low, high, 0x20), _mm256_permute2f128_ps(low, high, 0x31));
+}
 static inline vec vec_of_halves(const uint16_t *p) { return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)p)); }
+static inline vec vec_of_bf16(const uint16_t *p) {
+    __m256i words = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(const void *)p));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(words, 16));
+}
 #elif defined(__aarch64__)
 #include <arm_neon.h>
 #define SIMD(name) name##_neon
@@ -46,67 +98,50 @@ static inline vec vec_set(float x) { return vdupq_n_f32(x); }
 static inline vec vec_load(const float *p) { return vld1q_f32(p); }
 static inline void vec_store(float *p, vec a) { vst1q_f32(p, a); }
 static inline vec vec_fma(vec a, vec b, vec c) { return vfmaq_f32(c, a, b); }
+static inline vec vec_add(vec a, vec b) { return vaddq_f32(a, b); }
+static inline vec vec_mul(vec a, vec b) { return vmulq_f32(a, b); }
+static inline vec vec_div(vec a, vec b) { return vdivq_f32(a, b); }
+static inline vec vec_min(vec a, vec b) { return vminq_f32(a, b); }
+static inline vec vec_max(vec a, vec b) { return vmaxq_f32(a, b); }
+static inline vec vec_round(vec a) { return vrndnq_f32(a); }
+static inline vec vec_power(int32x4_t exponent) {
+    return vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(exponent, vdupq_n_s32(127)), 23));
+}
+static inline vec vec_scale(vec a, vec exponent) { // in two steps, so that both powers of two are normal
+    int32x4_t whole = vcvtnq_s32_f32(exponent), half = vshrq_n_s32(whole, 1);
+    return vmulq_f32(vmulq_f32(a, vec_power(half)), vec_power(vsubq_s32(whole, half)));
+}
+static inline vec vec_sums(const vec a[4]) { return vpaddq_f32(vpaddq_f32(a[0], a[1]), vpaddq_f32(a[2], a[3])); }
 static inline vec vec_of_halves(const uint16_t *p) { return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p))); }
+static inline vec vec_of_bf16(const uint16_t *p) { return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p), 16)); }
 #else
 #error "no vector instructions are known for this processor"
 #endif
 
-#ifdef SIMD_LOOKUP
-// A table of at most 256 floats as four planes of bytes: a permutation of bytes looks up 64 of them at once where there
-// are at most 64 entries, two permutations of two registers and a blend where there are more.
-typedef struct vec_table { _Alignas(64) unsigned char planes[4][256]; } vec_table;
+#ifdef __AVX512BF16__
+// Lanes of two halves: sum[i] += a[i].low b[i].low + a[i].high b[i].high.
+#define SIMD_PAIRS 1
+static inline vec vec_pairs(vec a, vec b, vec sum) { return _mm512_dpbf16_ps(sum, (__m512bh)a, (__m512bh)b); }
+// The first or second half of each lane.
+static inline vec vec_of_pairs(vec pairs, bool second) {
+    __m512i bits = _mm512_castps_si512(pairs);
+    return _mm512_castsi512_ps(second ? _mm512_and_si512(bits, _mm512_set1_epi32(-65536)) : _mm512_slli_epi32(bits, 16));
+}
 
-static inline void vec_table_make(const float *floats, uint32_t count, vec_table *out) {
-    for (uint32_t i = 0; i < count; i += 16) {
-        __m512i bits = _mm512_loadu_si512(floats + i);
-        for (int p = 0; p < 4; p++, bits = _mm512_srli_epi32(bits, 8))
-            _mm_store_si128((__m128i *)(void *)(out->planes[p] + i), _mm512_cvtepi32_epi8(bits));
+// out[i] = the pair of in[2 i] and in[2 i + 1], rounded to the nearest; `count` floats, zeros behind them.
+static inline void vec_to_pairs(const float *in, uint32_t count, float *out) {
+    for (uint32_t i = 0; i < count; i += 32) {
+        uint32_t left = count - i;
+        __mmask16 low = left < 16 ? (__mmask16)((1u << left) - 1) : 0xffff;
+        __mmask16 high = left < 16 ? 0 : left < 32 ? (__mmask16)((1u << (left - 16)) - 1) : 0xffff;
+        __m512bh pairs = _mm512_cvtne2ps_pbh(_mm512_maskz_loadu_ps(high, in + i + 16), _mm512_maskz_loadu_ps(low, in + i));
+        _mm512_storeu_ps(out + i / 2, (__m512)pairs);
     }
 }
-
-// 64 fields of `bits` (4, 5, 6 or 8) that begin at `bytes`, one in each byte. Eight fields are `bits` bytes: they go to a
-// lane of eight, which is read at eight bit positions.
-static inline __m512i vec_fields(const unsigned char *bytes, const uint32_t bits) {
-    if (bits == 8) return _mm512_loadu_si512(bytes);
-    unsigned char gather[64];
-    uint64_t positions = 0;
-    for (uint32_t i = 0; i < 64; i++) gather[i] = (unsigned char)(i / 8 * bits + i % 8);
-    for (uint32_t i = 0; i < 8; i++) positions |= (uint64_t)(i * bits) << 8 * i;
-    __m512i packed = _mm512_maskz_loadu_epi8(((__mmask64)1 << 8 * bits) - 1, bytes);
-    __m512i lanes = _mm512_permutexvar_epi8(_mm512_loadu_si512(gather), packed);
-    __m512i fields = _mm512_multishift_epi64_epi8(_mm512_set1_epi64((long long)positions), lanes);
-    return _mm512_and_si512(fields, _mm512_set1_epi8((char)((1 << bits) - 1)));
-}
-
-static inline void vec_table_bytes(const vec_table *table, __m512i at, const uint32_t bits, __m512i bytes[4]) {
-    __mmask64 upper = _mm512_movepi8_mask(at);
-    for (int p = 0; p < 4; p++) {
-        const __m512i *plane = (const __m512i *)(const void *)table->planes[p];
-        if (bits < 8) {
-            bytes[p] = _mm512_permutexvar_epi8(at, plane[0]);
-            continue;
-        }
-        __m512i low = _mm512_permutex2var_epi8(plane[0], at, plane[1]), high = _mm512_permutex2var_epi8(plane[2], at, plane[3]);
-        bytes[p] = _mm512_mask_blend_epi8(upper, low, high);
-    }
-}
-
-// out[i] = table[field i] for 64 fields of `bits`, a constant where it is inlined. They are put in an order first from
-// which unpacking bytes to words and words to floats within 128-bit lanes leads back to theirs.
-static inline __attribute__((always_inline)) void vec_table_look_up(const vec_table *table, const unsigned char *fields,
-                                                                    const uint32_t bits, float *out) {
-    const __m512i spread = _mm512_set_epi8(63, 62, 61, 60, 47, 46, 45, 44, 31, 30, 29, 28, 15, 14, 13, 12, 59, 58, 57, 56, 43,
-                                           42, 41, 40, 27, 26, 25, 24, 11, 10, 9, 8, 55, 54, 53, 52, 39, 38, 37, 36, 23, 22, 21,
-                                           20, 7, 6, 5, 4, 51, 50, 49, 48, 35, 34, 33, 32, 19, 18, 17, 16, 3, 2, 1, 0);
-    __m512i bytes[4];
-    vec_table_bytes(table, _mm512_permutexvar_epi8(spread, vec_fields(fields, bits)), bits, bytes);
-    __m512i low01 = _mm512_unpacklo_epi8(bytes[0], bytes[1]), high01 = _mm512_unpackhi_epi8(bytes[0], bytes[1]);
-    __m512i low23 = _mm512_unpacklo_epi8(bytes[2], bytes[3]), high23 = _mm512_unpackhi_epi8(bytes[2], bytes[3]);
-    _mm512_storeu_si512(out, _mm512_unpacklo_epi16(low01, low23));
-    _mm512_storeu_si512(out + 16, _mm512_unpackhi_epi16(low01, low23));
-    _mm512_storeu_si512(out + 32, _mm512_unpacklo_epi16(high01, high23));
-    _mm512_storeu_si512(out + 48, _mm512_unpackhi_epi16(high01, high23));
-}
+#else
+static inline vec vec_pairs(vec a, vec b, vec sum) { (void)a, (void)b; return sum; }
+static inline vec vec_of_pairs(vec pairs, bool second) { (void)second; return pairs; }
+static inline void vec_to_pairs(const float *in, uint32_t count, float *out) { (void)in, (void)count, (void)out; }
 #endif
 
 static inline float vec_sum(vec a) {
@@ -115,6 +150,19 @@ static inline float vec_sum(vec a) {
     for (int fold = WIDTH / 2; fold > 0; fold /= 2)
         for (int i = 0; i < fold; i++) lanes[i] += lanes[i + fold];
     return lanes[0];
+}
+
+// e^x within a unit in the last place, 0 below the denormals, infinite above the floats: 2^n e^r with |r| <= ln(2) / 2,
+// and the first eight terms of e^r.
+static inline vec vec_exp(vec x) {
+    x = vec_min(vec_set(90.0f), vec_max(vec_set(-110.0f), x)); // in this order a NaN stays
+    vec n = vec_round(vec_mul(x, vec_set(0x1.715476p+0f)));
+    vec r = vec_fma(n, vec_set(-0x1.62e4p-1f), x); // ln 2 in two parts, the first times n exact
+    r = vec_fma(n, vec_set(-0x1.7f7d1cp-20f), r);
+    vec sum = vec_set(1.0f / 5040);
+    static const float inverse_factorials[] = {1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1.0f, 1.0f};
+    for (int i = 0; i < 7; i++) sum = vec_fma(sum, r, vec_set(inverse_factorials[i]));
+    return vec_scale(sum, n);
 }
 
 // The first `count` of WIDTH lanes, zeros behind them.

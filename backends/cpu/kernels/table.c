@@ -4,7 +4,9 @@
 
 #include <string.h>
 
-static cpu_isa limit = CPU_ISA_AVX512VBMI;
+#include "kernels.h"
+
+static cpu_isa limit = CPU_ISA_AVX512BF16;
 
 static cpu_isa detect(void) {
 #if defined(__x86_64__) && defined(__GNUC__)
@@ -15,7 +17,9 @@ static cpu_isa detect(void) {
                   __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
     if (!avx2) return CPU_ISA_C;
     if (!avx512) return CPU_ISA_AVX2;
-    return __builtin_cpu_supports("avx512vbmi") ? CPU_ISA_AVX512VBMI : CPU_ISA_AVX512;
+    bool vbmi = __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vnni");
+    if (!vbmi) return CPU_ISA_AVX512;
+    return __builtin_cpu_supports("avx512bf16") ? CPU_ISA_AVX512BF16 : CPU_ISA_AVX512VBMI;
 #elif defined(__aarch64__)
     return CPU_ISA_NEON; // part of the architecture
 #else
@@ -33,6 +37,7 @@ void cpu_isa_limit(cpu_isa most) { limit = most; }
 static const cpu_kernel_entry *entries_of(cpu_isa isa) {
     switch (isa) {
 #if defined(__x86_64__)
+    case CPU_ISA_AVX512BF16: return cpu_entries_avx512bf16;
     case CPU_ISA_AVX512VBMI: return cpu_entries_avx512vbmi;
     case CPU_ISA_AVX512: return cpu_entries_avx512;
     case CPU_ISA_AVX2: return cpu_entries_avx2;
@@ -43,15 +48,21 @@ static const cpu_kernel_entry *entries_of(cpu_isa isa) {
     }
 }
 
-cpu_kernel_run cpu_kernel_best(const hel_kernel_source *source) {
+const cpu_kernel_entry *cpu_kernel_best(const hel_kernel_source *source) {
     const cpu_kernel_entry *entry = entries_of(cpu_isa_best());
     for (; entry && entry->name; entry++)
-        if (strcmp(entry->name, source->name) == 0) return entry->run;
+        if (strcmp(entry->name, source->name) == 0) return entry;
     return NULL;
+}
+
+bool cpu_is_fixed(const uint32_t *constants, uint32_t tokens) {
+    uint32_t format = constants[0], bits = constants[1], d = constants[2], flags = constants[3];
+    return format == HEL_FORMAT_CODEBOOK && bits <= 8 && d == 1 && !(flags & HEL_FLAG_GROUPS) && tokens <= (bits < 8 ? 4 : 2);
 }
 
 const char *cpu_instruction_sets(void) {
     static const char *const names[] = {[CPU_ISA_C] = "C", [CPU_ISA_NEON] = "NEON", [CPU_ISA_AVX2] = "AVX2 FMA",
-                                        [CPU_ISA_AVX512] = "AVX-512", [CPU_ISA_AVX512VBMI] = "AVX-512 VBMI"};
+                                        [CPU_ISA_AVX512] = "AVX-512", [CPU_ISA_AVX512VBMI] = "AVX-512 VBMI VNNI",
+                                        [CPU_ISA_AVX512BF16] = "AVX-512 VBMI VNNI BF16"};
     return names[cpu_isa_best()];
 }

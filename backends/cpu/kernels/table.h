@@ -5,25 +5,26 @@
 
 #include "../cpu.h"
 
-typedef struct cpu_kernel_entry {
-    const char *name;
-    cpu_kernel_run run;
-} cpu_kernel_entry; // lists end with a NULL name
-
 typedef enum cpu_isa {
     CPU_ISA_C,
     CPU_ISA_NEON,
     CPU_ISA_AVX2,   // with FMA and F16C
     CPU_ISA_AVX512, // F, BW, DQ, VL
-    CPU_ISA_AVX512VBMI,
+    CPU_ISA_AVX512VBMI, // and VNNI
+    CPU_ISA_AVX512BF16, // and all of these
 } cpu_isa;
 
-extern const cpu_kernel_entry cpu_entries_neon[], cpu_entries_avx2[], cpu_entries_avx512[], cpu_entries_avx512vbmi[];
+// Lists end with a NULL name.
+extern const cpu_kernel_entry cpu_entries_neon[], cpu_entries_avx2[], cpu_entries_avx512[], cpu_entries_avx512vbmi[],
+    cpu_entries_avx512bf16[];
 
 #define CPU_VECTOR_KERNELS(isa)                                                                      \
     void cpu_linear_matvec_##isa(const cpu_launch *launch, uint32_t first, uint32_t count);          \
     void cpu_linear_matmul_##isa(const cpu_launch *launch, uint32_t first, uint32_t count);          \
+    cpu_scratch cpu_linear_matmul_scratch_##isa(const cpu_launch *launch);                           \
+    void cpu_linear_matmul_prepare_##isa(const cpu_launch *launch, uint32_t item);                   \
     void cpu_attention_##isa(const cpu_launch *launch, uint32_t first, uint32_t count);              \
+    void cpu_swiglu_##isa(const cpu_launch *launch, uint32_t first, uint32_t count);                 \
     void cpu_kmeans_assign_##isa(const cpu_launch *launch, uint32_t first, uint32_t count);          \
     void cpu_kmeans_partial_##isa(const cpu_launch *launch, uint32_t first, uint32_t count);         \
     void cpu_kmeans_update_##isa(const cpu_launch *launch, uint32_t first, uint32_t count);
@@ -31,6 +32,17 @@ CPU_VECTOR_KERNELS(neon)
 CPU_VECTOR_KERNELS(avx2)
 CPU_VECTOR_KERNELS(avx512)
 CPU_VECTOR_KERNELS(avx512vbmi)
+CPU_VECTOR_KERNELS(avx512bf16)
+#define CPU_FIXED_KERNELS(isa)                                             \
+    cpu_scratch cpu_linear_matvec_scratch_##isa(const cpu_launch *launch); \
+    void cpu_linear_matvec_prepare_##isa(const cpu_launch *launch, uint32_t item);
+CPU_FIXED_KERNELS(avx512vbmi)
+CPU_FIXED_KERNELS(avx512bf16)
+
+// Whether CPU_ISA_AVX512VBMI and up multiply a form of weight (the constants of linear_matvec) and so many tokens in fixed
+// point; for more the floats of a row are worth decoding. See fixed.inc.c for the error.
+enum { CPU_FIXED_BLOCK = 256 }; // columns that share an exponent of x
+bool cpu_is_fixed(const uint32_t *constants, uint32_t tokens);
 
 // The best set of this processor; for tests, which may only ask for less, what is used from now on.
 cpu_isa cpu_isa_best(void);

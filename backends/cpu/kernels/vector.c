@@ -6,14 +6,21 @@
 
 #include "attention.inc.c"
 
+#include "swiglu.inc.c"
+
 #include "kmeans.inc.c"
 
 const cpu_kernel_entry SIMD(cpu_entries)[] = {
-    {"linear_matvec", SIMD(cpu_linear_matvec)},
-    {"linear_matmul", SIMD(cpu_linear_matmul)},
-    {"attention", SIMD(cpu_attention)},
-    {"kmeans_assign", SIMD(cpu_kmeans_assign)},
-    {"kmeans_partial", SIMD(cpu_kmeans_partial)},
-    {"kmeans_update", SIMD(cpu_kmeans_update)},
-    {NULL, NULL},
+#ifdef SIMD_FIXED
+    {"linear_matvec", SIMD(cpu_linear_matvec), SIMD(cpu_linear_matvec_scratch), SIMD(cpu_linear_matvec_prepare)},
+#else
+    {.name = "linear_matvec", .run = SIMD(cpu_linear_matvec)},
+#endif
+    {"linear_matmul", SIMD(cpu_linear_matmul), SIMD(cpu_linear_matmul_scratch), SIMD(cpu_linear_matmul_prepare)},
+    {.name = "attention", .run = SIMD(cpu_attention)},
+    {.name = "swiglu", .run = SIMD(cpu_swiglu)},
+    {.name = "kmeans_assign", .run = SIMD(cpu_kmeans_assign)},
+    {.name = "kmeans_partial", .run = SIMD(cpu_kmeans_partial)},
+    {.name = "kmeans_update", .run = SIMD(cpu_kmeans_update)},
+    {.name = NULL},
 };

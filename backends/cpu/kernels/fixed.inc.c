@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+// Matrix-vector products of looked-up weights in fixed point: codebook and x become integers of 24 bits, three digits to
+// the base 256 each, and sums of digit products are exact, so that the order of additions does not matter.
+//
+// With w = 2^e_w (w0 2^16 + w1 2^8 + w2) and x the same way, digits within -128 .. 127,
+//   w x = 2^(e_w + e_x) (w0 x0 2^32 + (w0 x1 + w1 x0) 2^24 + (w0 x2 + w1 x1 + w2 x0) 2^16 + ...)
+// and what the dots stand for is left out. e_w is the codebook's, e_x is shared by FIXED_BLOCK columns of a token.
+// Error of a product: at most 2^-20 of the largest |entry| times the largest |x| of its block (rounding: 2^-22 each;
+// left out: 2^-21), on average far less. A digit is looked up in registers, 64 columns by one or two permutations.
+#ifdef SIMD_FIXED
+
+enum { FIXED_BLOCK = CPU_FIXED_BLOCK, FIXED_DIGITS = 3, FIXED_LARGEST = 127 * 65536 + 127 * 256 + 127 };
+// Beyond these magnitudes powers of two leave the range of floats: such operands are multiplied as floats.
+#define FIXED_LEAST 0x1p-80f
+#define FIXED_MOST 0x1p80f
+
+typedef struct fixed_x {
+    _Alignas(64) unsigned char digits[FIXED_DIGITS][FIXED_BLOCK];
+    // The dot-product instruction wants one side unsigned, so 128 is added to digits of w: sums begin with what that adds.
+    int32_t begin[FIXED_DIGITS][16];
+    float scale;
+} fixed_x;
+
+typedef struct fixed_operands {
+    vec_table table; // digits of the codebook's entries, 128 added, the first digit in planes[0]
+    float scale;
+    uint32_t blocks; // of one token; 0: use floats
+    fixed_x x[];
+} fixed_operands;
+
+// Fields of four bits come as bytes of two, whose low halves are looked up first: x lies in that order.
+static uint32_t fixed_step(uint32_t bits) { return bits == 4 ? 128 : 64; }
+
+// ---------------------------------------------------------------- numbers to digits
+
+// The power of two that takes magnitudes up to `most` to FIXED_LARGEST or less; false where floats do not reach.
+static bool fixed_factor(float most, float *out) {
+    *out = 1.0f;
+    if (most == 0.0f) return true;
+    if (!(most >= FIXED_LEAST && most <= FIXED_MOST)) return false;
+    *out = hel_bits_float((127 + 149 - (hel_float_bits(most) >> 23)) << 23);
+    if (most * *out > (float)FIXED_LARGEST) *out *= 0.5f;
+    return true;
+}
+
+static inline __m512 fixed_load(const float *values, uint32_t count) {
+    return _mm512_maskz_loadu_ps(count < 16 ? (__mmask16)((1u << count) - 1) : 0xffff, values);
+}
+
+// As bits, so that infinities and NaN are the largest.
+static float largest_magnitude(const float *values, uint32_t count) {
+    __m512i most = _mm512_setzero_si512();
+    for (uint32_t i = 0; i < count; i += 16)
+        most = _mm512_max_epu32(most, _mm512_castps_si512(_mm512_abs_ps(fixed_load(values + i, count - i))));
+    return hel_bits_float(_mm512_reduce_max_epu32(most));
+}
+
+// Digits of 16 values, 128 added to each, `stride` bytes from one digit's to the next's.
+static inline void fixed_digits(__m512 values, float factor, unsigned char *out, size_t stride) {
+    __m512i whole = _mm512_cvtps_epi32(_mm512_mul_ps(values, _mm512_set1_ps(factor)));
+    whole = _mm512_add_epi32(whole, _mm512_set1_epi32(0x808080));
+    for (int d = FIXED_DIGITS; d-- > 0; whole = _mm512_srli_epi32(whole, 8))
+        _mm_storeu_si128((__m128i *)(void *)(out + (size_t)d * stride), _mm512_cvtepi32_epi8(whole));
+}
+
+// Entries are repeated up to 64, so that a permutation by six bits ignores what is above an index of less.
+static bool fixed_codebook(const float *codebook, uint32_t bits, fixed_operands *out) {
+    uint32_t count = 1u << bits;
+    float factor;
+    if (!fixed_factor(largest_magnitude(codebook, count), &factor)) return false;
+    out->scale = 0x1p16f / factor;
+    for (uint32_t i = 0; i < count || i < 64; i += 16)
+        fixed_digits(_mm512_loadu_ps(codebook + i % count), factor, out->table.planes[0] + i, sizeof out->table.planes[0]);
+    return true;
+}
+
+static void fixed_begin(fixed_x *block) {
+    __m512i begin = _mm512_setzero_si512();
+    for (int d = 0; d < FIXED_DIGITS; d++) {
+        __m512i sum = _mm512_setzero_si512();
+        for (uint32_t i = 0; i < FIXED_BLOCK; i += 64)
+            sum = _mm512_dpbusd_epi32(sum, _mm512_set1_epi8((char)128), _mm512_load_si512(block->digits[d] + i));
+        begin = _mm512_sub_epi32(begin, sum);
+        _mm512_store_si512(block->begin[d], begin);
+    }
+}
+
+static bool fixed_x_block(const float *x, uint32_t count, uint32_t step, fixed_x *out) {
+    const __m512i even = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
+    const __m512i odd = _mm512_or_si512(even, _mm512_set1_epi32(1)), sign = _mm512_set1_epi8((char)128);
+    float factor;
+    if (!fixed_factor(largest_magnitude(x, count), &factor)) return false;
+    out->scale = 1.0f / factor;
+    for (uint32_t i = 0; i < FIXED_BLOCK; i += 32) {
+        __m512 a = fixed_load(x + i, i < count ? count - i : 0), b = fixed_load(x + i + 16, i + 16 < count ? count - i - 16 : 0);
+        uint32_t at = i, to_next = 16;
+        if (step == 128) {
+            __m512 evens = _mm512_permutex2var_ps(a, even, b);
+            b = _mm512_permutex2var_ps(a, odd, b), a = evens;
+            at = i / 128 * 128 + i % 128 / 2, to_next = 64;
+        }
+        fixed_digits(a, factor, out->digits[0] + at, FIXED_BLOCK);
+        fixed_digits(b, factor, out->digits[0] + at + to_next, FIXED_BLOCK);
+    }
+    for (unsigned char *at = out->digits[0]; at < out->digits[0] + sizeof out->digits; at += 64)
+        _mm512_store_si512(at, _mm512_xor_si512(_mm512_load_si512(at), sign));
+    fixed_begin(out);
+    return true;
+}
+
+cpu_scratch SIMD(cpu_linear_matvec_scratch)(const cpu_launch *launch) {
+    const hel_linear_params *p = launch->params;
+    if (!cpu_is_fixed(launch->constants, p->tokens)) return (cpu_scratch){0, 0};
+    return (cpu_scratch){sizeof(fixed_operands) + hel_ceil_div(p->cols, FIXED_BLOCK) * p->tokens * sizeof(fixed_x), 1};
+}
+
+void SIMD(cpu_linear_matvec_prepare)(const cpu_launch *launch, uint32_t item) {
+    (void)item; // so little that one thread does it
+    linear l = linear_of(launch);
+    const hel_linear_params *p = l.p;
+    fixed_operands *operands = launch->scratch;
+    uint32_t blocks = (uint32_t)hel_ceil_div(p->cols, FIXED_BLOCK);
+    operands->blocks = 0;
+    if (!fixed_codebook(l.codebook, l.bits, operands)) return;
+    for (uint32_t i = 0; i < blocks * p->tokens; i++) {
+        uint32_t token = i / blocks, first = i % blocks * FIXED_BLOCK;
+        const float *x = l.x + p->x_first + (size_t)token * p->x_stride + first;
+        if (!fixed_x_block(x, HEL_MIN(FIXED_BLOCK, p->cols - first), fixed_step(l.bits), &operands->x[i])) return;
+    }
+    operands->blocks = blocks;
+}
+
+// ---------------------------------------------------------------- sums of digit products
+
+typedef struct fixed_sums { __m512i first, second, third; } fixed_sums; // of 2^32, 2^24, 2^16
+
+static inline __m512i fixed_dot(__m512i sum, __m512i w, const unsigned char *x) {
+    return _mm512_dpbusd_epi32(sum, w, _mm512_load_si512(x));
+}
+
+static inline fixed_sums fixed_add(fixed_sums sums, const __m512i w[FIXED_DIGITS], const fixed_x *x, uint32_t at) {
+    const unsigned char *x0 = x->digits[0] + at, *x1 = x->digits[1] + at, *x2 = x->digits[2] + at;
+    sums.first = fixed_dot(sums.first, w[0], x0);
+    sums.second = fixed_dot(fixed_dot(sums.second, w[0], x1), w[1], x0);
+    sums.third = fixed_dot(fixed_dot(fixed_dot(sums.third, w[0], x2), w[1], x1), w[2], x0);
+    return sums;
+}
+
+static inline fixed_sums fixed_start(const fixed_x *x) {
+    return (fixed_sums){_mm512_load_si512(x->begin[0]), _mm512_load_si512(x->begin[1]), _mm512_load_si512(x->begin[2])};
+}
+
+// total += what a block's sums stand for; at most 2^27 are added up before they become floats.
+static inline __m512 fixed_end(fixed_sums sums, float scale, __m512 total) {
+    __m512i high = _mm512_add_epi32(_mm512_slli_epi32(sums.first, 8), sums.second);
+    __m512 floats = _mm512_fmadd_ps(_mm512_cvtepi32_ps(high), _mm512_set1_ps(256.0f), _mm512_cvtepi32_ps(sums.third));
+    return _mm512_fmadd_ps(floats, _mm512_set1_ps(scale), total);
+}
+
+// Bytes of a row that a step takes, and which of 64 bytes they are; of the last step, those that are left.
+static uint32_t fixed_step_bytes(uint32_t bits) { return fixed_step(bits) / 8 * bits; }
+static __mmask64 fixed_mask(uint32_t bytes) { return bytes < 64 ? ((__mmask64)1 << bytes) - 1 : ~(__mmask64)0; }
+
+static inline __m512i fixed_fields(const unsigned char *bytes, __mmask64 mask, const uint32_t bits) {
+    _mm_prefetch((const char *)bytes + AHEAD, _MM_HINT_T0);
+    __m512i packed = _mm512_maskz_loadu_epi8(mask, bytes);
+    return bits == 4 || bits == 8 ? packed : vec_spread_fields(packed, bits);
+}
+
+// Sums of two rows and one or two tokens.
+typedef struct fixed_square { fixed_sums at00, at01, at10, at11; } fixed_square; // row, token
+
+static inline __attribute__((always_inline)) fixed_square fixed_square_add(fixed_square sums, const vec_table *table,
+                                                                           const unsigned char *row0, const unsigned char *row1,
+                                                                           __mmask64 mask, const fixed_x *x, const fixed_x *y,
+                                                                           uint32_t c, const uint32_t bits) {
+    __m512i fields0 = fixed_fields(row0, mask, bits), fields1 = fixed_fields(row1, mask, bits), w[FIXED_DIGITS];
+    for (uint32_t half = 0; half < fixed_step(bits); half += 64) {
+        if (half) fields0 = _mm512_srli_epi16(fields0, 4), fields1 = _mm512_srli_epi16(fields1, 4);
+        vec_table_bytes(table, fields0, bits, FIXED_DIGITS, w);
+        sums.at00 = fixed_add(sums.at00, w, x, c + half);
+        if (y) sums.at01 = fixed_add(sums.at01, w, y, c + half);
+        vec_table_bytes(table, fields1, bits, FIXED_DIGITS, w);
+        sums.at10 = fixed_add(sums.at10, w, x, c + half);
+        if (y) sums.at11 = fixed_add(sums.at11, w, y, c + half);
+    }
+    return sums;
+}
+
+// Two rows and one or two tokens: out[r * BLOCK_TOKENS + t] = w[r] . x[t]. `bits` and `two` are constants where it is inlined.
+static inline __attribute__((always_inline)) void fixed_rows(const linear *l, const fixed_operands *operands,
+                                                             const unsigned char *row0, const unsigned char *row1,
+                                                             const fixed_x *x, const uint32_t bits, const bool two, float *out) {
+    __m512 total00 = _mm512_setzero_ps(), total01 = total00, total10 = total00, total11 = total00;
+    const uint32_t step = fixed_step(bits), step_bytes = fixed_step_bytes(bits);
+    uint32_t left = l->p->row_words * 4;
+    for (uint32_t b = 0; b < operands->blocks; b++, x++) {
+        const fixed_x *y = two ? x + operands->blocks : NULL;
+        fixed_sums start0 = fixed_start(x), start1 = two ? fixed_start(y) : start0;
+        fixed_square sums = {start0, start1, start0, start1};
+        uint32_t steps = HEL_MIN(FIXED_BLOCK / step, left / step_bytes), c = 0;
+        for (; c < steps * step; c += step, row0 += step_bytes, row1 += step_bytes)
+            sums = fixed_square_add(sums, &operands->table, row0, row1, fixed_mask(step_bytes), x, y, c, bits);
+        left -= steps * step_bytes;
+        if (c < FIXED_BLOCK && left)
+            sums = fixed_square_add(sums, &operands->table, row0, row1, fixed_mask(left), x, y, c, bits);
+        total00 = fixed_end(sums.at00, x->scale, total00), total10 = fixed_end(sums.at10, x->scale, total10);
+        if (two) total01 = fixed_end(sums.at01, y->scale, total01), total11 = fixed_end(sums.at11, y->scale, total11);
+    }
+    out[0] = vec_sum(total00) * operands->scale, out[BLOCK_TOKENS] = vec_sum(total10) * operands->scale;
+    if (two) out[1] = vec_sum(total01) * operands->scale, out[BLOCK_TOKENS + 1] = vec_sum(total11) * operands->scale;
+}
+
+static inline __attribute__((always_inline)) void fixed_tokens(const linear *l, const fixed_operands *operands,
+                                                               const unsigned char *const rows[BLOCK_ROWS],
+                                                               const uint32_t bits, float *out) {
+    for (int r = 0; r < BLOCK_ROWS; r += 2, rows += 2, out += 2 * BLOCK_TOKENS) {
+        const fixed_x *x = operands->x;
+        uint32_t t = 0;
+        for (; t + 2 <= l->p->tokens; t += 2, x += 2 * operands->blocks)
+            fixed_rows(l, operands, rows[0], rows[1], x, bits, true, out + t);
+        if (t < l->p->tokens) fixed_rows(l, operands, rows[0], rows[1], x, bits, false, out + t);
+    }
+}
+
+static bool has_fixed(const cpu_launch *launch) {
+    const fixed_operands *operands = launch->scratch;
+    return operands && operands->blocks;
+}
+
+static void fixed_block(const linear *l, const fixed_operands *operands, uint32_t row0, uint32_t n_rows) {
+    const unsigned char *rows[BLOCK_ROWS];
+    float sums[BLOCK_ROWS * BLOCK_TOKENS];
+    for (uint32_t r = 0; r < BLOCK_ROWS; r++)
+        rows[r] = (const unsigned char *)(l->weights + (size_t)(row0 + HEL_MIN(r, n_rows - 1)) * l->p->row_words);
+    switch (l->bits) {
+    case 4: fixed_tokens(l, operands, rows, 4, sums); break;
+    case 5: fixed_tokens(l, operands, rows, 5, sums); break;
+    case 6: fixed_tokens(l, operands, rows, 6, sums); break;
+    default: fixed_tokens(l, operands, rows, 8, sums);
+    }
+    finish_block(l, row0, n_rows, sums);
+}
+
+#else
+
+static bool has_fixed(const cpu_launch *launch) { (void)launch; return false; }
+static void fixed_block(const linear *l, const void *scratch, uint32_t row0, uint32_t rows) {
+    (void)l, (void)scratch, (void)row0, (void)rows;
+}
+
+#endif
