@@ -343,28 +343,51 @@ TILE_FUNCTION whole_blocks(const cluster_panel *panel, const int32_t *points, si
 
 // ---------------------------------------------------------------- the least of them
 
+typedef struct ranking {
+    vec least, second, third, block, second_block;
+} ranking;
+
+static inline vec load_words(const uint32_t *words) {
+    float bits[WIDTH];
+    memcpy(bits, words, sizeof bits);
+    return vec_load(bits);
+}
+
+static inline void store_words(uint32_t *words, vec a) {
+    float bits[WIDTH];
+    vec_store(bits, a);
+    memcpy(words, bits, sizeof bits);
+}
+
 // Keeps the least estimate, the least two or the least three; `kept` is a constant where this is inlined. Of two the second
 // stands for the third.
 TILE_INLINE rank_blocks(cluster_batches *b, uint32_t at, const float *estimates, uint32_t first, uint32_t blocks,
                         const uint32_t kept) {
-    float numbers[WIDTH];
-    vec least = vec_load(b->least + at), second = vec_load(b->second + at), third = vec_load(b->third + at), one, two;
-    memcpy(numbers, b->block + at, sizeof numbers), one = vec_load(numbers);
-    memcpy(numbers, b->second_block + at, sizeof numbers), two = vec_load(numbers);
+    ranking ranks[VECTORS_AT_ONCE];
+    for (uint32_t v = 0, i = at; v < VECTORS_AT_ONCE; v++, i += WIDTH)
+        ranks[v] = (ranking){vec_load(b->least + i), vec_load(b->second + i), vec_load(b->third + i), load_words(b->block + i),
+                             load_words(b->second_block + i)};
     for (uint32_t block = 0; block < blocks; block++) {
-        vec now = vec_load(estimates + (size_t)block * BATCH), number = vec_set(hel_bits_float(first + block));
-        vec_mask nearer = vec_less(now, least);
-        if (kept == 3) {
-            two = vec_select(nearer, one, vec_select(vec_less(now, second), number, two));
-            third = vec_lesser(third, vec_greater(now, second));
+        vec number = vec_set(hel_bits_float(first + block));
+        for (uint32_t v = 0; v < VECTORS_AT_ONCE; v++) {
+            ranking *r = &ranks[v];
+            vec now = vec_load(estimates + (size_t)block * BATCH + v * WIDTH);
+            vec_mask nearer = vec_less(now, r->least);
+            if (kept == 3) {
+                r->second_block = vec_select(vec_less(now, r->second), number, r->second_block);
+                r->second_block = vec_select(nearer, r->block, r->second_block);
+                r->third = vec_lesser(r->third, vec_greater(now, r->second));
+            }
+            if (kept >= 2) r->second = vec_lesser(r->second, vec_greater(now, r->least));
+            r->least = vec_lesser(now, r->least);
+            r->block = vec_select(nearer, number, r->block);
         }
-        if (kept >= 2) second = vec_lesser(second, vec_greater(now, least));
-        least = vec_select(nearer, now, least);
-        one = vec_select(nearer, number, one);
     }
-    vec_store(b->least + at, least), vec_store(b->second + at, second), vec_store(b->third + at, kept == 2 ? second : third);
-    vec_store(numbers, one), memcpy(b->block + at, numbers, sizeof numbers);
-    vec_store(numbers, two), memcpy(b->second_block + at, numbers, sizeof numbers);
+    for (uint32_t v = 0, i = at; v < VECTORS_AT_ONCE; v++, i += WIDTH) {
+        vec_store(b->least + i, ranks[v].least), vec_store(b->second + i, ranks[v].second);
+        vec_store(b->third + i, kept == 2 ? ranks[v].second : ranks[v].third);
+        store_words(b->block + i, ranks[v].block), store_words(b->second_block + i, ranks[v].second_block);
+    }
 }
 
 static void compare_batch(cluster_search *s, uint32_t batch) {
@@ -378,10 +401,8 @@ static void compare_batch(cluster_search *s, uint32_t batch) {
     if (s->filter == FILTER_WHOLE)
         whole_blocks(panel, s->batches.pairs + (size_t)batch * BATCH * pairs, pairs, s->step, estimates);
 #endif
-    for (uint32_t v = 0; v < BATCH; v += WIDTH) {
-        uint32_t at = batch * BATCH + v, first = panel->first / BLOCK;
-        if (s->filter == FILTER_NONE) rank_blocks(&s->batches, at, estimates + v, first, panel->blocks, 1);
-        else if (s->filter == FILTER_FLOAT) rank_blocks(&s->batches, at, estimates + v, first, panel->blocks, 2);
-        else rank_blocks(&s->batches, at, estimates + v, first, panel->blocks, 3);
-    }
+    uint32_t at = batch * BATCH, first = panel->first / BLOCK;
+    if (s->filter == FILTER_NONE) rank_blocks(&s->batches, at, estimates, first, panel->blocks, 1);
+    else if (s->filter == FILTER_FLOAT) rank_blocks(&s->batches, at, estimates, first, panel->blocks, 2);
+    else rank_blocks(&s->batches, at, estimates, first, panel->blocks, 3);
 }
