@@ -16,7 +16,7 @@ extern "C" {
 typedef enum hel_kmeans_start {
     HEL_KMEANS_START_PLUSPLUS, // k-means++ (Arthur and Vassilvitskii, 2007): each centroid a point drawn with a probability
                                // proportional to its squared distance from those before it; over all points while
-                               // n k d <= 2^31, else over a sample of 2^31 / (k d), at least 2 k of them
+                               // n k d <= 2^30, else over a sample of 2^30 / (k d), at least 2 k of them
     HEL_KMEANS_START_SAMPLE,   // k points, none of them twice
 } hel_kmeans_start;
 

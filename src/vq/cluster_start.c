@@ -9,7 +9,7 @@
 #include "vq/random.h"
 
 enum { RUN = 1024, REPORT_EVERY = 64 };
-#define MOST_WORK (UINT64_C(1) << 31)
+#define MOST_WORK (UINT64_C(1) << 30)
 
 // Knuth, "The Art of Computer Programming" 2, algorithm 3.4.2 S: `count` of the points in their order, each set alike.
 typedef struct selection {
