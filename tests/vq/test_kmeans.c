@@ -232,7 +232,7 @@ static void test_slices(void **state) {
 
 // ---------------------------------------------------------------- labels
 
-typedef enum value_kind { PLAIN, WHOLE, FAR_AWAY, CLOSE, HUGE_VALUES, TINY, KINDS } value_kind;
+typedef enum value_kind { PLAIN, WHOLE, FAR_AWAY, CLOSE, OUTLIERS, HUGE_VALUES, TINY, KINDS } value_kind;
 
 static void fill(float *values, uint64_t count, value_kind kind, uint64_t seed) {
     made_values(values, count, seed);
@@ -240,6 +240,7 @@ static void fill(float *values, uint64_t count, value_kind kind, uint64_t seed) 
         case WHOLE: values[i] = rintf(values[i] * 2); break;
         case FAR_AWAY: values[i] += 1000; break;
         case CLOSE: values[i] = 1 + values[i] * 1e-5f; break;
+        case OUTLIERS: values[i] *= i % 97 ? 1 : 3000; break;
         case HUGE_VALUES: values[i] *= 1e38f / 8; break;
         case TINY: values[i] *= 1e-40f; break;
         default: break;
@@ -250,8 +251,8 @@ static void fill(float *values, uint64_t count, value_kind kind, uint64_t seed) 
 static void test_labels(void **state) {
     (void)state;
     static const uint32_t shapes[][3] = {{700, 1, 300}, {700, 2, 300}, {1100, 3, 2100}, {2100, 4, 1500}, {1500, 8, 700},
-                                         {300, 16, 1100}, {200, 100, 300}, {60, 512, 70}, {20, 513, 40}};
-    const hel_device *scalar = open_cpu(1, true);
+                                         {300, 16, 1100}, {200, 100, 300}, {60, 512, 70}, {20, 513, 40}, {20000, 4, 600}};
+    const hel_device *scalar = open_cpu(1, true), *one = open_cpu(1, false);
     for (size_t s = 0; s < HEL_COUNT(shapes); s++)
         for (value_kind kind = 0; kind < KINDS; kind++) {
             uint32_t n = shapes[s][0], d = shapes[s][1], k = shapes[s][2];
@@ -260,7 +261,7 @@ static void test_labels(void **state) {
             fill(points, n * d, kind, s);
             fill(book, k * d, kind, s + 50);
             memcpy(book + k / 2 * d, book, d * sizeof *book); // two that are one
-            assert_int_equal(hel_kmeans_assign(device, points, n, d, book, k, labels, far), HEL_OK);
+            assert_int_equal(hel_kmeans_assign(one, points, n, d, book, k, labels, far), HEL_OK);
             assert_int_equal(hel_kmeans_assign(scalar, points, n, d, book, k, expected, NULL), HEL_OK);
             for (uint32_t i = 0; i < n; i++) {
                 if (labels[i] != expected[i])
@@ -273,6 +274,7 @@ static void test_labels(void **state) {
             free(points), free(book), free(far), free(labels), free(expected);
         }
     hel_device_destroy(&scalar);
+    hel_device_destroy(&one);
 }
 
 int main(void) {
