@@ -3,6 +3,7 @@
 #ifndef HELICOID_HELICOID_H
 #define HELICOID_HELICOID_H
 
+#include <helicoid/bench.h>
 #include <helicoid/common.h>
 #include <helicoid/compress.h>
 #include <helicoid/device.h>

@@ -296,3 +296,4 @@ void hel_os_condition_wait(hel_os_condition *condition, hel_os_mutex *mutex) {
 
 void hel_os_condition_wake_all(hel_os_condition *condition) { pthread_cond_broadcast(&condition->condition); }
 void hel_os_yield(void) { sched_yield(); }
+

@@ -15,9 +15,10 @@ enum {
     VERIFY = 1u << 7,
     EXPORT = 1u << 8,
     KMEANS = 1u << 9,
-    ALL = (1u << 10) - 1,
+    BENCH = 1u << 10,
+    ALL = (1u << 11) - 1,
     MODELS = GENERATE | PERPLEXITY | LOGITS, // verbs that run a model
-    WRITERS = COMPRESS | LOGITS | EXPORT | KMEANS,
+    WRITERS = COMPRESS | LOGITS | EXPORT | KMEANS | BENCH,
 };
 
 const verb_row verb_table[] = {
@@ -59,6 +60,13 @@ const verb_row verb_table[] = {
      "Reads points from an NPY array of floats, [points, values] or flat, fits k centroids to them and writes these as "
      "an NPY array of f32 [k, values].",
      "helicoid kmeans points.npy -k 256 -o codebook.npy --labels labels.npy", run_kmeans},
+    {"bench", "[WORK...]", "Measure speed, beside other programs too",
+     "Times pieces of work in rounds that take turns, so that all meet the same state of the machine, and prints "
+     "medians, rates and ratios: to the speed of reading memory, and with --against to other programs that do the same "
+     "work in the same rounds. Without WORK all of --list run, which takes a quarter of an hour and 4 GB of memory. "
+     "OUT gets everything as JSON, with the machine, the versions and the command. docs/benchmarks.md says how peers "
+     "are set up.",
+     "helicoid bench matvec decode --against llama_cpp -o bench.json", run_bench},
 };
 
 const size_t verb_count = sizeof verb_table / sizeof verb_table[0];
@@ -124,6 +132,37 @@ const option_row option_table[] = {
     {"chunks", 0, OPTION_WHOLE, AT(chunks), PERPLEXITY, "N", "0", .most = 1 << 30, .help = "windows at most; 0: all"},
     {"against", 0, OPTION_TEXT, AT(against), PERPLEXITY, "MODEL", .help = "compare with this model"},
 
+    {"list", 0, OPTION_SWITCH, AT(list), BENCH, .set = 1, .help = "list the works and the settings that each heeds"},
+    {"against", 0, OPTION_LIST, AT(peers), BENCH, "PEER",
+     .help = "time this program too: a name in the folder of peers, or a path; may be repeated"},
+    {"peers", 0, OPTION_TEXT, AT(peers_folder), BENCH, "FOLDER", "bench/peers", .help = "folder of peers"},
+    {"rounds", 0, OPTION_WHOLE, AT(rounds), BENCH, "N", "11", .least = 1, .most = 10000,
+     .help = "that are counted; one more goes first"},
+    {"peer-rounds", 0, OPTION_WHOLE, AT(peer_rounds), BENCH, "N", "0", .most = 10000,
+     .help = "of those, rounds with peers; 0: all"},
+    {"peer-timeout", 0, OPTION_WHOLE, AT(peer_seconds), BENCH, "SECONDS", "1800", .least = 1, .most = 1e6,
+     .help = "longest wait for one answer of a peer"},
+    {"data", 0, OPTION_TEXT, AT(data_folder), BENCH, "FOLDER",
+     .help = "where random models are kept for the next run; unless given, in the user's cache directory"},
+    {"rows", 0, OPTION_WHOLE, AT(rows), BENCH, "N", .most = 1 << 30, .help = "of a matrix; 0: 4096"},
+    {"cols", 0, OPTION_WHOLE, AT(cols), BENCH, "N", .most = 1 << 30, .help = "of a matrix; 0: 4096"},
+    {"columns", 0, OPTION_WHOLE, AT(columns), BENCH, "N", .most = 1 << 20,
+     .help = "tokens of a product or of a prompt; 0: 512"},
+    {"bytes", 0, OPTION_BYTES, AT(bytes), BENCH, "BYTES", .most = 9007199254740992.0,
+     .help = "weights that a round of products walks through, and the buffer to read; K, M, G may follow; "
+             "0: 256M for matvec, 64M for matmul, 512M for read"},
+    {"count", 0, OPTION_WHOLE, AT(values), BENCH, "N", .most = 4294967294.0, .help = "values to fit; 0: 100000000"},
+    {"k", 'k', OPTION_CHOICE, AT(bench_k), BENCH, "N", .choices = "256|64|32|16",
+     .help = "codebook entries; unless given, those that the work compares"},
+    {"layers", 0, OPTION_WHOLE, AT(layers), BENCH, "N", .most = 1000,
+     .help = "of the random model; 0: 22, to compress 2"},
+    {"hidden", 0, OPTION_WHOLE, AT(hidden), BENCH, "N", .most = 65536,
+     .help = "width of the random model, a multiple of 64; 0: 2048"},
+    {"vocabulary", 0, OPTION_WHOLE, AT(vocabulary), BENCH, "N", .most = 1 << 24,
+     .help = "of the random model; 0: 32000"},
+    {"tokens", 0, OPTION_WHOLE, AT(new_tokens), BENCH, "N", .most = 2032, .help = "generated in a round; 0: 16"},
+    {"model", 0, OPTION_TEXT, AT(bench_model), BENCH, "MODEL", .help = "to compress, instead of a random one"},
+
     {"context", 'c', OPTION_WHOLE, AT(context), GENERATE | PERPLEXITY, "N", "0", .most = 1 << 30,
      .help = "positions; 0: 512 for perplexity, else the model's, at most 2048"},
     {"bos", 0, OPTION_SWITCH, AT(bos), MODELS | TOKENIZE, .set = HEL_BOS_YES, .help = "put the begin token first"},
@@ -138,7 +177,7 @@ const option_row option_table[] = {
     {"mem-limit", 0, OPTION_BYTES, AT(memory_limit), MODELS | COMPRESS | KMEANS, "BYTES", "0", .most = 9007199254740992.0,
      .help = "buffers of compress (0: 160M), or of each device (0: no limit); K, M, G may follow"},
 
-    {"precision", 0, OPTION_CHOICE, AT(precision), MODELS, "TYPE", "f32", "f32|bf16",
+    {"precision", 0, OPTION_CHOICE, AT(precision), MODELS | BENCH, "TYPE", "f32", "f32|bf16",
      .help = "of matrix products; bf16 is faster where the processor has it, and rounds"},
     {"device", 'd', OPTION_TEXT, AT(device), ALL, "NAMES",
      .help = "cpu, vulkan:0, or several as in vulkan:0,cpu; unless given, the best one; "

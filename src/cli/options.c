@@ -134,6 +134,13 @@ static const option_row *row_of(const verb_row *verb, int code) {
     return NULL;
 }
 
+static int take_arguments(int argc, char **argv, cli_options *out) {
+    for (; optind < argc; optind++)
+        if (!list_append(&out->arguments, argv[optind])) return report_error(out, EXIT_FAILED, "out of memory");
+    out->model = out->arguments ? out->arguments[0] : NULL;
+    return EXIT_OK;
+}
+
 static int from_arguments(const verb_row *verb, int argc, char **argv, cli_options *out) {
     char letters[2 * MOST_OPTIONS + 2];
     struct option longs[MOST_OPTIONS];
@@ -152,6 +159,7 @@ static int from_arguments(const verb_row *verb, int argc, char **argv, cli_optio
         }
     }
     if (out->help) return EXIT_OK;
+    if (verb->argument[0] == '[') return take_arguments(argc, argv, out);
     bool wants = verb->argument[0] != 0;
     if (wants && optind >= argc) return report_usage(out, "%s is missing", verb->argument);
     if (wants) out->model = argv[optind++];
@@ -160,7 +168,7 @@ static int from_arguments(const verb_row *verb, int argc, char **argv, cli_optio
 }
 
 int options_parse(const verb_row *verb, int argc, char **argv, cli_options *out) {
-    *out = (cli_options){.verb = verb};
+    *out = (cli_options){.verb = verb, .argc = argc, .argv = argv};
     for (size_t i = 0; i < option_count; i++)
         if (option_table[i].initial) store(&option_table[i], option_table[i].initial, out);
     int code = from_environment(verb, out);
@@ -171,4 +179,6 @@ void options_finish(cli_options *options) {
     free(options->include);
     free(options->exclude);
     free(options->stop);
+    free(options->peers);
+    free(options->arguments);
 }

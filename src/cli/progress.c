@@ -50,6 +50,9 @@ static void format_line(char line[LINE_SIZE], double time, uint64_t done, uint64
     if (state.unit == PROGRESS_BYTES)
         snprintf(line, LINE_SIZE, "%s  %3.0f%%  %s of %s  %.1f MB/s  ETA %s", state.stage, percent,
                  hel_bytes_text(have, done), hel_bytes_text(all, total), speed / 1e6, eta);
+    else if (state.unit == PROGRESS_TURNS)
+        snprintf(line, LINE_SIZE, "%s  %3.0f%%  turn %llu of %llu", state.stage, percent, (unsigned long long)done,
+                 (unsigned long long)total);
     else
         snprintf(line, LINE_SIZE, "%s  %3.0f%%  %llu of %llu %s  %.1f %s/s  ETA %s", state.stage, percent,
                  (unsigned long long)done, (unsigned long long)total, unit, speed, unit, eta);

@@ -15,5 +15,6 @@ int run_logits(const cli_options *options);
 int run_tokenize(const cli_options *options);
 int run_verify(const cli_options *options);
 int run_export(const cli_options *options);
+int run_bench(const cli_options *options);
 
 #endif

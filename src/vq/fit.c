@@ -164,16 +164,18 @@ static void pad_codebook(hel_fitted *fitted, uint32_t used, uint32_t k) {
     fitted->k = k;
 }
 
-// A bin that a boundary cuts can gain by being split: at most its count * its width * the distance of the two codes / 2.
+// A bin that the middle m of two codes a < b cuts can gain by being split. A value v on the wrong side of m costs
+// 2 (b - a) |v - m| too much; as the bin's mean is on the right side, most of that arises where all values are at its ends:
+// count * 2 (b - a) (high - m) (m - low) / (high - low).
 static double split_gain(const hel_bins *bins, const hel_partition *partition, const double *means) {
     double gain = 0;
     for (uint32_t c = 1; c < partition->clusters; c++) {
-        double gap = means[c] - means[c - 1], most = 0;
+        double gap = means[c] - means[c - 1], middle = (means[c] + means[c - 1]) / 2;
         for (uint32_t b = partition->bounds[c] - 1; b <= partition->bounds[c]; b++) {
             const hel_bin *bin = &bins->bins[b];
-            most = fmax(most, bin->count * ((double)bin->high - bin->low) * gap / 2);
+            if (middle <= bin->low || middle >= bin->high) continue;
+            gain += bin->count * 2 * gap * (bin->high - middle) * (middle - bin->low) / ((double)bin->high - bin->low);
         }
-        gain += most;
     }
     return gain;
 }

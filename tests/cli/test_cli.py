@@ -19,7 +19,8 @@ PROGRAM, DATA = sys.argv[1], pathlib.Path(sys.argv[2])
 MODEL = str(DATA / "stories260K" / "stories260K.bin")
 RUNNER = shlex.split(os.environ.get("MESON_EXE_WRAPPER", ""))  # an emulator, for cross builds
 OK, FAILED, USAGE, INTEGRITY, UNSUPPORTED, UNAVAILABLE, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
-VERBS = ["devices", "compress", "info", "generate", "perplexity", "logits", "tokenize", "verify", "export", "kmeans"]
+VERBS = ["devices", "compress", "info", "generate", "perplexity", "logits", "tokenize", "verify", "export", "kmeans",
+         "bench"]
 
 
 class Case(unittest.TestCase):
@@ -75,6 +76,7 @@ class Help(Case):
             "perplexity": "-f --context --stride --chunks --against --bos --no-bos",
             "logits": "-o -f --tokens", "tokenize": "-p", "export": "-o -f --dtype",
             "kmeans": "-k -D -o -f --labels --iterations --init --empty --seed --exact --device --json",
+            "bench": "--list --against --rounds --rows --cols --columns --bytes --count -k -o",
         }
         for verb, names in flags.items():
             words = re.split(r"[\s,]+", self.run_program(verb, "--help"))

@@ -14,7 +14,7 @@ import sys
 import tempfile
 
 # Rooms of src from the bottom up; rooms on one line do not include each other.
-LAYERS = [["base"], ["device", "formats"], ["ops"], ["vq", "text"], ["kvcache"], ["models"], ["cli"]]
+LAYERS = [["base"], ["device", "formats"], ["ops"], ["vq", "text"], ["kvcache"], ["models"], ["bench"], ["cli"]]
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 OS_HEADERS = re.compile(r"<(unistd|pthread|dlfcn|fcntl|dirent|sched|windows|sys/\w+)\.h>")
 DRIVER_CALLS = re.compile(r"\b(vkCmd\w+|vkQueue\w+|clEnqueue\w+|cuLaunch\w+|cuMem\w+)")

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "bench/evaluate.h"
+
+#include <stdio.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "bench/data.h"
+
+static const uint32_t codes[HEL_BENCH_SUBJECTS] = {256, 64, 16};
+
+static hel_status make_tokens(hel_bench_evaluation *evaluation) {
+    uint32_t count = evaluation->prompt + evaluation->generated, vocabulary = evaluation->hyper.vocabulary;
+    evaluation->tokens = hel_alloc_array(count, sizeof *evaluation->tokens);
+    evaluation->logits = hel_alloc_array(vocabulary, sizeof *evaluation->logits);
+    if (!evaluation->tokens || !evaluation->logits) return hel_fail_memory(count * sizeof *evaluation->tokens);
+    uint64_t random = 5;
+    for (uint32_t i = 0; i < count; i++) evaluation->tokens[i] = (uint32_t)(hel_bench_random(&random) % vocabulary);
+    return HEL_OK;
+}
+
+static hel_status load_subject(hel_bench_run *run, const char *path, hel_bench_subject *subject) {
+    const hel_bench_evaluation *evaluation = subject->evaluation;
+    hel_model_params params = hel_model_params_default();
+    params.devices = run->params.device;
+    params.threads = run->params.threads;
+    params.precision = run->params.precision;
+    HEL_TRY(hel_model_load(path, &params, &subject->model));
+    hel_context_params context = hel_context_params_default();
+    context.capacity = evaluation->prompt + evaluation->generated;
+    context.batch = evaluation->prompt;
+    return hel_context_create(subject->model, &context, &subject->context);
+}
+
+// Of the embedding a token reads one row.
+static double bytes_per_token(const hel_bench_subject *subject) {
+    hel_model_info info;
+    hel_model_describe(subject->model, &info);
+    return (double)info.prepared_bytes - 2.0 * info.vocabulary * info.hidden;
+}
+
+static hel_status add_subject(hel_bench_run *run, uint32_t k, hel_bench_round round, hel_bench_subject *subject) {
+    char *path, name[16];
+    snprintf(name, sizeof name, "k%u", k);
+    HEL_TRY(hel_bench_model_file(run, &subject->evaluation->hyper, k, &path));
+    hel_status status = load_subject(run, path, subject);
+    hel_free(path);
+    HEL_TRY(status);
+    hel_bench_entry *entry = hel_bench_add(run, "helicoid", name);
+    if (!entry) return HEL_ERROR_MEMORY;
+    entry->round = round;
+    entry->user = subject;
+    entry->measure.tokens = subject->evaluation->generated ? 1 : subject->evaluation->prompt;
+    if (subject->evaluation->generated) entry->measure.bytes = bytes_per_token(subject);
+    return HEL_OK;
+}
+
+hel_status hel_bench_evaluation_open(hel_bench_run *run, uint32_t prompt, uint32_t generated, hel_bench_round round,
+                                     hel_bench_evaluation *out) {
+    out->hyper = hel_bench_model_shape(&run->params);
+    out->prompt = prompt;
+    out->generated = generated;
+    if ((uint64_t)prompt + generated > out->hyper.context_length)
+        return hel_fail(HEL_ERROR_ARGUMENT, "%u and %u tokens do not fit the %u positions of the random model", prompt,
+                        generated, out->hyper.context_length);
+    HEL_TRY(make_tokens(out));
+    hel_bench_model_tell(run, &out->hyper);
+    hel_bench_tell(run, "prompt", prompt);
+    hel_bench_tell(run, "tokens", generated);
+    for (uint32_t i = 0; i < HEL_BENCH_SUBJECTS; i++) {
+        if (run->params.k && run->params.k != codes[i]) continue;
+        hel_bench_subject *subject = &out->subjects[out->n_subjects++];
+        subject->evaluation = out;
+        HEL_TRY(add_subject(run, codes[i], round, subject));
+    }
+    return HEL_OK;
+}
+
+void hel_bench_evaluation_finish(hel_bench_evaluation *evaluation) {
+    for (uint32_t i = 0; i < evaluation->n_subjects; i++) {
+        hel_context_destroy(&evaluation->subjects[i].context);
+        hel_model_destroy(&evaluation->subjects[i].model);
+    }
+    hel_free(evaluation->tokens);
+    hel_free(evaluation->logits);
+    *evaluation = (hel_bench_evaluation){0};
+}
