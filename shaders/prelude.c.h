@@ -11,6 +11,7 @@ typedef float f32;
 #define FMAX(a, b) fmaxf(a, b)
 #define UMIN(a, b) HEL_MIN((u32)(a), (u32)(b))
 #define UMAX(a, b) HEL_MAX((u32)(a), (u32)(b))
+#define PRECISE
 #define SQRT(x) sqrtf(x)
 #define EXP(x) expf(x)
 #define HALF_LOW(word) hel_f16_to_float((uint16_t)(word))

@@ -7,6 +7,7 @@ typedef float f32;
 #define FMAX(a, b) fmax(a, b)
 #define UMIN(a, b) min((u32)(a), (u32)(b))
 #define UMAX(a, b) max((u32)(a), (u32)(b))
+#define PRECISE
 #define SQRT(x) sqrt(x)
 #define EXP(x) exp(x)
 #define FUNCTION static inline

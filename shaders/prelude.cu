@@ -6,6 +6,7 @@ typedef float f32;
 #define FMAX(a, b) fmaxf(a, b)
 #define UMIN(a, b) min((u32)(a), (u32)(b))
 #define UMAX(a, b) max((u32)(a), (u32)(b))
+#define PRECISE
 #define SQRT(x) sqrtf(x)
 #define EXP(x) expf(x)
 #define FUNCTION static __device__ __forceinline__

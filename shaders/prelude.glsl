@@ -7,6 +7,7 @@
 #define FMAX(a, b) max(a, b)
 #define UMIN(a, b) min(a, b)
 #define UMAX(a, b) max(a, b)
+#define PRECISE precise
 #define SQRT(x) sqrt(x)
 #define EXP(x) exp(x)
 #define HALF_LOW(word) unpackHalf2x16(word).x

@@ -8,6 +8,7 @@
 #include <helicoid/compress.h>
 #include <helicoid/device.h>
 #include <helicoid/generate.h>
+#include <helicoid/kmeans.h>
 #include <helicoid/model.h>
 #include <helicoid/tokenizer.h>
 

@@ -14,10 +14,11 @@ enum {
     TOKENIZE = 1u << 6,
     VERIFY = 1u << 7,
     EXPORT = 1u << 8,
-    BENCH = 1u << 9,
-    ALL = (1u << 10) - 1,
+    KMEANS = 1u << 9,
+    BENCH = 1u << 10,
+    ALL = (1u << 11) - 1,
     MODELS = GENERATE | PERPLEXITY | LOGITS, // verbs that run a model
-    WRITERS = COMPRESS | LOGITS | EXPORT | BENCH,
+    WRITERS = COMPRESS | LOGITS | EXPORT | KMEANS | BENCH,
 };
 
 const verb_row verb_table[] = {
@@ -55,6 +56,10 @@ const verb_row verb_table[] = {
      "Decodes compressed matrices and writes safetensors: a Hugging Face folder, or one file where OUT ends in "
      ".safetensors.",
      "helicoid export model-hxq/ -o dense/", run_export},
+    {"kmeans", "DATA", "Fit a codebook to points",
+     "Reads points from an NPY array of floats, [points, values] or flat, fits k centroids to them and writes these as "
+     "an NPY array of f32 [k, values].",
+     "helicoid kmeans points.npy -k 256 -o codebook.npy --labels labels.npy", run_kmeans},
     {"bench", "[WORK...]", "Measure speed, beside other programs too",
      "Times pieces of work in rounds that take turns, so that all meet the same state of the machine, and prints "
      "medians, rates and ratios: to the speed of reading memory, and with --against to other programs that do the same "
@@ -74,6 +79,19 @@ const option_row option_table[] = {
 
     {"format", 0, OPTION_CHOICE, AT(format), COMPRESS, "NAME", "hxq", "hxq", .help = "format of the output"},
     {"k", 'k', OPTION_CHOICE, AT(k), COMPRESS, "N", "256", "256|64|32|16", .help = "codebook entries"},
+    {"k", 'k', OPTION_WHOLE, AT(k), KMEANS, "N", "256", .least = 1, .most = 4294967295.0, .help = "centroids"},
+    {"dimensions", 'D', OPTION_WHOLE, AT(dimensions), KMEANS, "D", "0", .most = 4294967295.0,
+     .help = "values of a point in a flat array; 0: as the array says, or 1"},
+    {"labels", 0, OPTION_TEXT, AT(labels), KMEANS, "LABELS", .help = "also write the nearest centroid of each point, as u32"},
+    {"iterations", 0, OPTION_WHOLE, AT(iterations), KMEANS, "N", "25", .most = 4294967294.0, .help = "at most"},
+    {"tolerance", 0, OPTION_REAL, AT(tolerance), KMEANS, "T", "1e-4", .most = 1e6,
+     .help = "end once no centroid moves farther than this times the points' spread; 0: once no label changes"},
+    {"init", 0, OPTION_CHOICE, AT(start), KMEANS, "HOW", "plusplus", "plusplus|sample",
+     .help = "starting centroids: k-means++, or points at random"},
+    {"empty", 0, OPTION_CHOICE, AT(empty), KMEANS, "HOW", "split", "split|farthest|keep|error",
+     .help = "a centroid without points moves to a far point of the largest cluster or of all, stays, or ends the run"},
+    {"exact", 0, OPTION_SWITCH, AT(exact), KMEANS, .set = 1,
+     .help = "the same centroids on every device; the optimum where points are single values"},
     {"no-sidecar", 0, OPTION_SWITCH, AT(no_sidecar), COMPRESS, .set = 1, .help = "do not keep the largest values exactly"},
     {"packed", 0, OPTION_SWITCH, AT(packed), COMPRESS, .set = 1,
      .help = "store indices below 8 bits packed (helix-substrate cannot load such a file)"},
@@ -105,8 +123,8 @@ const option_row option_table[] = {
      .help = "1: off"},
     {"repetition-window", 0, OPTION_WHOLE, AT(repetition_window), GENERATE, "N", "64", .most = 4294967295.0,
      .help = "last tokens that the penalty looks at"},
-    {"seed", 's', OPTION_WHOLE, AT(seed), GENERATE, "N", "0", .most = 9007199254740992.0,
-     .help = "same seed, same device, same text"},
+    {"seed", 's', OPTION_WHOLE, AT(seed), GENERATE | KMEANS, "N", "0", .most = 9007199254740992.0,
+     .help = "same seed, same device, same result"},
 
     {"file", 'f', OPTION_TEXT, AT(text_file), PERPLEXITY, "TEXT", .help = "file to score; - reads standard input"},
     {"stride", 0, OPTION_WHOLE, AT(stride), PERPLEXITY, "N", "0", .most = 1 << 30,
@@ -156,14 +174,14 @@ const option_row option_table[] = {
      .help = "tokenizer file where the model has none of its own"},
     {"gpu-layers", 0, OPTION_WHOLE, AT(gpu_layers), MODELS, "N", "4294967295", .most = 4294967295.0,
      .help = "layers on the first of several devices; unless given, an even split"},
-    {"mem-limit", 0, OPTION_BYTES, AT(memory_limit), MODELS | COMPRESS, "BYTES", "0", .most = 9007199254740992.0,
+    {"mem-limit", 0, OPTION_BYTES, AT(memory_limit), MODELS | COMPRESS | KMEANS, "BYTES", "0", .most = 9007199254740992.0,
      .help = "buffers of compress (0: 160M), or of each device (0: no limit); K, M, G may follow"},
 
     {"precision", 0, OPTION_CHOICE, AT(precision), MODELS | BENCH, "TYPE", "f32", "f32|bf16",
      .help = "of matrix products; bf16 is faster where the processor has it, and rounds"},
     {"device", 'd', OPTION_TEXT, AT(device), ALL, "NAMES",
      .help = "cpu, vulkan:0, or several as in vulkan:0,cpu; unless given, the best one; "
-             "verbs that run no model work on the CPU"},
+             "verbs that run no model, but for kmeans, work on the CPU"},
     {"threads", 'j', OPTION_WHOLE, AT(threads), ALL, "N", "0", .most = 4096, .help = "0: one per processor"},
     {"json", 0, OPTION_SWITCH, AT(json), ALL, .set = 1, .help = "report as JSON on standard output"},
     {"quiet", 'q', OPTION_SWITCH, AT(quiet), ALL, .set = 1, .help = "only errors and what was asked for"},

@@ -24,17 +24,17 @@ typedef struct cli_options {
     char **argv;
     const char *model; // the verb's one argument, or the first of them
     const char **arguments; // all of them, NULL-terminated, where a verb takes any number
-    const char *output, *format, *fit, *dtype, *precision;
+    const char *output, *format, *fit, *dtype, *labels, *start, *empty, *precision;
     const char *prompt, *system, *text_file, *tokens, *against;
     const char *device, *tokenizer, *progress, *color;
     const char *peers_folder, *data_folder, *bench_model;
     const char **include, **exclude, **stop, **peers; // NULL-terminated, NULL where not given
-    uint64_t k, count, context, stride, chunks, batch, threads, gpu_layers, memory_limit;
+    uint64_t k, count, context, stride, chunks, batch, threads, gpu_layers, memory_limit, dimensions, iterations;
     uint64_t rounds, peer_rounds, peer_seconds, rows, cols, columns, bytes, values;
     uint64_t bench_k, layers, hidden, vocabulary, new_tokens;
     uint64_t top_k, repetition_window, seed;
-    double temperature, top_p, min_p, repetition_penalty;
-    int force, resume, dry_run, no_sidecar, packed;
+    double tolerance, temperature, top_p, min_p, repetition_penalty;
+    int exact, force, resume, dry_run, no_sidecar, packed;
     int chat, bos, ignore_eos, special, list;
     int quiet, verbose, json, log_json, help;
 } cli_options;

@@ -7,6 +7,7 @@
 
 int run_devices(const cli_options *options);
 int run_compress(const cli_options *options);
+int run_kmeans(const cli_options *options);
 int run_info(const cli_options *options);
 int run_generate(const cli_options *options);
 int run_perplexity(const cli_options *options);

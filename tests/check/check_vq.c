@@ -6,16 +6,17 @@
 #include "harness.h"
 #include "kernels.h"
 
-enum { BLOCK = HEL_KMEANS_PARTIAL_BLOCK, RANGE = 20 };
+enum { RANGE = 20 };
 
 static uint32_t random_width(check *c) {
-    static const uint32_t widths[] = {1, 2, 3, 4, 8, 17};
-    return widths[check_random(c, 6)];
+    static const uint32_t widths[] = {1, 2, 3, 4, 8, 16, 17, 130};
+    return widths[check_random(c, 8)];
 }
 
-static uint32_t random_clusters(check *c) {
-    static const uint32_t sizes[] = {1, 2, 16, 63, 64, 65, 256, 1500};
-    return sizes[check_random(c, 8)];
+// The last ones only where lavapipe's count of iterations allows them (docs/kernels.md).
+static uint32_t random_clusters(check *c, uint32_t d) {
+    static const uint32_t sizes[] = {1, 2, 16, 63, 64, 65, 256, 1500, 3000};
+    return sizes[check_random(c, d < 17 ? 9 : d < 130 ? 8 : 7)];
 }
 
 // Small whole numbers: distances are exact, and there are ties.
@@ -56,7 +57,7 @@ static void check_label(check *c, const float *point, const float *centroids, ui
 
 static void assign_case(check *c, check_fill fill, bool exact) {
     check_begin(c, fill);
-    uint32_t n = check_size(c, 900), d = random_width(c), k = random_clusters(c),
+    uint32_t n = check_size(c, 900), d = random_width(c), k = random_clusters(c, d),
              specialised = check_random(c, 2) && d <= 4 ? d : 0;
     check_shape(c, "n %u, k %u, d %u (%u), %s", n, k, d, specialised, exact ? "whole numbers" : "any values");
     float *points = exact ? whole_numbers(c, n * d) : check_values(c, n * d, fill, RANGE);
@@ -86,7 +87,7 @@ static void assign_cases(check *c) {
 
 static void expect_partial(const float *points, const uint32_t *labels, const hel_kmeans_partial_params *p,
                            uint32_t block, double *want, double *magnitude, uint32_t *counts) {
-    for (uint32_t i = block * BLOCK; i < p->n && i < (block + 1) * BLOCK; i++) {
+    for (uint32_t i = block * p->block; i < p->n && i < (block + 1) * p->block; i++) {
         counts[labels[i]]++;
         for (uint32_t j = 0; j < p->d; j++) {
             want[labels[i] * p->d + j] += points[(size_t)i * p->d + j];
@@ -98,27 +99,35 @@ static void expect_partial(const float *points, const uint32_t *labels, const he
 static void partial_case(check *c, check_fill fill) {
     check_begin(c, fill);
     uint32_t n = check_random(c, 2) ? check_size(c, 700) : 1000 + check_random(c, 2500), d = random_width(c),
-             k = random_clusters(c);
-    check_shape(c, "n %u, k %u, d %u", n, k, d);
-    hel_kmeans_partial_params p = {.n = n, .k = k, .d = d};
-    uint32_t blocks = (n + BLOCK - 1) / BLOCK, cells = blocks * k * d, *labels = check_words(c, n);
+             k = random_clusters(c, d);
+    hel_kmeans_partial_params p = {.n = n, .k = k, .d = d, .block = check_random(c, 2) ? 1024 : 300 + check_random(c, 900),
+                                   .first_block = check_random(c, 3)};
+    check_shape(c, "n %u, k %u, d %u, block %u from %u", n, k, d, p.block, p.first_block);
+    uint32_t groups = (n + p.block - 1) / p.block, blocks = p.first_block + groups, cells = blocks * k * d;
+    uint32_t *labels = check_words(c, n);
     for (uint32_t i = 0; i < n; i++) labels[i] = check_random(c, k);
-    float *points = check_values(c, n * d, fill, RANGE), *partials = check_floats(c, cells);
+    float *points = check_values(c, n * d, fill, RANGE), *before = check_values(c, cells, CHECK_UNIFORM, 0);
+    float *partials = check_floats(c, cells);
     uint32_t *counts = check_words(c, blocks * k), *want_counts = check_words(c, blocks * k);
     double *want = check_doubles(c, cells), *limit = check_doubles(c, cells);
-    for (uint32_t b = 0; b < blocks; b++)
-        expect_partial(points, labels, &p, b, want + b * k * d, limit + b * k * d, want_counts + b * k);
+    for (uint32_t g = 0; g < groups; g++) {
+        uint32_t b = p.first_block + g;
+        expect_partial(points, labels, &p, g, want + b * k * d, limit + b * k * d, want_counts + b * k);
+    }
     for (uint32_t i = 0; i < cells; i++)
-        limit[i] = check_sum_limit(want_counts[i / d], limit[i]) + CHECK_TINY * want_counts[i / d];
-    check_call call = {
-        .kernel = c->kernel,
-        .bindings = {{points, n * d, NULL}, {labels, n, NULL}, {NULL, cells, partials}, {NULL, blocks * k, counts}},
-        .n_bindings = 4,
-        .params = &p,
-        .params_size = sizeof p,
-        .groups = blocks};
+        limit[i] = i < p.first_block * k * d ? -1.0
+                                             : check_sum_limit(want_counts[i / d], limit[i]) + CHECK_TINY * want_counts[i / d];
+    check_call call = {.kernel = c->kernel,
+                       .bindings = {{points, n * d, NULL},
+                                    {labels, n, NULL},
+                                    {before, cells, partials},
+                                    {check_words(c, blocks * k), blocks * k, counts}},
+                       .n_bindings = 4,
+                       .params = &p,
+                       .params_size = sizeof p,
+                       .groups = groups};
     if (check_run(c, &call)) {
-        check_compare(c, "partials", partials, want, limit, cells, NULL);
+        check_compare(c, "partials", partials, want, limit, cells, before);
         check_compare_words(c, "counts", counts, want_counts, blocks * k);
     }
     check_end(c);
@@ -130,7 +139,7 @@ static void partial_cases(check *c) { check_each_fill(c, 2, partial_case); }
 
 static void update_case(check *c, check_fill fill) {
     check_begin(c, fill);
-    uint32_t blocks = check_size(c, 20), d = random_width(c), k = random_clusters(c), cells = k * d;
+    uint32_t blocks = check_size(c, 20), d = random_width(c), k = random_clusters(c, d), cells = k * d;
     check_shape(c, "blocks %u, k %u, d %u", blocks, k, d);
     float *partials = check_values(c, blocks * cells, fill, RANGE), *before = check_values(c, cells, CHECK_UNIFORM, 0);
     float *centroids = check_floats(c, cells);
@@ -166,25 +175,51 @@ static void update_case(check *c, check_fill fill) {
 
 static void update_cases(check *c) { check_each_fill(c, 3, update_case); }
 
-static void assign_bench(check *c) {
-    enum { N = 1 << 18, K = 256 };
+static void assign_bench_of(check *c, uint32_t n, uint32_t k, uint32_t d) {
     check_begin(c, CHECK_UNIFORM);
-    float *points = check_values(c, N, CHECK_UNIFORM, 0), *centroids = check_values(c, K, CHECK_UNIFORM, 0);
-    hel_kmeans_assign_params params = {.n = N, .k = K, .d = 1};
+    float *points = check_values(c, (size_t)n * d, CHECK_UNIFORM, 0), *centroids = check_values(c, k * d, CHECK_UNIFORM, 0);
+    char shape[64];
+    snprintf(shape, sizeof shape, "n %u k %u d %u", n, k, d);
+    hel_kmeans_assign_params params = {.n = n, .k = k, .d = d};
     check_call call = {.kernel = c->kernel,
-                       .constants = {1},
+                       .constants = {d <= 16 ? d : 0},
                        .n_constants = 1,
-                       .bindings = {{points, N, NULL}, {centroids, K, NULL}, {NULL, N, check_words(c, N)}},
+                       .bindings = {{points, n * d, NULL}, {centroids, k * d, NULL}, {NULL, n, check_words(c, n)}},
                        .n_bindings = 3,
                        .params = &params,
                        .params_size = sizeof params,
-                       .groups = N / HEL_KMEANS_ASSIGN_CHUNK};
-    check_bench(c, &call, "n 262144 k 256 d 1", 8.0 * N);
+                       .groups = (n + HEL_KMEANS_ASSIGN_CHUNK - 1) / HEL_KMEANS_ASSIGN_CHUNK};
+    check_bench(c, &call, shape, 4.0 * n * (d + 1.0));
+}
+
+static void assign_bench(check *c) {
+    static const uint32_t shapes[][2] = {{256, 1}, {256, 2}, {256, 4}, {1024, 4}, {4096, 4}, {256, 8}, {1024, 8}, {4096, 8},
+                                         {256, 16}, {1024, 16}, {4096, 16}, {1024, 128}};
+    for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
+        assign_bench_of(c, shapes[i][1] > 16 ? 1 << 14 : 1 << 18, shapes[i][0], shapes[i][1]);
+}
+
+static void partial_bench(check *c) {
+    enum { N = 1 << 18, K = 256, D = 8 };
+    check_begin(c, CHECK_UNIFORM);
+    hel_kmeans_partial_params params = {.n = N, .k = K, .d = D, .block = 1024};
+    uint32_t blocks = N / params.block, *labels = check_words(c, N);
+    for (uint32_t i = 0; i < N; i++) labels[i] = check_random(c, K);
+    check_call call = {.kernel = c->kernel,
+                       .bindings = {{check_values(c, N * D, CHECK_UNIFORM, 0), N * D, NULL},
+                                    {labels, N, NULL},
+                                    {NULL, blocks * K * D, check_floats(c, blocks * K * D)},
+                                    {NULL, blocks * K, check_words(c, blocks * K)}},
+                       .n_bindings = 4,
+                       .params = &params,
+                       .params_size = sizeof params,
+                       .groups = blocks};
+    check_bench(c, &call, "n 262144 k 256 d 8", 4.0 * N * (D + 1.0));
 }
 
 const check_kernel check_vq_kernels[] = {
     {"kmeans_assign", assign_cases, assign_bench},
-    {"kmeans_partial", partial_cases, NULL},
+    {"kmeans_partial", partial_cases, partial_bench},
     {"kmeans_update", update_cases, NULL},
     {NULL, NULL, NULL},
 };

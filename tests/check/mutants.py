@@ -52,7 +52,7 @@ MUTANTS = [
     ("first of the nearest", "kmeans_assign", "kmeans_assign.k", "if (distance < least)", "if (distance <= least)"),
     ("barrier before the next tile", "kmeans_assign", "kmeans_assign.k", "            item++;\n        }\n        BARRIER;\n",
      "            item++;\n        }\n"),
-    ("points of the next block", "kmeans_partial", "kmeans_partial.k", "UMIN(p.n, (GROUP + 1u) * BLOCK)", "p.n"),
+    ("points of the next block", "kmeans_partial", "kmeans_partial.k", "UMIN(p.n, (GROUP + 1u) * p.block)", "p.n"),
     ("cluster without points", "kmeans_update", "kmeans_update.k", "if (count > 0u) ", ""),
     ("first cluster of a wide point", "kmeans_update", "kmeans_update.k", "+ place / p.d]", "+ place]"),
     ("transform back", "fftconv", "fftconv.k", "direction == 0u ? -turns", "direction == 1u ? turns"),

@@ -19,7 +19,7 @@ PROGRAM, DATA = sys.argv[1], pathlib.Path(sys.argv[2])
 MODEL = str(DATA / "stories260K" / "stories260K.bin")
 RUNNER = shlex.split(os.environ.get("MESON_EXE_WRAPPER", ""))  # an emulator, for cross builds
 OK, FAILED, USAGE, INTEGRITY, UNSUPPORTED, UNAVAILABLE, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
-VERBS = ["devices", "compress", "info", "generate", "perplexity", "logits", "tokenize", "verify", "export",
+VERBS = ["devices", "compress", "info", "generate", "perplexity", "logits", "tokenize", "verify", "export", "kmeans",
          "bench"]
 
 
@@ -75,6 +75,7 @@ class Help(Case):
                         "--repetition-penalty --seed --gpu-layers --context",
             "perplexity": "-f --context --stride --chunks --against --bos --no-bos",
             "logits": "-o -f --tokens", "tokenize": "-p", "export": "-o -f --dtype",
+            "kmeans": "-k -D -o -f --labels --iterations --init --empty --seed --exact --device --json",
             "bench": "--list --against --rounds --rows --cols --columns --bytes --count -k -o",
         }
         for verb, names in flags.items():
@@ -133,6 +134,13 @@ class Usage(Case):
             (["logits", MODEL, "--tokens", "1"], "-o OUT"),
             (["tokenize", MODEL], "-p TEXT"),
             (["devices", "extra"], "too many"),
+            (["kmeans"], "DATA is missing"),
+            (["kmeans", "x.npy"], "-o CODEBOOK"),
+            (["kmeans", "x.npy", "-o", "-"], "-o -"),
+            (["kmeans", "x.npy", "-o", "x", "-k", "0"], "--k: '0'"),
+            (["kmeans", "x.npy", "-o", "x", "-k", "4294967296"], "--k"),
+            (["kmeans", "x.npy", "-o", "x", "--empty", "drop"], "drop"),
+            (["kmeans", "x.npy", "-o", "x", "--tolerance", "-1"], "--tolerance"),
         ]:
             self.run_program(*arguments, code=USAGE)
             self.assertIn(words, self.errors, arguments)
@@ -475,6 +483,115 @@ class Export(Case):
         self.run_program("export", packed, "-o", dense, "-f", "--dtype", "f16")
         self.assertLess(dense.stat().st_size, report["output_bytes"])
         self.assertEqual(sorted(p.name for p in self.folder.iterdir()), [dense.name, packed.name])
+
+
+class Kmeans(Case):
+    def setUp(self):
+        super().setUp()
+        self.data, self.book, self.labels = (self.folder / name for name in ("data.npy", "book.npy", "labels.npy"))
+
+    def write(self, values, shape, descr="<f4"):
+        text = f"{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}"
+        header = text + " " * (117 - len(text)) + "\n"
+        letter = {"<f4": "f", "<f2": "e", "<i4": "i"}[descr]
+        self.data.write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", 118) + header.encode() +
+                              struct.pack(f"<{len(values)}{letter}", *values))
+
+    def read(self, path, descr, letter):
+        content = path.read_bytes()
+        self.assertEqual(content[:8], b"\x93NUMPY\x01\x00")
+        start = 10 + struct.unpack("<H", content[8:10])[0]
+        self.assertEqual(start % 64, 0)
+        self.assertIn(f"'descr': '{descr}', 'fortran_order': False", content[:start].decode("latin-1"))
+        shape = re.search(r"'shape': \(([\d, ]+)\)", content[:start].decode("latin-1")).group(1)
+        return (tuple(int(n) for n in shape.split(",") if n.strip()),
+                struct.unpack(f"<{(len(content) - start) // 4}{letter}", content[start:]))
+
+    def corners(self):
+        self.write([x + (i % 5) / 10 for i in range(200) for x in ((i % 4) // 2 * 10.0, i % 2 * 10.0)], "(200, 2)")
+
+    def test_fit(self):
+        self.corners()
+        report = self.run_json("kmeans", self.data, "-k", "4", "-o", self.book, "--labels", self.labels, "-d", "cpu")
+        self.assertEqual((report["points"], report["d"], report["k"], report["empty"]), (200, 2, 4, 0))
+        self.assertTrue(report["converged"])
+        self.assertAlmostEqual(report["squared_error"], 200 * 2 * 0.02, places=4)
+        self.assertGreater(report["points_per_second"], 0)
+        shape, centroids = self.read(self.book, "<f4", "f")
+        self.assertEqual(shape, (4, 2))
+        self.assertEqual(sorted((round(centroids[i]), round(centroids[i + 1])) for i in (0, 2, 4, 6)),
+                         [(0, 0), (0, 10), (10, 0), (10, 10)])
+        shape, labels = self.read(self.labels, "<u4", "I")
+        self.assertEqual(shape, (200,))
+        for i in range(4, 200):
+            self.assertEqual(labels[i], labels[i % 4])
+        self.assertEqual(sorted(p.name for p in self.folder.iterdir()), ["book.npy", "data.npy", "labels.npy"])
+        text = self.run_program("kmeans", self.data, "-k", "4", "-o", self.book, "-f", "-d", "cpu")
+        self.assertIn("squared error 7.9999", text)
+        self.assertIn("points/s", text)
+        self.assertEqual(self.run_program("kmeans", self.data, "-k", "4", "-o", self.book, "-f", "-q", "-d", "cpu"), "")
+
+    def test_same_bits(self):
+        self.corners()
+        books = set()
+        for threads in "1", "2", "3":
+            for init in "plusplus", "sample":
+                out = self.folder / f"{init}.npy"
+                self.run_program("kmeans", self.data, "-k", "9", "-o", out, "-f", "-j", threads, "-d", "cpu", "--init", init,
+                                 "--seed", "3", "--exact", "--iterations", "7", "--empty", "farthest")
+                books.add((init, out.read_bytes()))
+        self.assertEqual(len(books), 2)
+
+    def test_flat(self):
+        self.write([1, 2, 3, 10, 20, 30] * 4, "(24,)", "<f2")
+        self.assertEqual(self.run_json("kmeans", self.data, "-k", "2", "-o", self.book, "-D", "3", "-d", "cpu")["points"], 8)
+        self.assertEqual(sorted(self.read(self.book, "<f4", "f")[1]), [1, 2, 3, 10, 20, 30])
+        report = self.run_json("kmeans", self.data, "-k", "3", "-o", self.book, "-f", "--exact", "-d", "cpu")
+        self.assertEqual((report["d"], report["iterations"]), (1, 0))
+        self.assertEqual(self.read(self.book, "<f4", "f")[1], (4, 20, 30))
+
+    def test_wrong(self):
+        self.run_program("kmeans", self.folder / "none.npy", "-o", self.book, code=FAILED)
+        self.corners()
+        self.run_program("kmeans", self.data, "-k", "201", "-o", self.book, "-d", "cpu", code=USAGE)
+        self.run_program("kmeans", self.data, "-k", "4", "-D", "3", "-o", self.book, "-d", "cpu", code=USAGE)
+        self.run_program("kmeans", self.data, "-k", "4", "-o", self.book, "--labels", self.book, "-d", "cpu", code=USAGE)
+        self.run_program("kmeans", self.data, "-k", "4", "-o", self.folder / "no" / "b.npy", "-d", "cpu", code=FAILED)
+        self.run_program("kmeans", self.data, "-k", "50", "-o", self.book, "--empty", "error", "-d", "cpu", code=UNSUPPORTED)
+        self.run_program("kmeans", self.data, "-k", "4", "-o", self.book, "-d", "vulkan:77", code=UNAVAILABLE)
+        self.write([1.0, float("nan"), 3.0], "(3,)")
+        self.run_program("kmeans", self.data, "-k", "2", "-o", self.book, "-d", "cpu", code=UNSUPPORTED)
+        self.assertIn("NaN", self.errors)
+        self.write([], "(0,)")
+        self.run_program("kmeans", self.data, "-k", "1", "-o", self.book, "-d", "cpu", code=USAGE)
+        self.write([1, 2, 3], "(3,)", "<i4")
+        self.run_program("kmeans", self.data, "-k", "1", "-o", self.book, "-d", "cpu", code=UNSUPPORTED)
+        self.data.write_bytes(b"not an array")
+        self.run_program("kmeans", self.data, "-k", "1", "-o", self.book, "-d", "cpu", code=FAILED)
+        self.assertEqual([p.name for p in self.folder.iterdir()], ["data.npy"])
+
+    def test_overwrite(self):
+        self.corners()
+        self.run_program("kmeans", self.data, "-k", "4", "-o", self.book, "-d", "cpu")
+        before = self.book.read_bytes()
+        self.run_program("kmeans", self.data, "-k", "3", "-o", self.book, "-d", "cpu", code=FAILED)
+        self.assertIn("exists; -f overwrites it", self.errors)
+        self.run_program("kmeans", self.data, "-k", "3", "-o", self.labels, "--labels", self.book, "-d", "cpu", code=FAILED)
+        self.run_program("kmeans", self.data, "-k", "150", "-o", self.book, "-f", "-d", "cpu", limit=1000, code=FAILED)
+        self.assertEqual(self.book.read_bytes(), before)
+        self.assertEqual(sorted(p.name for p in self.folder.iterdir()), ["book.npy", "data.npy"])
+
+    def test_interrupt(self):
+        self.write([(i * 7919 % 65537) / 65537 for i in range(120000)], "(30000, 4)")
+        process = subprocess.Popen(RUNNER + [PROGRAM, "kmeans", self.data, "-k", "3000", "-o", self.book, "-d", "cpu", "-j", "1",
+                                             "--iterations", "100000", "--tolerance", "0", "--progress", "always"],
+                                   stderr=subprocess.PIPE)
+        while not (self.folder / "book.npy.part").exists():
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+        self.assertEqual(process.returncode, INTERRUPTED)
+        self.assertEqual([p.name for p in self.folder.iterdir()], ["data.npy"])
 
 
 if __name__ == "__main__":

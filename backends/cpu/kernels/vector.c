@@ -8,6 +8,8 @@
 
 #include "swiglu.inc.c"
 
+#include "kmeans.inc.c"
+
 const cpu_kernel_entry SIMD(cpu_entries)[] = {
 #ifdef SIMD_FIXED
     {"linear_matvec", SIMD(cpu_linear_matvec), SIMD(cpu_linear_matvec_scratch), SIMD(cpu_linear_matvec_prepare)},
@@ -17,5 +19,8 @@ const cpu_kernel_entry SIMD(cpu_entries)[] = {
     {"linear_matmul", SIMD(cpu_linear_matmul), SIMD(cpu_linear_matmul_scratch), SIMD(cpu_linear_matmul_prepare)},
     {.name = "attention", .run = SIMD(cpu_attention)},
     {.name = "swiglu", .run = SIMD(cpu_swiglu)},
+    {.name = "kmeans_assign", .run = SIMD(cpu_kmeans_assign)},
+    {.name = "kmeans_partial", .run = SIMD(cpu_kmeans_partial)},
+    {.name = "kmeans_update", .run = SIMD(cpu_kmeans_update)},
     {.name = NULL},
 };

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+// kmeans_assign (shaders/kmeans_assign.k) with points as lanes, bit for bit the labels of the C form; kmeans_partial and
+// kmeans_update, bit for bit too.
+//
+// Points from 3 dimensions on go through a filter, kmeans_filter.inc.c: a cheap estimate of |c|^2 - 2 x.c of which, for each
+// point, the least three over blocks of BLOCK centroids are kept, and which blocks the first two are. The first block is
+// gone over in the C form's arithmetic, the second too where it is within the estimate's error, and where the third is,
+// the whole book. Narrower points are compared in the C form's arithmetic at once: it costs as little, and their
+// centroids lie close.
+#include <math.h>
+#include <string.h>
+
+#include "../cpu.h"
+#include "base/size.h"
+#include "kernels.h"
+#include "kmeans_filter.inc.c"
+
+// ---------------------------------------------------------------- one point, in the C form's arithmetic
+
+static inline vec distance_vector(const float *point, const float *coordinates, uint32_t d) {
+    vec sum = vec_zero();
+    for (uint32_t j = 0; j < d; j++) {
+        vec difference = vec_sub(vec_set(point[j]), vec_load(coordinates + j * BLOCK));
+        sum = vec_add(sum, vec_mul(difference, difference));
+    }
+    return sum;
+}
+
+// Takes the first of the block's nearest centroids where it is the nearest so far.
+static void take_block(cluster_search *s, uint32_t i, uint32_t block) {
+    const float *coordinates = s->panel.coordinates + (size_t)(block - s->panel.first / BLOCK) * BLOCK * s->d;
+    const float *point = s->batches.points + (size_t)i * s->d;
+    vec distances[BLOCK_VECTORS], nearest = vec_set(FLOAT_MOST);
+    for (uint32_t v = 0; v < BLOCK_VECTORS; v++) distances[v] = distance_vector(point, coordinates + v * WIDTH, s->d);
+    for (uint32_t v = 0; v < BLOCK_VECTORS; v++) nearest = vec_lesser(distances[v], nearest);
+    float distance = vec_least(nearest);
+    uint32_t lanes = 0;
+    for (uint32_t v = 0; v < BLOCK_VECTORS; v++) lanes |= vec_equal_lanes(distances[v], vec_set(distance)) << v * WIDTH;
+    uint32_t label = block * BLOCK + (lanes ? (uint32_t)__builtin_ctz(lanes) : 0);
+    cluster_batches *b = &s->batches;
+    if (distance > b->distance[i] || (distance == b->distance[i] && label > b->label[i])) return;
+    if (distance == FLOAT_MOST) return; // as far as that is no label
+    b->distance[i] = distance;
+    b->label[i] = label;
+}
+
+// Goes over the whole panel.
+static void take_panel(cluster_search *s, uint32_t i) {
+    const cluster_panel *panel = &s->panel;
+    cluster_batches *b = &s->batches;
+    vec best = vec_set(b->distance[i]), place = vec_set(0.0f);
+    for (uint32_t v = 0; v < panel->blocks * BLOCK_VECTORS; v++) {
+        const float *block = panel->coordinates + (size_t)(v / BLOCK_VECTORS) * BLOCK * s->d + v % BLOCK_VECTORS * WIDTH;
+        vec distance = distance_vector(b->points + (size_t)i * s->d, block, s->d);
+        vec_mask nearer = vec_less(distance, best);
+        best = vec_select(nearer, distance, best);
+        place = vec_select(nearer, vec_set(hel_bits_float(v)), place);
+    }
+    float distances[WIDTH], places[WIDTH], before = b->distance[i];
+    vec_store(distances, best);
+    vec_store(places, place);
+    for (uint32_t lane = 0; lane < WIDTH; lane++) {
+        if (!(distances[lane] < before)) continue;
+        uint32_t centroid = panel->first + hel_float_bits(places[lane]) * WIDTH + lane;
+        if (distances[lane] > b->distance[i] || (distances[lane] == b->distance[i] && centroid > b->label[i])) continue;
+        b->distance[i] = distances[lane];
+        b->label[i] = centroid;
+    }
+}
+
+// ---------------------------------------------------------------- batches against panels
+
+static void compare_panel(cluster_search *s) {
+    cluster_batches *b = &s->batches;
+    uint32_t batches = (uint32_t)hel_ceil_div(b->count, BATCH), first = s->panel.first / BLOCK;
+    for (uint32_t batch = 0; batch < batches; batch++) compare_batch(s, batch);
+    for (uint32_t i = 0; i < b->count; i++) {
+        if (b->block[i] != NO_BLOCK && b->block[i] >= first) take_block(s, i, b->block[i]);
+        if (s->filter == FILTER_NONE || b->second_block[i] == NO_BLOCK || b->second_block[i] < first) continue;
+        if (!filter_tells(s, i, b->second[i])) take_block(s, i, b->second_block[i]);
+    }
+}
+
+// Where all of the book is one panel it is still there. Returns how many there were.
+static uint32_t repeat_uncertain(cluster_search *s) {
+    cluster_batches *b = &s->batches;
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < b->count; i++) {
+        if (filter_tells(s, i, b->third[i])) continue;
+        b->block[count++] = i;
+        b->distance[i] = FLOAT_MOST;
+        b->label[i] = 0;
+    }
+    for (uint32_t first = 0; first < s->k && count; first += s->panel_centroids) {
+        if (s->panel.first != first) pack_panel(s, first);
+        for (uint32_t at = 0; at < count; at++) take_panel(s, b->block[at]);
+    }
+    return count;
+}
+
+static void assign_narrow(cluster_search *s, uint32_t begin, uint32_t end, uint32_t *labels) {
+    uint32_t most = HEL_MIN(MOST_POINTS, POINTS_ROOM / s->d / BATCH * BATCH);
+    s->panel_centroids = HEL_MIN(MOST_CENTROIDS, PANEL_ROOM / s->d / BLOCK * BLOCK);
+    s->panel.first = NO_BLOCK;
+    choose_filter(s, begin, end);
+    for (uint32_t first = begin; first < end; first += most) {
+        load_points(s, first, HEL_MIN(most, end - first));
+        for (uint32_t c = 0; c < s->k; c += s->panel_centroids) {
+            if (s->panel.first != c) pack_panel(s, c);
+            compare_panel(s);
+        }
+        if (s->filter != FILTER_NONE && repeat_uncertain(s) > s->batches.count / 8 && s->filter == FILTER_WHOLE) {
+            s->filter = FILTER_FLOAT; // the points ahead are like those behind
+            s->panel.first = NO_BLOCK;
+        }
+        memcpy(labels + first, s->batches.label, s->batches.count * sizeof *labels);
+    }
+}
+
+static void assign_wide(const cluster_search *s, uint32_t begin, uint32_t end, uint32_t *labels) {
+    for (uint32_t i = begin; i < end; i++) {
+        const float *point = s->points + (size_t)i * s->d;
+        float least = FLOAT_MOST;
+        labels[i] = 0;
+        for (uint32_t c = 0; c < s->k; c++) {
+            const float *centroid = s->centroids + (size_t)c * s->d;
+            float sum = 0.0f;
+            for (uint32_t j = 0; j < s->d; j++) sum += (point[j] - centroid[j]) * (point[j] - centroid[j]);
+            if (sum < least) least = sum, labels[i] = c;
+        }
+    }
+}
+
+void SIMD(cpu_kmeans_assign)(const cpu_launch *launch, uint32_t first, uint32_t count) {
+    const hel_kmeans_assign_params *p = launch->params;
+    cluster_search s;
+    s.points = launch->buffers[0], s.centroids = launch->buffers[1];
+    s.k = p->k, s.d = p->d;
+    uint32_t begin = first * HEL_KMEANS_ASSIGN_CHUNK, end = HEL_MIN(p->n, (first + count) * HEL_KMEANS_ASSIGN_CHUNK);
+    if (s.d > MOST_DIMENSIONS) assign_wide(&s, begin, end, launch->buffers[2]);
+    else assign_narrow(&s, begin, end, launch->buffers[2]);
+}
+
+// ---------------------------------------------------------------- sums
+
+static inline __attribute__((always_inline)) void add_points(const float *points, const uint32_t *labels, uint32_t count,
+                                                             const uint32_t d, float *sums, uint32_t *counts) {
+    for (uint32_t i = 0; i < count; i++) {
+        const float *point = points + (size_t)i * d;
+        float *sum = sums + (size_t)labels[i] * d;
+        counts[labels[i]]++;
+        uint32_t j = 0;
+        for (; j + WIDTH <= d; j += WIDTH) vec_store(sum + j, vec_add(vec_load(sum + j), vec_load(point + j)));
+        for (; j < d; j++) sum[j] += point[j];
+    }
+}
+
+void SIMD(cpu_kmeans_partial)(const cpu_launch *launch, uint32_t first, uint32_t count) {
+    const hel_kmeans_partial_params *p = launch->params;
+    for (uint32_t group = first; group < first + count; group++) {
+        uint32_t begin = group * p->block, here = HEL_MIN(p->block, p->n - begin);
+        const float *points = (const float *)launch->buffers[0] + (size_t)begin * p->d;
+        const uint32_t *labels = (const uint32_t *)launch->buffers[1] + begin;
+        float *sums = (float *)launch->buffers[2] + (size_t)(p->first_block + group) * p->k * p->d;
+        uint32_t *counts = (uint32_t *)launch->buffers[3] + (size_t)(p->first_block + group) * p->k;
+        memset(sums, 0, (size_t)p->k * p->d * sizeof *sums);
+        memset(counts, 0, p->k * sizeof *counts);
+        switch (p->d) {
+        case 1: add_points(points, labels, here, 1, sums, counts); break;
+        case 2: add_points(points, labels, here, 2, sums, counts); break;
+        case 4: add_points(points, labels, here, 4, sums, counts); break;
+        case 8: add_points(points, labels, here, 8, sums, counts); break;
+        default: add_points(points, labels, here, p->d, sums, counts);
+        }
+    }
+}
+
+// ---------------------------------------------------------------- means
+
+// Blocks in order, a run of cells at a time, so that partial sums are read as they lie.
+static void mean_run(const hel_kmeans_update_params *p, void *const *buffers, uint32_t first, uint32_t count) {
+    const float *partials = (const float *)buffers[0] + first;
+    const uint32_t *counts = buffers[1];
+    float *centroids = buffers[2], sums[MEAN_RUN] = {0};
+    uint32_t points[MEAN_RUN] = {0}, cluster = first / p->d, clusters = (first + count - 1) / p->d - cluster + 1;
+    for (uint32_t b = 0; b < p->blocks; b++) {
+        for (uint32_t i = 0; i < count; i++) sums[i] += partials[(size_t)b * p->k * p->d + i];
+        for (uint32_t c = 0; c < clusters; c++) points[c] += counts[(size_t)b * p->k + cluster + c];
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t here = points[(first + i) / p->d - cluster];
+        if (here) centroids[first + i] = sums[i] / (float)here;
+    }
+}
+
+void SIMD(cpu_kmeans_update)(const cpu_launch *launch, uint32_t first, uint32_t count) {
+    const hel_kmeans_update_params *p = launch->params;
+    uint32_t end = HEL_MIN(p->k * p->d, (first + count) * HEL_KMEANS_UPDATE_CHUNK);
+    for (uint32_t at = first * HEL_KMEANS_UPDATE_CHUNK; at < end; at += MEAN_RUN)
+        mean_run(p, launch->buffers, at, HEL_MIN(MEAN_RUN, end - at));
+}

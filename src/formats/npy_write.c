@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "formats/npy_write.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/require.h"
+#include "formats/archive_build.h"
+
+enum { PREAMBLE = 10, HEADER = 256 };
+
+// The Python literal is padded with spaces so that the elements begin at a multiple of 64 bytes.
+static void write_header(hel_dtype dtype, uint32_t rank, const uint64_t *shape, char header[HEADER + 1]) {
+    int size = snprintf(header, HEADER, "%-*s{'descr': '<%s', 'fortran_order': False, 'shape': (", PREAMBLE, "",
+                        dtype == HEL_F32 ? "f4" : "u4");
+    for (uint32_t i = 0; i < rank; i++)
+        size += snprintf(header + size, HEADER - (size_t)size, "%llu%s", (unsigned long long)shape[i],
+                         rank == 1 ? "," : i + 1 < rank ? ", " : "");
+    size += snprintf(header + size, HEADER - (size_t)size, "), }");
+    snprintf(header + size, HEADER + 1 - (size_t)size, "%*s\n", HEADER - 1 - size, "");
+    memcpy(header, "\x93NUMPY\x01\x00\xf6\x00", PREAMBLE); // 0xf6 = 246 bytes follow
+}
+
+hel_status hel_npy_append(hel_writer *writer, hel_dtype dtype, uint32_t rank, const uint64_t *shape, const void *bytes) {
+    char header[HEADER + 1];
+    uint64_t elements, size;
+    HEL_REQUIRE((dtype == HEL_F32 || dtype == HEL_U32) && rank >= 1 && rank <= HEL_MAX_RANK);
+    HEL_REQUIRE(hel_shape_bytes(dtype, rank, shape, &elements, &size));
+    write_header(dtype, rank, shape, header);
+    HEL_TRY(hel_writer_append(writer, header, HEADER));
+    return hel_writer_append(writer, bytes, size);
+}

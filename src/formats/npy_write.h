@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+// One array as an NPY 1.0 file, written where hel_writer puts it.
+#ifndef HEL_FORMATS_NPY_WRITE_H
+#define HEL_FORMATS_NPY_WRITE_H
+
+#include "base/file.h"
+#include "formats/archive.h"
+
+// The header and `bytes`, the elements of an array F32 or U32 of `shape` [rank], 1 <= rank <= HEL_MAX_RANK.
+hel_status hel_npy_append(hel_writer *writer, hel_dtype dtype, uint32_t rank, const uint64_t *shape, const void *bytes);
+
+#endif
