@@ -173,12 +173,14 @@ static inline __m512 fixed_end(fixed_sums sums, float scale, __m512 total) {
 static uint32_t fixed_step_bytes(uint32_t bits) { return fixed_step(bits) / 8 * bits; }
 static __mmask64 fixed_mask(uint32_t bytes) { return bytes < 64 ? ((__mmask64)1 << bytes) - 1 : ~(__mmask64)0; }
 
-// How far ahead of `left` bytes of a pair of rows they are fetched: less than AHEAD in all does not hide the memory's
-// latency. Of long rows it is a place in the same row, or in the next pair's.
-enum { AHEAD = 8192 };
+// How far ahead pairs of rows are fetched, with `left` bytes of each left: less than LEAST_AHEAD does not hide the memory's
+// latency, more than MOST_AHEAD spills the first-level cache. Whole pairs where they fit, so that every line is fetched as
+// early as every other; of longer rows a place in the same row or, near its end, in the next pair.
+enum { LEAST_AHEAD = 8192, MOST_AHEAD = 16384 };
 static size_t fixed_ahead(uint32_t row_bytes, uint32_t left) {
-    if (2 * row_bytes <= AHEAD) return AHEAD;
-    return left > AHEAD / 2 ? AHEAD / 2 : row_bytes + AHEAD / 2;
+    size_t pair = 2 * (size_t)row_bytes;
+    if (pair <= MOST_AHEAD) return hel_round_up(LEAST_AHEAD, pair);
+    return left > LEAST_AHEAD / 2 ? LEAST_AHEAD / 2 : row_bytes + LEAST_AHEAD / 2;
 }
 
 static inline __m512i fixed_fields(const unsigned char *bytes, __mmask64 mask, size_t ahead, const uint32_t bits) {
