@@ -78,7 +78,8 @@ typedef enum hel_precision {
 
 typedef struct hel_device_params {
     size_t struct_size;          // sizeof(hel_device_params), set by hel_device_params_default
-    uint32_t threads;            // CPU: threads in all, 0 one per processor. Ignored elsewhere
+    uint32_t threads;            // CPU: threads in all, 0 one per processor; one of them is the caller's own, which
+                                 // needs half a megabyte of stack. Ignored elsewhere
     uint64_t memory_limit;       // bytes of buffers this handle may own, 0 no limit
     const char *cache_directory; // compiled kernels; NULL the user's cache directory, "" no cache
     bool scalar;                 // CPU: only the C forms of the kernels, no vector code

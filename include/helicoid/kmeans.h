@@ -39,8 +39,9 @@ typedef struct hel_kmeans_params {
     uint64_t seed;          // of the start; default 0
     bool exact;             // sums in double on the host, in the points' order: the same centroids, to the bit, on every
                             // device. Otherwise f32 sums on the device: the same in every run and for every number of
-                            // threads. For d = 1 the codebook is then the optimum (kmeans1d in docs/kmeans.md), ascending,
-                            // and start, iterations and tolerance play no part
+                            // threads. For d = 1 the codebook is then the optimum, ascending, and start, iterations and
+                            // tolerance play no part; of more than 2^22 values (k <= 256) that of a fine histogram. It
+                            // takes up to 84 bytes a value on the host; 2^32 values and more are UNSUPPORTED
     hel_progress_callback progress; // unit: points labelled, of those of all iterations; called on the calling thread;
                                     // may be NULL
     void *user;

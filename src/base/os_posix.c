@@ -19,7 +19,7 @@
 
 #include "base/memory.h"
 
-enum { HUGE_PAGES_FROM = 8 << 20 };
+enum { HUGE_PAGES_FROM = 8 << 20, STACK_SIZE = 8 << 20 };
 
 // ---------------------------------------------------------------- files
 
@@ -243,7 +243,15 @@ hel_os_thread *hel_os_thread_create(void (*run)(void *user), void *user) {
     if (!thread) return NULL;
     thread->run = run;
     thread->user = user;
-    if (pthread_create(&thread->id, NULL, thread_main, thread) == 0) return thread;
+    pthread_attr_t attributes;
+    bool ok = pthread_attr_init(&attributes) == 0;
+    if (ok) {
+        // Kernels keep up to 400 KB there, and some systems give 128.
+        pthread_attr_setstacksize(&attributes, STACK_SIZE);
+        ok = pthread_create(&thread->id, &attributes, thread_main, thread) == 0;
+        pthread_attr_destroy(&attributes);
+    }
+    if (ok) return thread;
     hel_free(thread);
     return NULL;
 }

@@ -27,10 +27,22 @@ static void close_pair(int pair[2]) {
         if (pair[i] >= 0) close(pair[i]);
 }
 
+// Above the standard streams, so that setting up one does not close another; where the caller has closed its own they
+// would be among them. Takes the descriptor over; -1 with errno.
+static int above_streams(int fd) {
+    if (fd < 0 || fd > 2) return fd;
+    int moved = fcntl(fd, F_DUPFD_CLOEXEC, 3), code = errno;
+    close(fd);
+    errno = code;
+    return moved;
+}
+
 // The pipe to the child is a socket, since only sockets can be written without the danger of SIGPIPE.
 static bool open_pipes(int input[2], int output[2]) {
     input[0] = input[1] = output[0] = output[1] = -1;
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, input) == 0 && pipe2(output, O_CLOEXEC) == 0) return true;
+    bool ok = socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, input) == 0 && pipe2(output, O_CLOEXEC) == 0;
+    if (ok) input[1] = above_streams(input[1]), output[1] = above_streams(output[1]);
+    if (ok && input[1] >= 0 && output[1] >= 0) return true;
     int code = errno;
     close_pair(input);
     errno = code;
@@ -80,7 +92,7 @@ static int check_program(const char *name) {
 static int open_and_spawn(const char *const *arguments, int input, int output, const char *errors, pid_t *out) {
     int code = check_program(arguments[0]);
     if (code) return code;
-    int streams[] = {input, output, open(errors, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)};
+    int streams[] = {input, output, above_streams(open(errors, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666))};
     if (streams[2] < 0) return errno;
     code = spawn(arguments, streams, out);
     close(streams[2]);
@@ -141,12 +153,13 @@ int64_t hel_os_process_read(hel_os_process *process, void *bytes, size_t size, u
 
 void hel_os_process_pause(hel_os_process *process, bool pause) { kill(-process->id, pause ? SIGSTOP : SIGCONT); }
 
-// True once the child is gone.
-static bool reap(pid_t id, int flags, int *out_status) {
-    pid_t gone;
-    do gone = waitpid(id, out_status, flags);
-    while (gone < 0 && errno == EINTR);
-    return gone != 0;
+// True once the child has ended. It is not reaped, so that its number, which is its group's, stays its own.
+static bool has_ended(pid_t id) {
+    siginfo_t info = {0};
+    int code;
+    do code = waitid(P_PID, (id_t)id, &info, WEXITED | WNOHANG | WNOWAIT);
+    while (code < 0 && errno == EINTR);
+    return code < 0 || info.si_pid != 0;
 }
 
 void hel_os_process_end(hel_os_process **handle, uint32_t milliseconds, int *out_code) {
@@ -156,13 +169,10 @@ void hel_os_process_end(hel_os_process **handle, uint32_t milliseconds, int *out
     close(process->from);
     hel_os_process_pause(process, false);
     int status = 0;
-    bool gone = reap(process->id, WNOHANG, &status);
-    for (uint32_t waited = 0; !gone && waited < milliseconds; waited += 10) {
+    for (uint32_t waited = 0; !has_ended(process->id) && waited < milliseconds; waited += 10)
         nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
-        gone = reap(process->id, WNOHANG, &status);
-    }
     kill(-process->id, SIGKILL); // what the child started itself goes with it
-    if (!gone) reap(process->id, 0, &status);
+    while (waitpid(process->id, &status, 0) < 0 && errno == EINTR) continue;
     if (out_code) *out_code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
     hel_free(process);
     *handle = NULL;

@@ -87,20 +87,19 @@ static void last_complaint(const peer *p, char words[LINE]) {
 
 static void give_up(peer *p, const char *why) {
     char words[LINE];
-    int code = 0;
-    hel_os_process_end(&p->process, 0, &code);
+    hel_os_process_end(&p->process, 0, NULL);
     last_complaint(p, words);
     hel_bench_note(p->run, "peer %s, %s: %s%s%s", p->name, p->run->work, why, *words ? ": " : "", words);
 }
 
 static bool say(peer *p, const char *bytes, size_t size) { return hel_os_process_write(p->process, bytes, size); }
 
-// Takes a whole line out of what came, without its newline.
+// Takes a whole line out of what came, without its newline; the protocol is ASCII.
 static bool take_line(peer *p, char out[LINE]) {
     char *end = memchr(p->line, '\n', p->size);
     if (!end) return false;
     size_t length = (size_t)(end - p->line);
-    memcpy(out, p->line, length);
+    for (size_t i = 0; i < length; i++) out[i] = (unsigned char)p->line[i] < 0x80 ? p->line[i] : '?';
     out[length] = 0;
     p->size -= length + 1;
     memmove(p->line, end + 1, p->size);

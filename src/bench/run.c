@@ -43,6 +43,8 @@ void hel_bench_note(hel_bench_run *run, const char *format, ...) {
     va_start(list, format);
     vsnprintf(words, sizeof words, format, list);
     va_end(list);
+    for (char *at = words; *at; at++)
+        if ((unsigned char)*at >= 0x80) *at = '?'; // peers say anything, and what is cut off may end within a character
     hel_log(HEL_LOG_WARNING, "%s", words);
     hel_bench_report *report = run->report;
     char *copy = hel_string_copy(words), **grown = hel_resize(report->notes, (report->n_notes + 1) * sizeof *grown);

@@ -164,20 +164,27 @@ static void pad_codebook(hel_fitted *fitted, uint32_t used, uint32_t k) {
     fitted->k = k;
 }
 
-// A bin that the middle m of two codes a < b cuts can gain by being split. A value v on the wrong side of m costs
-// 2 (b - a) |v - m| too much; as the bin's mean is on the right side, most of that arises where all values are at its ends:
-// count * 2 (b - a) (high - m) (m - low) / (high - low).
-static double split_gain(const hel_bins *bins, const hel_partition *partition, const double *means) {
-    double gain = 0;
-    for (uint32_t c = 1; c < partition->clusters; c++) {
-        double gap = means[c] - means[c - 1], middle = (means[c] + means[c - 1]) / 2;
-        for (uint32_t b = partition->bounds[c] - 1; b <= partition->bounds[c]; b++) {
-            const hel_bin *bin = &bins->bins[b];
-            if (middle <= bin->low || middle >= bin->high) continue;
-            gain += bin->count * 2 * gap * (bin->high - middle) * (middle - bin->low) / ((double)bin->high - bin->low);
-        }
+// What no codebook for the values can be below, `cost` being a bound for partitions of whole bins; the greater of two.
+//
+// The best partition of the values cuts bins. Give one that lies between codes a < b to the better side: that costs at most
+// (b - a) count width / 2, and as the codes ascend all differences b - a add up to the values' range at most. A bin cut
+// more than once holds a code, so that giving it away whole costs at most count width^2.
+//
+// Or move every value to its bin's mean: the root of any codebook's cost changes by the root of what lies within bins.
+static double bound_for_values(const hel_bins *bins, uint32_t k, double cost) {
+    double widest = 0, heaviest = 0, within = 0;
+    for (uint32_t b = 0; b < bins->n; b++) {
+        const hel_bin *bin = &bins->bins[b];
+        double width = (double)bin->high - bin->low;
+        if (width == 0) continue;
+        widest = fmax(widest, bin->count * width);
+        heaviest = fmax(heaviest, bin->count * width * width);
+        within += fmax(0, bin->squares - bin->sum * bin->sum / bin->count);
     }
-    return gain;
+    double range = (double)bins->bins[bins->n - 1].high - bins->bins[0].low;
+    double whole = cost - range * widest / 2 - (k - 1) * heaviest;
+    double root = sqrt(fmax(0, cost - within)) - sqrt(within);
+    return fmax(whole, root > 0 ? root * root : 0);
 }
 
 static hel_status optimal_codebook(const hel_bins *bins, uint32_t k, hel_fitted *out) {
@@ -186,7 +193,7 @@ static hel_status optimal_codebook(const hel_bins *bins, uint32_t k, hel_fitted 
     double means[HEL_CODEBOOK_MAX];
     hel_partition_means(bins, &partition, means);
     for (uint32_t c = 0; c < partition.clusters; c++) out->codebook[c] = (float)means[c];
-    out->lower_bound = fmax(0, partition.lower_bound - split_gain(bins, &partition, means));
+    out->lower_bound = bound_for_values(bins, k, partition.lower_bound);
     pad_codebook(out, partition.clusters, k);
     hel_partition_finish(&partition);
     return HEL_OK;

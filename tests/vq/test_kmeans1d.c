@@ -206,12 +206,40 @@ static void test_gap(void **state) {
     free(sorted);
 }
 
+// Half the values around one place, all in one cell of the histogram, half on both sides: the optimum over values cuts the
+// bin that holds most, and the optimum over bins is far from it.
+static void test_cut_bin(void **state) {
+    (void)state;
+    enum { COUNT = 60000 };
+    float *values = malloc(COUNT * sizeof *values), centre = 1.0001220703125f;
+    for (uint32_t i = 0; i < COUNT; i++) {
+        float side = i % 2 ? 1.0f : -1.0f;
+        values[i] = centre + side * (i % 3 == 0 ? 0.0005f : i % 3 == 1 ? 0.0005f : 0.0001f);
+    }
+    hel_values source = {.count = COUNT, .data = values};
+    hel_fitted fitted;
+    assert_int_equal(hel_fit_values(&source, &(hel_fit_options){.k = 2, .percentile = 100}, &fitted), HEL_OK);
+    double best = INFINITY;
+    for (uint32_t step = 0; step < 1000; step++) {
+        double away = step * 1e-6, squared = 0;
+        for (uint32_t i = 0; i < COUNT; i++) {
+            double left = values[i] - (centre - away), right = values[i] - (centre + away);
+            squared += fmin(left * left, right * right);
+        }
+        best = fmin(best, squared);
+    }
+    if (!(fitted.lower_bound <= best * (1 + 1e-9))) fail_msg("%.9g is no bound: there is %.9g", fitted.lower_bound, best);
+    hel_fitted_finish(&fitted);
+    free(values);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_small),
         cmocka_unit_test(test_extremes),
         cmocka_unit_test(test_divide_and_conquer),
         cmocka_unit_test(test_gap),
+        cmocka_unit_test(test_cut_bin),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,7 +8,7 @@
 // Error of a product: at most 2^-20 of the largest |entry| times the largest |x| of its block (rounding: 2^-22 each;
 // left out: 2^-21), on average far less. A digit is looked up in registers, 64 columns by one or two permutations.
 //
-// In HEL_PRECISION_BF16 there are two digits, nothing is left out, and the error is at most 2^-14.
+// In HEL_PRECISION_BF16 there are two digits, nothing is left out, and the error is at most 1.01 2^-14.
 #ifdef SIMD_FIXED
 
 enum { FIXED_BLOCK = CPU_FIXED_BLOCK, FIXED_DIGITS = 3 }; // at most

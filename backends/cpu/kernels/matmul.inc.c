@@ -9,6 +9,7 @@
 
 // Units of a block, and tokens that share its decoding.
 enum { BLOCK_UNITS = 128, MOST_TOKENS = 512 };
+_Static_assert(TOKENS_AT_ONCE == 3 || TOKENS_AT_ONCE == 4, "multiply_tiles has a case for each remainder");
 _Static_assert(TILE_TOKENS % WIDTH == 0 && TILE_ROWS % ROWS_AT_ONCE == 0, "tiles are whole vectors and whole blocks of rows");
 
 // x of one vector of tokens and one block of columns: [unit][token].
@@ -83,6 +84,7 @@ static inline __attribute__((always_inline)) void multiply_tiles(const float *w,
             switch (HEL_MIN(vectors - v, TOKENS_AT_ONCE)) {
             case 1: multiply_tile(tile, x, count, ROWS_AT_ONCE, 1, pairs, out); break;
             case 2: multiply_tile(tile, x, count, ROWS_AT_ONCE, 2, pairs, out); break;
+            case 3: multiply_tile(tile, x, count, ROWS_AT_ONCE, 3, pairs, out); break;
             default: multiply_tile(tile, x, count, ROWS_AT_ONCE, TOKENS_AT_ONCE, pairs, out);
             }
         }
