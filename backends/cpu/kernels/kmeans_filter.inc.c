@@ -91,6 +91,7 @@ static void measure_book(cluster_search *s) {
     }
 }
 
+#ifdef SIMD_WHOLE
 // The middle of the book and the largest step from it to a coordinate; false where that is nothing to count by.
 static bool find_middle(cluster_search *s, uint32_t begin, uint32_t end) {
     float low[WHOLE_TO], high[WHOLE_TO], reach = 0.0f;
@@ -121,6 +122,7 @@ static bool find_middle(cluster_search *s, uint32_t begin, uint32_t end) {
     s->step = reach / HEL_MIN(steps, 32000.0f);
     return reach > 0x1p-40f && reach < 0x1p40f;
 }
+#endif
 
 static void choose_filter(cluster_search *s, uint32_t begin, uint32_t end) {
     s->filter = s->d < FILTERED_FROM ? FILTER_NONE : FILTER_FLOAT;
@@ -149,11 +151,13 @@ static float float_margin(const cluster_search *s, float square) {
     return (d + 1) * (3 * s->widest + square) * (2.1f * 0x1p-24f) + d * 0x1p-120f;
 }
 
+#ifdef SIMD_WHOLE
 static float whole_margin(const cluster_search *s, float square, float sum) {
     float d = (float)s->d, q = s->step, wide = s->middle_widest;
     float whole = 1.02f * q * (sum + s->middle_sum + 1.53f * q * d) + q * q;
     return 2.1f * (whole + ((d + 2) * wide + 4 * (2 * wide + square)) * 0x1p-24f) + d * 0x1p-120f;
 }
+#endif
 
 // ---------------------------------------------------------------- panels and points
 
