@@ -61,7 +61,7 @@ static hel_status make_folder(hel_bench_run *run) {
 
 // ---------------------------------------------------------------- the machine
 
-static hel_status describe_host(const hel_bench_run *run, hel_bench_report *report) {
+static hel_status describe_host(hel_bench_report *report) {
     hel_device_entry *entries;
     size_t count;
     HEL_TRY(hel_device_list(&entries, &count));
@@ -69,7 +69,6 @@ static hel_status describe_host(const hel_bench_run *run, hel_bench_report *repo
         if (entries[i].device.type == HEL_DEVICE_TYPE_CPU)
             snprintf(report->instruction_sets, sizeof report->instruction_sets, "%s", entries[i].device.driver);
     hel_device_list_free(&entries);
-    (void)run;
     return HEL_OK;
 }
 
@@ -84,7 +83,7 @@ static hel_status describe(hel_bench_run *run) {
     report->unix_time = hel_os_unix_time();
     snprintf(report->device, sizeof report->device, "%s:%u (%.80s, %.80s)", device->backend, device->index,
              device->name, device->driver);
-    if (device->type != HEL_DEVICE_TYPE_CPU) return describe_host(run, report);
+    if (device->type != HEL_DEVICE_TYPE_CPU) return describe_host(report);
     snprintf(report->instruction_sets, sizeof report->instruction_sets, "%s", device->driver);
     return HEL_OK;
 }

@@ -106,7 +106,6 @@ hel_status hel_bench_record(hel_bench_run *run) {
     if (!room) return hel_fail_memory(run->params.rounds * sizeof *room);
     hel_status status = record_all(run, room);
     hel_free(room);
-    hel_bench_clear(run);
     return status;
 }
 

@@ -61,7 +61,7 @@ hel_status hel_bench_path(const hel_bench_run *run, const char *name, char **out
 
 double hel_bench_now(void); // seconds
 
-// Times all entries in turn; then they, with their ratios, are items of the report and the entries are gone.
+// Times all entries in turn; makes items of the report of them, with their ratios.
 hel_status hel_bench_rounds(hel_bench_run *run);
 hel_status hel_bench_record(hel_bench_run *run);
 void hel_bench_clear(hel_bench_run *run); // drops the entries
