@@ -10,9 +10,10 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/size.h"
+#include "formats/npy_write.h"
 
 #define TWO_PI 6.283185307179586476925287
-enum { PIECE = 8 << 20, NPY_ALIGNMENT = 64, PATH_ROOM = 4096 };
+enum { PIECE = 8 << 20, PATH_ROOM = 4096 };
 
 // ---------------------------------------------------------------- folders
 
@@ -49,11 +50,13 @@ void hel_bench_folder_remove(const char *path) {
 
 // ---------------------------------------------------------------- values
 
-static double uniform(uint64_t *state) { return ((double)(hel_bench_random(state) >> 11) + 0.5) * 0x1p-53; }
+// Never 0, whose logarithm there is not.
+static double uniform(hel_random *random) { return hel_random_unit(random) + 0x1p-54; }
 
 void hel_bench_gaussian(uint64_t seed, float scale, float *out, uint64_t count) {
+    hel_random random = {seed};
     for (uint64_t i = 0; i < count; i += 2) {
-        double radius = scale * sqrt(-2 * log(uniform(&seed))), angle = TWO_PI * uniform(&seed);
+        double radius = scale * sqrt(-2 * log(uniform(&random))), angle = TWO_PI * uniform(&random);
         out[i] = (float)(radius * cos(angle));
         if (i + 1 < count) out[i + 1] = (float)(radius * sin(angle));
     }
@@ -68,47 +71,27 @@ double hel_bench_error_db(const float *values, const double *exact, uint64_t cou
     return 10 * log10(signal / error);
 }
 
+hel_status hel_bench_keep_codes(void *user, uint64_t first, const uint8_t *codes, uint64_t count) {
+    memcpy((uint8_t *)user + first, codes, count);
+    return HEL_OK;
+}
+
 // ---------------------------------------------------------------- files
 
-static hel_status write_pieces(hel_os_file file, const char *path, uint64_t at, const char *bytes, uint64_t size) {
-    for (uint64_t done = 0; done < size;) {
-        int64_t put = hel_os_file_write(file, at + done, bytes + done, (size_t)HEL_MIN(PIECE, size - done));
-        if (put < 0) return hel_fail_errno(path, "write");
-        done += (uint64_t)put;
-    }
-    return HEL_OK;
+// The file appears where all of it was written, else nothing does.
+static hel_status end_file(hel_writer *writer, hel_status status) {
+    if (status == HEL_OK) return hel_writer_commit(writer);
+    hel_writer_abandon(writer, false);
+    return status;
 }
 
-// Magic, version 1.0, length, a Python dict, blanks up to a multiple of 64 and a newline.
-static hel_status npy_header(const char *descr, const uint64_t *shape, uint32_t rank, hel_text *out) {
-    hel_text_append(out, "\x93NUMPY\1\0\0\0", 10);
-    hel_text_print(out, "{'descr': '%s', 'fortran_order': False, 'shape': (", descr);
-    for (uint32_t i = 0; i < rank; i++) hel_text_print(out, "%llu, ", (unsigned long long)shape[i]);
-    hel_text_print(out, "), }");
-    while (!out->failed && (out->size + 1) % NPY_ALIGNMENT) hel_text_append(out, " ", 1);
-    hel_text_append(out, "\n", 1);
-    HEL_TRY(hel_text_ok(out));
-    out->bytes[8] = (char)((out->size - 10) & 255);
-    out->bytes[9] = (char)((out->size - 10) >> 8);
-    return HEL_OK;
-}
-
-hel_status hel_bench_write_npy(const hel_bench_run *run, const char *name, const char *descr, uint32_t width,
-                               const uint64_t *shape, uint32_t rank, const void *data) {
-    hel_text header = {0};
-    hel_os_file file = {-1};
+hel_status hel_bench_write_npy(const hel_bench_run *run, const char *name, hel_dtype dtype, const uint64_t *shape,
+                               uint32_t rank, const void *data) {
     char *path = NULL;
-    uint64_t bytes = width;
-    for (uint32_t i = 0; i < rank; i++) bytes *= shape[i]; // of an array in memory: it fits
-    hel_status status;
-    HEL_TRY_DONE(hel_bench_path(run, name, &path));
-    HEL_TRY_DONE(npy_header(descr, shape, rank, &header));
-    if (!hel_os_file_open(path, HEL_OS_REWRITE, &file)) HEL_TRY_DONE(hel_fail_errno(path, "create"));
-    HEL_TRY_DONE(write_pieces(file, path, 0, header.bytes, header.size));
-    status = write_pieces(file, path, header.size, data, bytes);
-done:
-    hel_os_file_close(&file);
-    hel_text_finish(&header);
+    hel_writer writer;
+    HEL_TRY(hel_bench_path(run, name, &path));
+    hel_status status = hel_writer_open(path, true, false, &writer);
+    if (status == HEL_OK) status = end_file(&writer, hel_npy_append(&writer, dtype, rank, shape, data));
     hel_free(path);
     return status;
 }
@@ -135,8 +118,7 @@ hel_status hel_bench_write_tensors(const char *path, hel_safetensors_entry *entr
     if (status == HEL_OK) {
         status = hel_writer_append(&writer, header, size);
         if (status == HEL_OK) status = write_data(&writer, entries, count, fill, user, piece);
-        if (status == HEL_OK) status = hel_writer_commit(&writer);
-        else hel_writer_abandon(&writer, false);
+        status = end_file(&writer, status);
     }
     hel_free(piece);
     hel_free(header);

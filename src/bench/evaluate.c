@@ -14,8 +14,8 @@ static hel_status make_tokens(hel_bench_evaluation *evaluation) {
     evaluation->tokens = hel_alloc_array(count, sizeof *evaluation->tokens);
     evaluation->logits = hel_alloc_array(vocabulary, sizeof *evaluation->logits);
     if (!evaluation->tokens || !evaluation->logits) return hel_fail_memory(count * sizeof *evaluation->tokens);
-    uint64_t random = 5;
-    for (uint32_t i = 0; i < count; i++) evaluation->tokens[i] = (uint32_t)(hel_bench_random(&random) % vocabulary);
+    hel_random random = {5};
+    for (uint32_t i = 0; i < count; i++) evaluation->tokens[i] = (uint32_t)(hel_random_next(&random) % vocabulary);
     return HEL_OK;
 }
 

@@ -120,7 +120,7 @@ static hel_status add(fit_state *s, const char *name, bool baseline, uint32_t gr
 static hel_status write_for_peers(const fit_state *s) {
     const hel_bench_run *run = s->run;
     if (!run->params.peers || !run->params.peers[0]) return HEL_OK;
-    return hel_bench_write_npy(run, "values.npy", "<u2", 2, &s->count, 1, s->halves);
+    return hel_bench_write_npy(run, "values.npy", HEL_U16, &s->count, 1, s->halves);
 }
 
 static hel_status prepare(hel_bench_run *run, void **state) {

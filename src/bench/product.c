@@ -35,9 +35,9 @@ static hel_status write_for_peers(const hel_bench_product *product) {
     if (!run->params.peers || !run->params.peers[0]) return HEL_OK;
     uint64_t w[] = {product->rows, product->cols}, x[] = {product->columns, product->cols};
     uint64_t y[] = {product->checked, product->rows};
-    HEL_TRY(hel_bench_write_npy(run, "w.npy", "<f4", 4, w, 2, product->w));
-    HEL_TRY(hel_bench_write_npy(run, "x.npy", "<f4", 4, x, 2, product->x));
-    return hel_bench_write_npy(run, "y.npy", "<f8", 8, y, 2, product->exact);
+    HEL_TRY(hel_bench_write_npy(run, "w.npy", HEL_F32, w, 2, product->w));
+    HEL_TRY(hel_bench_write_npy(run, "x.npy", HEL_F32, x, 2, product->x));
+    return hel_bench_write_npy(run, "y.npy", HEL_F64, y, 2, product->exact);
 }
 
 hel_status hel_bench_product_open(hel_bench_run *run, uint32_t columns, uint64_t bytes, hel_bench_product *out) {
@@ -87,11 +87,6 @@ typedef struct matrix_source {
     uint8_t *codes; // NULL: dense
 } matrix_source;
 
-static hel_status keep_codes(void *user, uint64_t first, const uint8_t *codes, uint64_t count) {
-    memcpy(((matrix_source *)user)->codes + first, codes, count);
-    return HEL_OK;
-}
-
 static hel_status fit_codes(matrix_source *source) {
     const hel_bench_product *product = source->form->product;
     hel_values values = {.count = (uint64_t)product->rows * product->cols, .data = product->w};
@@ -102,7 +97,7 @@ static hel_status fit_codes(matrix_source *source) {
     if (!source->codes) return hel_fail_memory(values.count);
     HEL_TRY(hel_fit_values(&values, &options, &fitted));
     memcpy(source->codebook, fitted.codebook, sizeof source->codebook);
-    hel_status status = hel_fit_encode(&values, &fitted, keep_codes, source, &error);
+    hel_status status = hel_fit_encode(&values, &fitted, hel_bench_keep_codes, source->codes, &error);
     hel_fitted_finish(&fitted);
     return status;
 }

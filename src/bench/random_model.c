@@ -31,7 +31,7 @@ typedef struct random_model {
     part *parts;
     hel_safetensors_entry *entries;
     size_t count;
-    uint64_t random;
+    hel_random random;
     float codebook[HEL_CODEBOOK_MAX];
     uint8_t codes[TABLE];    // of normally distributed values: drawing from a table is as fast as writing
     uint16_t values[TABLE];  // the values themselves, bf16
@@ -124,11 +124,6 @@ static hel_status lay_out(random_model *model) {
 
 // ---------------------------------------------------------------- contents
 
-static hel_status keep_codes(void *user, uint64_t first, const uint8_t *codes, uint64_t count) {
-    memcpy((uint8_t *)user + first, codes, count);
-    return HEL_OK;
-}
-
 static hel_status make_tables(random_model *model) {
     float *values = hel_alloc_array(TABLE, sizeof *values);
     if (!values) return hel_fail_memory(TABLE * sizeof *values);
@@ -141,7 +136,7 @@ static hel_status make_tables(random_model *model) {
     hel_status status = hel_fit_values(&all, &options, &fitted);
     if (status == HEL_OK) {
         memcpy(model->codebook, fitted.codebook, sizeof model->codebook);
-        status = hel_fit_encode(&all, &fitted, keep_codes, model->codes, &error);
+        status = hel_fit_encode(&all, &fitted, hel_bench_keep_codes, model->codes, &error);
         hel_fitted_finish(&fitted);
     }
     hel_free(values);
@@ -152,7 +147,7 @@ static hel_status make_tables(random_model *model) {
 static void fill_random(random_model *model, const part *p, void *bytes, size_t count) {
     uint64_t random = 0;
     for (size_t i = 0; i < count; i++) {
-        random = i % 4 ? random >> 16 : hel_bench_random(&model->random);
+        random = i % 4 ? random >> 16 : hel_random_next(&model->random);
         if (p->kind == PART_CODES) ((uint8_t *)bytes)[i] = model->codes[random % TABLE];
         else ((uint16_t *)bytes)[i] = model->values[random % TABLE];
     }

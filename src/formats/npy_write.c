@@ -10,10 +10,21 @@
 
 enum { PREAMBLE = 10, HEADER = 256 };
 
+// numpy's name of a type, NULL where arrays of it are not written.
+static const char *type_name(hel_dtype dtype) {
+    switch (dtype) {
+    case HEL_F32: return "f4";
+    case HEL_F64: return "f8";
+    case HEL_U16: return "u2";
+    case HEL_U32: return "u4";
+    default: return NULL;
+    }
+}
+
 // The Python literal is padded with spaces so that the elements begin at a multiple of 64 bytes.
 static void write_header(hel_dtype dtype, uint32_t rank, const uint64_t *shape, char header[HEADER + 1]) {
     int size = snprintf(header, HEADER, "%-*s{'descr': '<%s', 'fortran_order': False, 'shape': (", PREAMBLE, "",
-                        dtype == HEL_F32 ? "f4" : "u4");
+                        type_name(dtype));
     for (uint32_t i = 0; i < rank; i++)
         size += snprintf(header + size, HEADER - (size_t)size, "%llu%s", (unsigned long long)shape[i],
                          rank == 1 ? "," : i + 1 < rank ? ", " : "");
@@ -25,7 +36,7 @@ static void write_header(hel_dtype dtype, uint32_t rank, const uint64_t *shape, 
 hel_status hel_npy_append(hel_writer *writer, hel_dtype dtype, uint32_t rank, const uint64_t *shape, const void *bytes) {
     char header[HEADER + 1];
     uint64_t elements, size;
-    HEL_REQUIRE((dtype == HEL_F32 || dtype == HEL_U32) && rank >= 1 && rank <= HEL_MAX_RANK);
+    HEL_REQUIRE(type_name(dtype) && rank >= 1 && rank <= HEL_MAX_RANK);
     HEL_REQUIRE(hel_shape_bytes(dtype, rank, shape, &elements, &size));
     write_header(dtype, rank, shape, header);
     HEL_TRY(hel_writer_append(writer, header, HEADER));

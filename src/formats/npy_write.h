@@ -6,7 +6,7 @@
 #include "base/file.h"
 #include "formats/archive.h"
 
-// The header and `bytes`, the elements of an array F32 or U32 of `shape` [rank], 1 <= rank <= HEL_MAX_RANK.
+// The header and `bytes`, the elements of an array F32, F64, U16 or U32 of `shape` [rank], 1 <= rank <= HEL_MAX_RANK.
 hel_status hel_npy_append(hel_writer *writer, hel_dtype dtype, uint32_t rank, const uint64_t *shape, const void *bytes);
 
 #endif
