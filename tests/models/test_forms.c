@@ -2,6 +2,7 @@
 // A small LLaMA in every form of compressed weight, run on the device of the first argument, against the same model
 // dense on the CPU. The dense matrices are decoded here, from docs/formats.md, not by the library.
 #include "support/model_files.h"
+#include "support/device_here.h"
 
 #include <helicoid/helicoid.h>
 
@@ -263,12 +264,7 @@ static int tear_down(void **state) {
 
 int main(int argc, char **argv) {
     if (argc > 1) device_name = argv[1];
-    const hel_device *device;
-    if (hel_device_open(device_name, NULL, &device) == HEL_ERROR_UNAVAILABLE) {
-        printf("skipped: %s: %s\n", device_name, hel_error_message());
-        return 77;
-    }
-    hel_device_destroy(&device);
+    if (!device_here(device_name)) return SKIPPED;
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_forms)};
     return cmocka_run_group_tests_name(device_name, tests, set_up, tear_down);
 }

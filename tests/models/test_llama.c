@@ -2,6 +2,7 @@
 // The LLaMA runtime on the devices named by the first argument ("cpu", "opencl", "vulkan", "cpu,vulkan"): recorded
 // greedy ids, prefill against single steps, golden logits of compressed checkpoints, failures that leave no trace.
 #include "support/npy_files.h"
+#include "support/device_here.h"
 
 #include <helicoid/helicoid.h>
 
@@ -208,12 +209,7 @@ int main(int argc, char **argv) {
     if (argc > 2) stride = (uint32_t)atoi(argv[2]);
     char name[64];
     snprintf(name, sizeof name, "%.*s", (int)strcspn(devices, ","), devices);
-    const hel_device *device;
-    if (hel_device_open(name, NULL, &device) == HEL_ERROR_UNAVAILABLE) {
-        printf("skipped: %s: %s\n", name, hel_error_message());
-        return 77;
-    }
-    hel_device_destroy(&device);
+    if (!device_here(name)) return SKIPPED;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_recorded_ids), cmocka_unit_test(test_compressed_ids), cmocka_unit_test(test_prefill), cmocka_unit_test(test_golden_k256),
         cmocka_unit_test(test_golden_k320),  cmocka_unit_test(test_rules),

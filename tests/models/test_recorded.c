@@ -3,6 +3,7 @@
 // scaled RoPE beyond the original context, and biases on q, k and v.
 #include "support/model_files.h"
 #include "support/npy_files.h"
+#include "support/device_here.h"
 
 #include <helicoid/helicoid.h>
 
@@ -114,12 +115,7 @@ static int tear_down(void **state) {
 
 int main(int argc, char **argv) {
     if (argc > 1) device_name = argv[1];
-    const hel_device *device;
-    if (hel_device_open(device_name, NULL, &device) == HEL_ERROR_UNAVAILABLE) {
-        printf("skipped: %s: %s\n", device_name, hel_error_message());
-        return 77;
-    }
-    hel_device_destroy(&device);
+    if (!device_here(device_name)) return SKIPPED;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_linear), cmocka_unit_test(test_llama3), cmocka_unit_test(test_qwen2_bias),
     };

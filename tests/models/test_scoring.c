@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Perplexity of real models: figures made by other programs (../shared/data/MANIFEST.md says which).
 #include "support/support.h"
+#include "support/device_here.h"
 
 #include <helicoid/helicoid.h>
 
@@ -105,12 +106,7 @@ static void test_smollm2(void **state) {
 int main(int argc, char **argv) {
     if (argc > 1) devices = argv[1];
     if (argc > 2) chunks = (uint32_t)atoi(argv[2]);
-    const hel_device *device;
-    if (hel_device_open(devices, NULL, &device) == HEL_ERROR_UNAVAILABLE) {
-        printf("skipped: %s: %s\n", devices, hel_error_message());
-        return 77;
-    }
-    hel_device_destroy(&device);
+    if (!device_here(devices)) return SKIPPED;
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_lm_wiki), cmocka_unit_test(test_smollm2)};
     return cmocka_run_group_tests_name(devices, tests, NULL, NULL);
 }
