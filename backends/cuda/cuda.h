@@ -64,6 +64,11 @@ typedef struct cuda_kernel {
     CUfunction function;
 } cuda_kernel;
 
+typedef struct cuda_recording {
+    hel_recording base;
+    CUgraphExec graph;
+} cuda_recording;
+
 static inline cuda_device *cuda_device_of(const hel_device *device) { return (cuda_device *)hel_device_base_of(device); }
 static inline CUdeviceptr cuda_address(hel_buffer *buffer) { return ((cuda_buffer *)buffer)->address; }
 static inline CUstream cuda_stream(const hel_device *device, hel_queue queue) {
@@ -102,7 +107,16 @@ hel_status cuda_kernel_create(const hel_device *device, const hel_kernel_source 
                               hel_kernel **out);
 void cuda_kernel_destroy(const hel_device *device, hel_kernel *kernel);
 
+// recording.c
+hel_status cuda_recording_create(const hel_device *device, const hel_checked_dispatch *dispatches, uint32_t count,
+                                 hel_recording **out);
+hel_status cuda_recording_replay(const hel_device *device, hel_recording *recording);
+void cuda_recording_destroy(const hel_device *device, hel_recording *recording);
+
 // queue.c
+// Inside the context.
+hel_status cuda_launch(const cuda_device *device, CUstream stream, const hel_kernel *kernel, const hel_binding *bindings,
+                       const void *params, uint32_t groups_x, uint32_t groups_y);
 hel_status cuda_dispatch(const hel_device *device, hel_kernel *kernel, const hel_binding *bindings, const void *params,
                          uint32_t groups_x, uint32_t groups_y, uint32_t timer);
 hel_status cuda_mark(const hel_device *device, hel_queue queue, uint64_t *out_ticket);

@@ -64,7 +64,7 @@ static hel_status describe_device(CUdevice id, hel_device *out) {
     HEL_TRY(get(id, CU_DEVICE_ATTRIBUTE_INTEGRATED, &integrated));
     out->type = integrated ? HEL_DEVICE_TYPE_INTEGRATED : HEL_DEVICE_TYPE_DISCRETE;
     HEL_TRY(describe_limits(id, &out->limits));
-    out->features = (hel_device_features){.timers = true, .transfer_queue = true};
+    out->features = (hel_device_features){.timers = true, .transfer_queue = true, .recording = cuda_graphs_found};
     return cuda_choose_architecture(capability, &architecture);
 }
 
@@ -126,6 +126,9 @@ static const hel_device_functions functions = {
     .wait = cuda_wait,
     .wait_on = cuda_wait_on,
     .timer_query = cuda_timer_query,
+    .recording_create = cuda_recording_create,
+    .recording_replay = cuda_recording_replay,
+    .recording_destroy = cuda_recording_destroy,
 };
 
 // ---------------------------------------------------------------- opening

@@ -6,6 +6,8 @@
 #include "device/driver_library.h"
 
 cuda_functions cuda;
+cuda_graph_functions cuda_graphs;
+bool cuda_graphs_found;
 nvrtc_functions nvrtc;
 
 #ifdef _WIN32
@@ -18,9 +20,16 @@ static const char *const nvrtc_names[] = {"libnvrtc.so.13", "libnvrtc.so.12", "l
                                           "/usr/local/cuda/lib64/libnvrtc.so", NULL};
 #endif
 
+static bool fill_graphs(void *library) {
+#define RESOLVE_GRAPH(name, parameters) HEL_DRIVER_RESOLVE(library, cuda_graphs.name, #name)
+    CUDA_GRAPH_SYMBOLS(RESOLVE_GRAPH)
+    return true;
+}
+
 static bool fill_driver(void *library) {
 #define RESOLVE_CUDA(name, parameters) HEL_DRIVER_RESOLVE(library, cuda.name, #name)
     CUDA_SYMBOLS(RESOLVE_CUDA)
+    cuda_graphs_found = fill_graphs(library);
     return true;
 }
 

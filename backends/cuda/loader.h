@@ -21,10 +21,14 @@ typedef struct CUmod_st *CUmodule;
 typedef struct CUfunc_st *CUfunction;
 typedef struct CUstream_st *CUstream;
 typedef struct CUevent_st *CUevent;
+typedef struct CUgraph_st *CUgraph;
+typedef struct CUgraphExec_st *CUgraphExec;
+typedef int CUstreamCaptureMode;
 typedef int nvrtcResult;
 typedef struct _nvrtcProgram *nvrtcProgram;
 
 enum { CUDA_SUCCESS = 0, NVRTC_SUCCESS = 0 };
+enum { CU_STREAM_CAPTURE_MODE_RELAXED = 2 };
 enum { CU_STREAM_NON_BLOCKING = 1, CU_EVENT_DEFAULT = 0, CU_EVENT_DISABLE_TIMING = 2 };
 enum {
     CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK = 1,
@@ -73,6 +77,15 @@ enum {
     X(cuLaunchKernel, (CUfunction, unsigned int, unsigned int, unsigned int, unsigned int, unsigned int, \
                        unsigned int, unsigned int, CUstream, void **, void **))
 
+// Of drivers from 11.4 on; without them nothing is recorded.
+#define CUDA_GRAPH_SYMBOLS(X)                                                       \
+    X(cuStreamBeginCapture_v2, (CUstream, CUstreamCaptureMode))                     \
+    X(cuStreamEndCapture, (CUstream, CUgraph *))                                    \
+    X(cuGraphInstantiateWithFlags, (CUgraphExec *, CUgraph, unsigned long long))    \
+    X(cuGraphDestroy, (CUgraph))                                                    \
+    X(cuGraphLaunch, (CUgraphExec, CUstream))                                       \
+    X(cuGraphExecDestroy, (CUgraphExec))
+
 #define NVRTC_SYMBOLS(X)                                                                                           \
     X(nvrtcVersion, (int *, int *))                                                                                \
     X(nvrtcGetNumSupportedArchs, (int *))                                                                          \
@@ -92,13 +105,19 @@ typedef struct cuda_functions {
     CUDA_SYMBOLS(CUDA_MEMBER)
 } cuda_functions;
 
+typedef struct cuda_graph_functions {
+    CUDA_GRAPH_SYMBOLS(CUDA_MEMBER)
+} cuda_graph_functions;
+
 #define NVRTC_MEMBER(name, parameters) nvrtcResult(*name) parameters;
 typedef struct nvrtc_functions {
     NVRTC_SYMBOLS(NVRTC_MEMBER)
 } nvrtc_functions;
 
-// The tables of symbols, filled by cuda_load.
+// The tables of symbols, filled by cuda_load; the second is complete where cuda_graphs_found.
 extern cuda_functions cuda;
+extern cuda_graph_functions cuda_graphs;
+extern bool cuda_graphs_found;
 extern nvrtc_functions nvrtc;
 
 // Opens driver and NVRTC at the first call and initialises the driver. UNAVAILABLE says what is missing. Thread-safe.

@@ -17,9 +17,9 @@ void cuda_event_destroy(CUevent *event) {
 
 // ---------------------------------------------------------------- dispatch
 
-static hel_status launch(const cuda_device *device, const cuda_kernel *kernel, const hel_binding *bindings, const void *params,
-                         uint32_t groups_x, uint32_t groups_y) {
-    const hel_kernel_source *source = kernel->base.source;
+hel_status cuda_launch(const cuda_device *device, CUstream stream, const hel_kernel *kernel, const hel_binding *bindings,
+                       const void *params, uint32_t groups_x, uint32_t groups_y) {
+    const hel_kernel_source *source = kernel->source;
     uint32_t workgroup = hel_kernel_workgroup(source, &device->base.data);
     CUdeviceptr addresses[HEL_MAX_BINDINGS];
     void *arguments[HEL_MAX_BINDINGS + 1];
@@ -28,27 +28,27 @@ static hel_status launch(const cuda_device *device, const cuda_kernel *kernel, c
         arguments[i] = &addresses[i];
     }
     arguments[source->n_bindings] = (void *)(uintptr_t)params;
-    return cuda_check(cuda.cuLaunchKernel(kernel->function, groups_x, groups_y, 1, workgroup, 1, 1, 0,
-                                          device->queues[HEL_QUEUE_COMPUTE].stream, arguments, NULL),
+    CUfunction function = ((const cuda_kernel *)kernel)->function;
+    return cuda_check(cuda.cuLaunchKernel(function, groups_x, groups_y, 1, workgroup, 1, 1, 0, stream, arguments, NULL),
                       source->name);
 }
 
-static hel_status launch_timed(cuda_device *device, const cuda_kernel *kernel, const hel_binding *bindings,
+static hel_status launch_timed(cuda_device *device, const hel_kernel *kernel, const hel_binding *bindings,
                                const void *params, uint32_t groups_x, uint32_t groups_y, cuda_timer *timer) {
     CUstream stream = device->queues[HEL_QUEUE_COMPUTE].stream;
     timer->recorded = false;
     HEL_TRY(record(&timer->start, CU_EVENT_DEFAULT, stream));
-    HEL_TRY(launch(device, kernel, bindings, params, groups_x, groups_y));
+    HEL_TRY(cuda_launch(device, stream, kernel, bindings, params, groups_x, groups_y));
     HEL_TRY(record(&timer->stop, CU_EVENT_DEFAULT, stream));
     timer->recorded = true;
     return HEL_OK;
 }
 
-hel_status cuda_dispatch(const hel_device *data, hel_kernel *base, const hel_binding *bindings, const void *params,
+hel_status cuda_dispatch(const hel_device *data, hel_kernel *kernel, const hel_binding *bindings, const void *params,
                          uint32_t groups_x, uint32_t groups_y, uint32_t timer) {
     cuda_device *device = cuda_device_of(data);
-    const cuda_kernel *kernel = (const cuda_kernel *)base;
-    if (!timer) CUDA_WITHIN(data, launch(device, kernel, bindings, params, groups_x, groups_y));
+    CUstream stream = cuda_stream(data, HEL_QUEUE_COMPUTE);
+    if (!timer) CUDA_WITHIN(data, cuda_launch(device, stream, kernel, bindings, params, groups_x, groups_y));
     CUDA_WITHIN(data, launch_timed(device, kernel, bindings, params, groups_x, groups_y, &device->timers[timer - 1]));
 }
 

@@ -16,15 +16,6 @@ static void destroy_batch(vulkan_device *device, vulkan_batch *batch) {
     hel_free(batch);
 }
 
-static hel_status create_descriptors(vulkan_device *device, vulkan_batch *batch) {
-    VkDescriptorPoolSize size = {VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, VULKAN_BATCH_DISPATCHES * HEL_MAX_BINDINGS};
-    VkDescriptorPoolCreateInfo info = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO,
-                                       .maxSets = VULKAN_BATCH_DISPATCHES,
-                                       .poolSizeCount = 1,
-                                       .pPoolSizes = &size};
-    return VULKAN(vkCreateDescriptorPool, device->device, &info, NULL, &batch->descriptors);
-}
-
 static hel_status fill_batch(vulkan_device *device, const vulkan_queue *queue, vulkan_batch *batch) {
     VkCommandPoolCreateInfo pool = {.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
                                     .flags = VK_COMMAND_POOL_CREATE_TRANSIENT_BIT,
@@ -37,7 +28,9 @@ static hel_status fill_batch(vulkan_device *device, const vulkan_queue *queue, v
     HEL_TRY(VULKAN(vkAllocateCommandBuffers, device->device, &buffer, &batch->commands));
     VkFenceCreateInfo fence = {.sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO};
     HEL_TRY(VULKAN(vkCreateFence, device->device, &fence, NULL, &batch->fence));
-    return queue->stages & VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT ? create_descriptors(device, batch) : HEL_OK;
+    if (!(queue->stages & VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT)) return HEL_OK;
+    return vulkan_descriptors_create(device, VULKAN_BATCH_DISPATCHES, VULKAN_BATCH_DISPATCHES * HEL_MAX_BINDINGS,
+                                     &batch->descriptors);
 }
 
 static hel_status create_batch(vulkan_device *device, const vulkan_queue *queue, vulkan_batch **out) {
@@ -101,14 +94,6 @@ hel_status vulkan_batch_open(vulkan_device *device, vulkan_queue *queue, vulkan_
 
 // ---------------------------------------------------------------- order within a queue
 
-static void barrier(const vulkan_queue *queue, VkPipelineStageFlags more_stages, VkAccessFlags more_accesses) {
-    VkMemoryBarrier memory = {.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
-                              .srcAccessMask = queue->accesses,
-                              .dstAccessMask = queue->accesses | more_accesses};
-    vulkan.vkCmdPipelineBarrier(queue->open->commands, queue->stages, queue->stages | more_stages, 0, 1, &memory, 0,
-                                NULL, 0, NULL);
-}
-
 // Buffers are zeroed on the compute queue; whoever uses one on the transfer queue first waits for that.
 static hel_status order_zeroing(vulkan_device *device, vulkan_queue *queue, const hel_hazard_range *ranges,
                                 uint32_t count) {
@@ -123,7 +108,7 @@ hel_status vulkan_batch_enter(vulkan_device *device, vulkan_queue *queue, const 
     vulkan_batch *batch;
     HEL_TRY(order_zeroing(device, queue, ranges, count));
     HEL_TRY(vulkan_batch_open(device, queue, &batch));
-    if (hel_hazards_enter(&queue->hazards, ranges, count)) barrier(queue, 0, 0);
+    if (hel_hazards_enter(&queue->hazards, ranges, count)) vulkan_commands_barrier(batch->commands, queue, 0, 0);
     for (uint32_t i = 0; i < count; i++)
         ((vulkan_buffer *)(uintptr_t)ranges[i].buffer)->used[queue->index] = batch->serial;
     return HEL_OK;
@@ -151,7 +136,8 @@ static void drop(vulkan_device *device, vulkan_queue *queue, vulkan_batch *batch
 hel_status vulkan_queue_submit(vulkan_device *device, vulkan_queue *queue) {
     vulkan_batch *batch = queue->open;
     if (!batch) return HEL_OK;
-    barrier(queue, VK_PIPELINE_STAGE_HOST_BIT, VK_ACCESS_HOST_READ_BIT); // also towards the next batch
+    // Also towards the next batch.
+    vulkan_commands_barrier(batch->commands, queue, VK_PIPELINE_STAGE_HOST_BIT, VK_ACCESS_HOST_READ_BIT);
     hel_status status = submit_commands(queue, batch);
     queue->open = NULL;
     if (status != HEL_OK) {
@@ -203,7 +189,7 @@ static void retire_first(vulkan_device *device, vulkan_queue *queue) {
     if (!batch->waiters) vulkan_batch_recycle(device, queue, batch);
 }
 
-static void free_retired(vulkan_device *device) {
+static void free_retired_buffers(vulkan_device *device) {
     for (vulkan_buffer **link = &device->retired; *link;) {
         vulkan_buffer *buffer = *link;
         if (vulkan_buffer_idle(device, buffer)) {
@@ -215,13 +201,26 @@ static void free_retired(vulkan_device *device) {
     }
 }
 
+static void free_retired_recordings(vulkan_device *device) {
+    for (vulkan_recording **link = &device->retired_recordings; *link;) {
+        vulkan_recording *recording = *link;
+        if (vulkan_queue_pending(&device->queues[0], recording->used)) {
+            link = &recording->next;
+        } else {
+            *link = recording->next;
+            vulkan_recording_free(device, recording);
+        }
+    }
+}
+
 void vulkan_collect(vulkan_device *device) {
     for (uint32_t i = 0; i < device->n_queues; i++) {
         vulkan_queue *queue = &device->queues[i];
         while (queue->first && vulkan.vkGetFenceStatus(device->device, queue->first->fence) == VK_SUCCESS)
             retire_first(device, queue);
     }
-    free_retired(device);
+    free_retired_buffers(device);
+    free_retired_recordings(device);
 }
 
 hel_status vulkan_queue_wait_oldest(vulkan_device *device, vulkan_queue *queue) {

@@ -164,6 +164,7 @@ hel_status vulkan_physical_describe(VkPhysicalDevice physical, hel_device *out) 
         .mapped = shares_memory(&memory, out->type),
         .timers = families.timestamp_bits > 0,
         .transfer_queue = families.transfer != families.compute,
+        .recording = true,
     };
     return HEL_OK;
 }

@@ -21,6 +21,11 @@ void vulkan_finish_all(vulkan_device *device) {
 static void close_device(vulkan_device *device) {
     vulkan_finish_all(device);
     vulkan_pipelines_store(device);
+    while (device->retired_recordings) {
+        vulkan_recording *recording = device->retired_recordings;
+        device->retired_recordings = recording->next;
+        vulkan_recording_free(device, recording);
+    }
     while (device->retired) {
         vulkan_buffer *buffer = device->retired;
         device->retired = buffer->next;
@@ -61,6 +66,9 @@ static const hel_device_functions functions = {
     .wait = vulkan_wait,
     .wait_on = vulkan_wait_on,
     .timer_query = vulkan_timer_query,
+    .recording_create = vulkan_recording_create,
+    .recording_replay = vulkan_recording_replay,
+    .recording_destroy = vulkan_recording_destroy,
 };
 
 static hel_status count(uint32_t *out) {

@@ -6,48 +6,8 @@
 
 // ---------------------------------------------------------------- dispatch
 
-static hel_status make_set(vulkan_device *device, vulkan_batch *batch, const vulkan_kernel *kernel,
-                           const hel_binding *bindings, VkDescriptorSet *out) {
-    VkDescriptorSetAllocateInfo info = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_ALLOCATE_INFO,
-                                        .descriptorPool = batch->descriptors,
-                                        .descriptorSetCount = 1,
-                                        .pSetLayouts = &kernel->set_layout};
-    HEL_TRY(VULKAN(vkAllocateDescriptorSets, device->device, &info, out));
-    batch->dispatches++;
-    VkDescriptorBufferInfo ranges[HEL_MAX_BINDINGS];
-    uint32_t count = kernel->base.source->n_bindings;
-    for (uint32_t i = 0; i < count; i++)
-        ranges[i] = (VkDescriptorBufferInfo){vulkan_buffer_of(bindings[i].buffer)->buffer, bindings[i].offset,
-                                             bindings[i].size};
-    VkWriteDescriptorSet write = {.sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET,
-                                  .dstSet = *out,
-                                  .descriptorCount = count,
-                                  .descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
-                                  .pBufferInfo = ranges};
-    vulkan.vkUpdateDescriptorSets(device->device, 1, &write, 0, NULL); // goes on from binding 0 to the following ones
-    return HEL_OK;
-}
-
-static hel_status enter(vulkan_device *device, const hel_kernel_source *source, const hel_binding *bindings) {
-    hel_hazard_range ranges[HEL_MAX_BINDINGS];
-    for (uint32_t i = 0; i < source->n_bindings; i++)
-        ranges[i] = (hel_hazard_range){bindings[i].buffer, bindings[i].offset, bindings[i].offset + bindings[i].size,
-                                       (source->access[i] & HEL_ACCESS_OUT) != 0};
-    return vulkan_batch_enter(device, &device->queues[0], ranges, source->n_bindings);
-}
-
 static void stamp(const vulkan_device *device, const vulkan_batch *batch, uint32_t query) {
     vulkan.vkCmdWriteTimestamp(batch->commands, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, device->timers.pool, query);
-}
-
-static void record(const vulkan_batch *batch, const vulkan_kernel *kernel, VkDescriptorSet set, const void *params,
-                   uint32_t groups_x, uint32_t groups_y) {
-    vulkan.vkCmdBindPipeline(batch->commands, VK_PIPELINE_BIND_POINT_COMPUTE, kernel->pipeline);
-    vulkan.vkCmdBindDescriptorSets(batch->commands, VK_PIPELINE_BIND_POINT_COMPUTE, kernel->layout, 0, 1, &set, 0,
-                                   NULL);
-    vulkan.vkCmdPushConstants(batch->commands, kernel->layout, VK_SHADER_STAGE_COMPUTE_BIT, 0,
-                              kernel->base.source->params_size, params);
-    vulkan.vkCmdDispatch(batch->commands, groups_x, groups_y, 1);
 }
 
 hel_status vulkan_dispatch(const hel_device *data, hel_kernel *base, const hel_binding *bindings, const void *params,
@@ -57,17 +17,20 @@ hel_status vulkan_dispatch(const hel_device *data, hel_kernel *base, const hel_b
     const vulkan_kernel *kernel = (const vulkan_kernel *)base;
     vulkan_batch *batch;
     VkDescriptorSet set;
+    hel_hazard_range ranges[HEL_MAX_BINDINGS];
     timer = data->features.timers ? timer : 0;
     if (queue->open && queue->open->dispatches == VULKAN_BATCH_DISPATCHES) HEL_TRY(vulkan_queue_submit(device, queue));
     HEL_TRY(vulkan_batch_open(device, queue, &batch));
-    HEL_TRY(make_set(device, batch, kernel, bindings, &set));
-    HEL_TRY(enter(device, base->source, bindings));
+    HEL_TRY(vulkan_set_create(device, batch->descriptors, kernel, bindings, &set));
+    batch->dispatches++;
+    vulkan_ranges_of(kernel, bindings, ranges);
+    HEL_TRY(vulkan_batch_enter(device, queue, ranges, base->source->n_bindings));
     if (timer) {
         vulkan.vkCmdResetQueryPool(batch->commands, device->timers.pool, 2 * (timer - 1), 2);
         stamp(device, batch, 2 * (timer - 1));
         device->timers.serials[timer - 1] = batch->serial;
     }
-    record(batch, kernel, set, params, groups_x, groups_y);
+    vulkan_commands_dispatch(batch->commands, kernel, set, params, groups_x, groups_y);
     if (timer) stamp(device, batch, 2 * (timer - 1) + 1);
     return HEL_OK;
 }

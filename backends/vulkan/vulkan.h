@@ -15,19 +15,19 @@
 #define VULKAN_SYMBOLS(X)                                                                                             \
     X(vkAllocateCommandBuffers) X(vkAllocateDescriptorSets) X(vkAllocateMemory) X(vkBeginCommandBuffer)               \
     X(vkBindBufferMemory) X(vkCmdBindDescriptorSets) X(vkCmdBindPipeline) X(vkCmdCopyBuffer) X(vkCmdDispatch)         \
-    X(vkCmdFillBuffer) X(vkCmdPipelineBarrier) X(vkCmdPushConstants) X(vkCmdResetQueryPool) X(vkCmdWriteTimestamp)    \
-    X(vkCreateBuffer) X(vkCreateCommandPool) X(vkCreateComputePipelines) X(vkCreateDescriptorPool)                    \
-    X(vkCreateDescriptorSetLayout) X(vkCreateDevice) X(vkCreateFence) X(vkCreateInstance) X(vkCreatePipelineCache)    \
-    X(vkCreatePipelineLayout) X(vkCreateQueryPool) X(vkCreateSemaphore) X(vkCreateShaderModule) X(vkDestroyBuffer)    \
-    X(vkDestroyCommandPool) X(vkDestroyDescriptorPool) X(vkDestroyDescriptorSetLayout) X(vkDestroyDevice)             \
-    X(vkDestroyFence) X(vkDestroyInstance) X(vkDestroyPipeline) X(vkDestroyPipelineCache) X(vkDestroyPipelineLayout)  \
-    X(vkDestroyQueryPool) X(vkDestroySemaphore) X(vkDestroyShaderModule) X(vkDeviceWaitIdle) X(vkEndCommandBuffer)    \
-    X(vkEnumerateDeviceExtensionProperties) X(vkEnumerateInstanceVersion) X(vkEnumeratePhysicalDevices)               \
-    X(vkFreeMemory) X(vkGetBufferMemoryRequirements) X(vkGetDeviceQueue) X(vkGetFenceStatus)                          \
-    X(vkGetPhysicalDeviceMemoryProperties) X(vkGetPhysicalDeviceProperties2)                                          \
-    X(vkGetPhysicalDeviceQueueFamilyProperties) X(vkGetPipelineCacheData) X(vkGetQueryPoolResults) X(vkMapMemory)     \
-    X(vkQueueSubmit) X(vkResetCommandPool) X(vkResetDescriptorPool) X(vkResetFences) X(vkUpdateDescriptorSets)        \
-    X(vkWaitForFences)
+    X(vkCmdExecuteCommands) X(vkCmdFillBuffer) X(vkCmdPipelineBarrier) X(vkCmdPushConstants) X(vkCmdResetQueryPool)   \
+    X(vkCmdWriteTimestamp) X(vkCreateBuffer) X(vkCreateCommandPool) X(vkCreateComputePipelines)                       \
+    X(vkCreateDescriptorPool) X(vkCreateDescriptorSetLayout) X(vkCreateDevice) X(vkCreateFence) X(vkCreateInstance)   \
+    X(vkCreatePipelineCache) X(vkCreatePipelineLayout) X(vkCreateQueryPool) X(vkCreateSemaphore)                      \
+    X(vkCreateShaderModule) X(vkDestroyBuffer) X(vkDestroyCommandPool) X(vkDestroyDescriptorPool)                     \
+    X(vkDestroyDescriptorSetLayout) X(vkDestroyDevice) X(vkDestroyFence) X(vkDestroyInstance) X(vkDestroyPipeline)    \
+    X(vkDestroyPipelineCache) X(vkDestroyPipelineLayout) X(vkDestroyQueryPool) X(vkDestroySemaphore)                  \
+    X(vkDestroyShaderModule) X(vkDeviceWaitIdle) X(vkEndCommandBuffer) X(vkEnumerateDeviceExtensionProperties)        \
+    X(vkEnumerateInstanceVersion) X(vkEnumeratePhysicalDevices) X(vkFreeMemory) X(vkGetBufferMemoryRequirements)      \
+    X(vkGetDeviceQueue) X(vkGetFenceStatus) X(vkGetPhysicalDeviceMemoryProperties)                                    \
+    X(vkGetPhysicalDeviceProperties2) X(vkGetPhysicalDeviceQueueFamilyProperties) X(vkGetPipelineCacheData)           \
+    X(vkGetQueryPoolResults) X(vkMapMemory) X(vkQueueSubmit) X(vkResetCommandPool) X(vkResetDescriptorPool)           \
+    X(vkResetFences) X(vkUpdateDescriptorSets) X(vkWaitForFences)
 
 #define VULKAN_MEMBER(name) __typeof__(name) *name;
 typedef struct vulkan_functions {
@@ -91,6 +91,17 @@ typedef struct vulkan_batch {
     struct vulkan_batch *next;
 } vulkan_batch;
 
+// A secondary command buffer, executed by the batch that replays it.
+typedef struct vulkan_recording {
+    hel_recording base;
+    VkCommandPool pool;
+    VkCommandBuffer commands;
+    VkDescriptorPool descriptors;
+    hel_hazards hazards;           // at its end
+    uint64_t used;                 // serial of the last batch that executes it, 0 none
+    struct vulkan_recording *next; // in the list of those to be freed when idle
+} vulkan_recording;
+
 // Host memory that writes pass through. Positions grow for ever; modulo the size they are offsets.
 typedef struct vulkan_staging {
     vulkan_buffer *buffer; // NULL until it is needed
@@ -130,6 +141,7 @@ typedef struct vulkan_device {
     uint64_t serial; // the last one given to a batch or a ticket
     vulkan_block *blocks;
     vulkan_buffer *retired;  // destroyed by the caller while in use
+    vulkan_recording *retired_recordings; // likewise
     vulkan_buffer *readback; // NULL until it is needed
     vulkan_timers timers;
     hel_binary_cache cache;
@@ -176,6 +188,19 @@ hel_status vulkan_memory_take(vulkan_device *device, bool host, vulkan_buffer *b
 void vulkan_memory_give(vulkan_device *device, vulkan_buffer *buffer);
 void vulkan_memory_close(vulkan_device *device); // no buffer is left
 
+// commands.c
+// Orders all that comes behind it, and what `more` names, behind all that is before it.
+void vulkan_commands_barrier(VkCommandBuffer commands, const vulkan_queue *queue, VkPipelineStageFlags more_stages,
+                             VkAccessFlags more_accesses);
+hel_status vulkan_descriptors_create(vulkan_device *device, uint32_t sets, uint32_t bindings, VkDescriptorPool *out);
+hel_status vulkan_set_create(vulkan_device *device, VkDescriptorPool pool, const vulkan_kernel *kernel,
+                             const hel_binding *bindings, VkDescriptorSet *out);
+// What a dispatch touches; as many as the kernel has bindings.
+void vulkan_ranges_of(const vulkan_kernel *kernel, const hel_binding *bindings,
+                      hel_hazard_range ranges[HEL_MAX_BINDINGS]);
+void vulkan_commands_dispatch(VkCommandBuffer commands, const vulkan_kernel *kernel, VkDescriptorSet set,
+                              const void *params, uint32_t groups_x, uint32_t groups_y);
+
 // batch.c
 // The queue's open batch; begins one where there is none, and waits for the oldest where too many are in flight.
 hel_status vulkan_batch_open(vulkan_device *device, vulkan_queue *queue, vulkan_batch **out);
@@ -184,7 +209,7 @@ hel_status vulkan_batch_enter(vulkan_device *device, vulkan_queue *queue, const 
 hel_status vulkan_queue_submit(vulkan_device *device, vulkan_queue *queue);
 // Work of `queue` from now on starts after all that `other` has been given so far.
 hel_status vulkan_queue_order(vulkan_device *device, vulkan_queue *queue, vulkan_queue *other);
-// Recycles the batches that are done and frees retired buffers.
+// Recycles the batches that are done and frees retired buffers and recordings.
 void vulkan_collect(vulkan_device *device);
 bool vulkan_queue_pending(const vulkan_queue *queue, uint64_t serial); // is this batch of the queue still to be done?
 // Waits for the oldest batch in flight; for all up to `serial`, submitting them where needed.
@@ -207,6 +232,13 @@ hel_status vulkan_buffer_read(const hel_device *device, hel_queue queue, hel_buf
 hel_status vulkan_buffer_copy(const hel_device *device, hel_queue queue, hel_buffer *to, uint64_t to_offset,
                               hel_buffer *from, uint64_t from_offset, uint64_t size);
 hel_status vulkan_buffer_fill(const hel_device *device, hel_buffer *buffer, uint64_t offset, uint64_t size, uint32_t word);
+
+// recording.c
+hel_status vulkan_recording_create(const hel_device *device, const hel_checked_dispatch *dispatches, uint32_t count,
+                                   hel_recording **out);
+hel_status vulkan_recording_replay(const hel_device *device, hel_recording *recording);
+void vulkan_recording_destroy(const hel_device *device, hel_recording *recording);
+void vulkan_recording_free(vulkan_device *device, vulkan_recording *recording); // no batch executes it
 
 // kernel.c
 hel_status vulkan_kernel_create(const hel_device *device, const hel_kernel_source *source, const uint32_t *constants,

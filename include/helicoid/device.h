@@ -40,6 +40,7 @@ typedef struct hel_device_features {
     bool mapped;         // buffers can be mapped into the host
     bool timers;         // dispatches can be timed on the device
     bool transfer_queue; // HEL_QUEUE_TRANSFER runs beside the compute queue
+    bool recording;      // sequences of dispatches can be recorded and replayed
 } hel_device_features;
 
 // Constant after the device is opened. Thread-safety: safe; submissions are serialised inside.
@@ -101,8 +102,8 @@ HEL_API hel_status hel_device_open(const char *name, const hel_device_params *pa
 // that does not open is logged and passed over. Otherwise as hel_device_open.
 HEL_API hel_status hel_device_open_best(const hel_device_params *params, const hel_device **out);
 
-// Waits for all work and frees the device and its kernels; its buffers must be gone. Nulls the handle, accepts NULL and a
-// pointer to NULL. Thread-safety: no other call on the device may run or follow.
+// Waits for all work and frees the device and its kernels; its buffers and recordings must be gone. Nulls the handle,
+// accepts NULL and a pointer to NULL. Thread-safety: no other call on the device may run or follow.
 HEL_API void hel_device_destroy(const hel_device **device);
 
 // Bytes of buffers alive and the most there ever were on this handle. Either pointer may be NULL.
@@ -181,6 +182,38 @@ enum { HEL_MAX_BINDINGS = 8, HEL_MAX_PARAMS = 128, HEL_MAX_CONSTANTS = 12, HEL_T
 // DEVICE_LOST, DEVICE_MEMORY, MEMORY.
 HEL_API hel_status hel_dispatch(const hel_device *device, hel_kernel *kernel, const hel_binding *bindings, uint32_t count,
                                 const void *params, uint32_t params_size, uint64_t groups, uint32_t timer);
+
+// ---------------------------------------------------------------- recordings
+
+// The arguments of a hel_dispatch, untimed.
+typedef struct hel_recorded_dispatch {
+    hel_kernel *kernel;
+    hel_binding bindings[HEL_MAX_BINDINGS];
+    uint32_t count; // of bindings
+    uint32_t params_size;
+    unsigned char params[HEL_MAX_PARAMS];
+    uint64_t groups;
+} hel_recorded_dispatch;
+
+// A fixed sequence of dispatches in the device's own form (a CUDA graph, a Vulkan command buffer): replaying it costs the
+// host about as much as one dispatch. Bindings and parameters are fixed, what lies in the buffers is not.
+typedef struct hel_recording hel_recording;
+
+// Checks and keeps dispatches [count], at least one with groups, and runs none of them. They come in one piece, so that
+// what other threads dispatch meanwhile cannot get in between. The recording is the caller's, freed with
+// hel_recording_destroy before the device, and its buffers must live as long. Does not wait for the device. Statuses:
+// ARGUMENT, UNSUPPORTED (no features.recording; sizes above a kernel's limits), DEVICE, DEVICE_LOST, DEVICE_MEMORY, MEMORY.
+HEL_API hel_status hel_recording_create(const hel_device *device, const hel_recorded_dispatch *dispatches, uint32_t count,
+                                        hel_recording **out);
+
+// Runs the dispatches on the compute queue, each after the one before, all after what was submitted there before. Does not
+// block, and may be called again while earlier replays are pending. Statuses: ARGUMENT (also where one of its buffers was
+// destroyed), DEVICE, DEVICE_LOST, DEVICE_MEMORY, MEMORY.
+HEL_API hel_status hel_recording_replay(const hel_device *device, hel_recording *recording);
+
+// Frees and nulls the recording; accepts NULL and a pointer to NULL. May be called while replays are pending.
+// Thread-safety: no other call with this recording may run or follow.
+HEL_API void hel_recording_destroy(const hel_device *device, hel_recording **recording);
 
 // ---------------------------------------------------------------- order and time
 

@@ -18,6 +18,22 @@ struct hel_kernel {
     hel_kernel *next; // in the device's list
 };
 
+// Begins a backend's own recording; recording.c sets it, before the first replay.
+struct hel_recording {
+    hel_buffer **buffers; // of all bindings, each once
+    uint32_t n_buffers;
+    bool stale;          // one of them was destroyed
+    hel_recording *next; // in the device's list
+};
+
+// A dispatch whose arguments are checked, as the table's `dispatch` gets them.
+typedef struct hel_checked_dispatch {
+    hel_kernel *kernel;
+    hel_binding bindings[HEL_MAX_BINDINGS];
+    unsigned char params[HEL_MAX_PARAMS]; // source->params_size bytes
+    uint32_t groups_x, groups_y;
+} hel_checked_dispatch;
+
 // Typed from the public prototypes, so that table and interface cannot drift apart.
 typedef struct hel_device_functions {
     void (*destroy)(hel_device *device); // waits for all work first
@@ -40,6 +56,12 @@ typedef struct hel_device_functions {
     __typeof__(hel_device_wait) *wait;
     __typeof__(hel_device_wait_on) *wait_on; // NULL without a transfer queue
     __typeof__(hel_timer_query) *timer_query; // NULL where features.timers is false
+    // The three are NULL where features.recording is false. The first runs nothing and sets nothing but its own fields;
+    // it keeps copies. The last may be called while replays are pending.
+    hel_status (*recording_create)(const hel_device *device, const hel_checked_dispatch *dispatches, uint32_t count,
+                                   hel_recording **out);
+    __typeof__(hel_recording_replay) *recording_replay;
+    void (*recording_destroy)(const hel_device *device, hel_recording *recording);
 } hel_device_functions;
 
 // Every backend's device begins with this. device.c sets all but `functions` and the data before
@@ -49,6 +71,7 @@ typedef struct hel_device_base {
     const hel_device_functions *functions;
     hel_os_mutex *lock; // held during every call of the table except wait, so backends need no lock of their own
     hel_kernel *kernels;
+    hel_recording *recordings;
     uint64_t memory_used, memory_peak, memory_limit;
 } hel_device_base;
 

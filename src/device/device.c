@@ -11,9 +11,7 @@
 #include "base/require.h"
 #include "base/size.h"
 #include "device/backend.h"
-
-// Work-groups along x; more are folded into y. Every driver allows this many.
-enum { MAX_GROUPS_X = 65535 };
+#include "device/dispatch.h"
 
 static hel_status lost_in(const hel_device *device, const char *what, uint64_t wanted, uint64_t limit) {
     return hel_fail(HEL_ERROR_DEVICE_MEMORY, "%s:%u: %s: %llu bytes wanted, %llu allowed", device->backend, device->index,
@@ -84,6 +82,7 @@ void hel_buffer_destroy(const hel_device *device, hel_buffer **buffer) {
     hel_device_base *base = hel_device_base_of(device);
     lock(base);
     base->memory_used -= (*buffer)->size;
+    hel_recordings_forget(base, *buffer);
     base->functions->buffer_destroy(device, *buffer);
     unlock(base);
     *buffer = NULL;
@@ -101,15 +100,11 @@ hel_status hel_buffer_map(const hel_device *device, hel_buffer *buffer, void **o
     LOCKED(base, base->functions->buffer_map(device, buffer, out));
 }
 
-static bool range_fits(const hel_buffer *buffer, uint64_t offset, uint64_t size) {
-    return offset % 4 == 0 && size % 4 == 0 && offset <= buffer->size && size <= buffer->size - offset;
-}
-
 static bool is_queue(hel_queue queue) { return queue == HEL_QUEUE_COMPUTE || queue == HEL_QUEUE_TRANSFER; }
 
 hel_status hel_buffer_write(const hel_device *device, hel_queue queue, hel_buffer *buffer, uint64_t offset,
                             const void *bytes, uint64_t size) {
-    HEL_REQUIRE(device && buffer && (bytes || !size) && is_queue(queue) && range_fits(buffer, offset, size));
+    HEL_REQUIRE(device && buffer && (bytes || !size) && is_queue(queue) && hel_buffer_has(buffer, offset, size));
     if (!size) return HEL_OK;
     hel_device_base *base = hel_device_base_of(device);
     LOCKED(base, base->functions->buffer_write(device, queue, buffer, offset, bytes, size));
@@ -117,7 +112,7 @@ hel_status hel_buffer_write(const hel_device *device, hel_queue queue, hel_buffe
 
 hel_status hel_buffer_read(const hel_device *device, hel_queue queue, hel_buffer *buffer, uint64_t offset, void *bytes,
                            uint64_t size) {
-    HEL_REQUIRE(device && buffer && (bytes || !size) && is_queue(queue) && range_fits(buffer, offset, size));
+    HEL_REQUIRE(device && buffer && (bytes || !size) && is_queue(queue) && hel_buffer_has(buffer, offset, size));
     if (!size) return HEL_OK;
     hel_device_base *base = hel_device_base_of(device);
     LOCKED(base, base->functions->buffer_read(device, queue, buffer, offset, bytes, size));
@@ -126,7 +121,7 @@ hel_status hel_buffer_read(const hel_device *device, hel_queue queue, hel_buffer
 hel_status hel_buffer_copy(const hel_device *device, hel_queue queue, hel_buffer *to, uint64_t to_offset, hel_buffer *from,
                            uint64_t from_offset, uint64_t size) {
     HEL_REQUIRE(device && to && from && is_queue(queue));
-    HEL_REQUIRE(range_fits(to, to_offset, size) && range_fits(from, from_offset, size));
+    HEL_REQUIRE(hel_buffer_has(to, to_offset, size) && hel_buffer_has(from, from_offset, size));
     HEL_REQUIRE(to != from || to_offset + size <= from_offset || from_offset + size <= to_offset);
     if (!size) return HEL_OK;
     hel_device_base *base = hel_device_base_of(device);
@@ -134,7 +129,7 @@ hel_status hel_buffer_copy(const hel_device *device, hel_queue queue, hel_buffer
 }
 
 hel_status hel_buffer_fill(const hel_device *device, hel_buffer *buffer, uint64_t offset, uint64_t size, uint32_t word) {
-    HEL_REQUIRE(device && buffer && range_fits(buffer, offset, size));
+    HEL_REQUIRE(device && buffer && hel_buffer_has(buffer, offset, size));
     if (!size) return HEL_OK;
     hel_device_base *base = hel_device_base_of(device);
     LOCKED(base, base->functions->buffer_fill(device, buffer, offset, size, word));
@@ -175,44 +170,6 @@ hel_status hel_kernel_get(const hel_device *device, const char *name, const uint
     HEL_TRY(hel_kernel_check_constants(source, device, values));
     hel_device_base *base = hel_device_base_of(device);
     LOCKED(base, get_kernel(base, source, values, out));
-}
-
-static bool overlap(const hel_binding *a, const hel_binding *b) {
-    return a->buffer == b->buffer && a->offset < b->offset + b->size && b->offset < a->offset + a->size;
-}
-
-// Resolves sizes of 0 and checks ranges, alignment and overlap of what is written.
-static hel_status check_bindings(const hel_device *device, const hel_kernel_source *source, const hel_binding *bindings,
-                                 hel_binding *out) {
-    for (uint32_t i = 0; i < source->n_bindings; i++) {
-        hel_binding *binding = &out[i];
-        *binding = bindings[i];
-        HEL_REQUIRE(binding->buffer && binding->offset < binding->buffer->size);
-        if (!binding->size) binding->size = binding->buffer->size - binding->offset;
-        HEL_REQUIRE(range_fits(binding->buffer, binding->offset, binding->size));
-        HEL_REQUIRE(binding->offset % device->limits.offset_alignment == 0);
-        HEL_REQUIRE(binding->size <= device->limits.max_binding);
-        for (uint32_t j = 0; j < i; j++)
-            HEL_REQUIRE(!overlap(binding, &out[j]) || ((source->access[i] | source->access[j]) & HEL_ACCESS_OUT) == 0);
-    }
-    return HEL_OK;
-}
-
-hel_status hel_dispatch(const hel_device *device, hel_kernel *kernel, const hel_binding *bindings, uint32_t count,
-                        const void *params, uint32_t params_size, uint64_t groups, uint32_t timer) {
-    HEL_REQUIRE(device && kernel && bindings && params && count == kernel->source->n_bindings);
-    HEL_REQUIRE(params_size == kernel->source->params_size && timer <= HEL_TIMER_SLOTS);
-    HEL_REQUIRE(groups <= (uint64_t)MAX_GROUPS_X * MAX_GROUPS_X);
-    if (!groups) return HEL_OK;
-    HEL_TRY(hel_kernel_check_params(kernel->source, kernel->constants, params));
-    hel_binding checked[HEL_MAX_BINDINGS];
-    HEL_TRY(check_bindings(device, kernel->source, bindings, checked));
-    unsigned char copy[HEL_MAX_PARAMS];
-    memcpy(copy, params, params_size);
-    memcpy(copy, &(uint32_t){(uint32_t)groups}, sizeof(uint32_t));
-    uint32_t y = (uint32_t)hel_ceil_div(groups, MAX_GROUPS_X), x = (uint32_t)hel_ceil_div(groups, y);
-    hel_device_base *base = hel_device_base_of(device);
-    LOCKED(base, base->functions->dispatch(device, kernel, checked, copy, x, y, timer));
 }
 
 // ---------------------------------------------------------------- order and time

@@ -290,6 +290,133 @@ static void test_folded(void **state) {
     hel_buffer_destroy(device, &buffer);
 }
 
+// ---------------------------------------------------------------- recordings
+
+enum { VALUES = 37, RECORDED = 4 };
+
+typedef struct chain {
+    hel_buffer *buffer; // rows of VALUES: the gain, then each dispatch's input and the next one's
+    hel_buffer *other;  // where the last one's output goes
+    hel_recorded_dispatch dispatches[RECORDED];
+} chain;
+
+static uint64_t row_stride(void) { return HEL_MAX(hel_round_up(VALUES * sizeof(float), device->limits.offset_alignment), 256); }
+
+static hel_binding row_of(hel_buffer *buffer, uint32_t row) {
+    return (hel_binding){buffer, row * row_stride(), VALUES * sizeof(float)};
+}
+
+// Row i + 1 to row i + 2 by rmsnorm, each epsilon different; the last to `other`.
+static chain make_chain(void) {
+    chain all;
+    hel_kernel *kernel;
+    float gain[VALUES];
+    for (int i = 0; i < VALUES; i++) gain[i] = 0.5f + (float)(i % 7);
+    assert_int_equal(hel_kernel_get(device, "rmsnorm", NULL, 0, &kernel), HEL_OK);
+    assert_int_equal(hel_buffer_create(device, (RECORDED + 1) * row_stride(), &all.buffer), HEL_OK);
+    assert_int_equal(hel_buffer_create(device, row_stride(), &all.other), HEL_OK);
+    assert_int_equal(hel_buffer_write(device, HEL_QUEUE_COMPUTE, all.buffer, 0, gain, sizeof gain), HEL_OK);
+    for (uint32_t i = 0; i < RECORDED; i++) {
+        hel_rmsnorm_params params = {.cols = VALUES, .epsilon = 0.125f * (float)i};
+        hel_recorded_dispatch *d = &all.dispatches[i];
+        *d = (hel_recorded_dispatch){.kernel = kernel, .count = 3, .params_size = sizeof params, .groups = 1};
+        d->bindings[0] = row_of(all.buffer, i + 1);
+        d->bindings[1] = row_of(all.buffer, 0);
+        d->bindings[2] = i + 1 < RECORDED ? row_of(all.buffer, i + 2) : row_of(all.other, 0);
+        memcpy(d->params, &params, sizeof params);
+    }
+    return all;
+}
+
+static void destroy_chain(chain *all) {
+    hel_buffer_destroy(device, &all->buffer);
+    hel_buffer_destroy(device, &all->other);
+}
+
+static void write_input(const chain *all, uint32_t seed) {
+    float values[VALUES];
+    for (uint32_t i = 0; i < VALUES; i++) values[i] = (float)((i * 31 + seed * 17) % 23) - 11.0f;
+    assert_int_equal(hel_buffer_write(device, HEL_QUEUE_COMPUTE, all->buffer, row_stride(), values, sizeof values), HEL_OK);
+}
+
+static void run_each(const chain *all) {
+    for (uint32_t i = 0; i < RECORDED; i++) {
+        const hel_recorded_dispatch *d = &all->dispatches[i];
+        assert_int_equal(hel_dispatch(device, d->kernel, d->bindings, d->count, d->params, d->params_size, d->groups, 0), HEL_OK);
+    }
+}
+
+static void read_output(const chain *all, float out[VALUES]) {
+    assert_int_equal(hel_buffer_read(device, HEL_QUEUE_COMPUTE, all->other, 0, out, VALUES * sizeof *out), HEL_OK);
+}
+
+static void test_recording_rules(void **state) {
+    (void)state;
+    chain all = make_chain();
+    hel_recording *recording = (hel_recording *)(void *)&all;
+    if (!device->features.recording) {
+        assert_int_equal(hel_recording_create(device, all.dispatches, RECORDED, &recording), HEL_ERROR_UNSUPPORTED);
+        assert_null(recording);
+    } else {
+        EXPECT_REFUSED(hel_recording_create(device, all.dispatches, 0, &recording));
+        hel_recorded_dispatch idle = all.dispatches[0];
+        idle.groups = 0;
+        EXPECT_REFUSED(hel_recording_create(device, &idle, 1, &recording));
+        all.dispatches[2].count = 2;
+        EXPECT_REFUSED(hel_recording_create(device, all.dispatches, RECORDED, &recording));
+        all.dispatches[2].count = 3;
+        assert_int_equal(hel_recording_create(device, all.dispatches, RECORDED, &recording), HEL_OK);
+        assert_int_equal(hel_recording_replay(device, recording), HEL_OK);
+        hel_buffer_destroy(device, &all.other); // in use, and then missing
+        EXPECT_REFUSED(hel_recording_replay(device, recording));
+        hel_recording_destroy(device, &recording);
+        assert_null(recording);
+    }
+    hel_recording_destroy(device, &recording);
+    hel_recording_destroy(device, NULL);
+    destroy_chain(&all);
+}
+
+// Bit for bit what single dispatches give, with writes before and between replays and dispatches around them.
+static void test_replays(void **state) {
+    (void)state;
+    if (!device->features.recording) return;
+    enum { ROUNDS = 20 };
+    float expected[VALUES], out[VALUES], zeros[VALUES] = {0};
+    chain all = make_chain();
+    hel_recording *recording;
+    hel_recorded_dispatch given[RECORDED + 1];
+    write_input(&all, 0);
+    memcpy(given, all.dispatches, sizeof all.dispatches);
+    given[RECORDED] = given[0];
+    given[RECORDED].groups = 0;
+    assert_int_equal(hel_recording_create(device, given, RECORDED + 1, &recording), HEL_OK);
+    memset(given, 0, sizeof given); // was copied
+    read_output(&all, out);
+    assert_memory_equal(out, zeros, sizeof zeros); // nothing ran
+    for (uint32_t seed = 1; seed <= ROUNDS; seed++) {
+        write_input(&all, seed);
+        run_each(&all);
+        read_output(&all, expected);
+        write_input(&all, seed + 1);
+        assert_int_equal(hel_recording_replay(device, recording), HEL_OK);
+        write_input(&all, seed); // behind the replay's reads, before the next one's
+        if (seed % 3 == 0) run_each(&all);
+        if (seed % 4 == 0) assert_int_equal(hel_device_flush(device), HEL_OK);
+        assert_int_equal(hel_recording_replay(device, recording), HEL_OK);
+        if (seed % 2 == 0) assert_int_equal(hel_recording_replay(device, recording), HEL_OK);
+        read_output(&all, out);
+        assert_memory_equal(out, expected, sizeof out);
+    }
+    assert_int_equal(hel_recording_replay(device, recording), HEL_OK);
+    hel_recording_destroy(device, &recording); // pending
+    read_output(&all, out);
+    assert_memory_equal(out, expected, sizeof out);
+    destroy_chain(&all);
+}
+
+// ---------------------------------------------------------------- threads
+
 // One thread submits and marks; this one waits for its tickets meanwhile.
 enum { SUBMISSIONS = 400 };
 
@@ -371,6 +498,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_kernels), cmocka_unit_test(test_tickets), cmocka_unit_test(test_writes),
         cmocka_unit_test(test_ranges),  cmocka_unit_test(test_folded),  cmocka_unit_test(test_threads),
         cmocka_unit_test(test_types),   cmocka_unit_test(test_kernel_limits), cmocka_unit_test(test_binding_limit),
+        cmocka_unit_test(test_recording_rules), cmocka_unit_test(test_replays),
     };
     return cmocka_run_group_tests_name(device_name, tests, open_device, close_device);
 }

@@ -36,6 +36,20 @@ static hel_status fill_buffers(job *work) {
     return hel_buffer_copy(work->device, HEL_QUEUE_COMPUTE, work->rows, ROW, work->rows, 2 * ROW, sizeof ones);
 }
 
+// The same dispatch twice more, recorded, where the device can: its input is still what it was.
+static hel_status replay(job *work, const hel_binding bindings[3], const hel_rmsnorm_params *params) {
+    hel_recorded_dispatch dispatch = {.kernel = work->kernel, .count = 3, .params_size = sizeof *params, .groups = 1};
+    hel_recording *recording;
+    if (!work->device->features.recording) return HEL_OK;
+    memcpy(dispatch.bindings, bindings, 3 * sizeof *bindings);
+    memcpy(dispatch.params, params, sizeof *params);
+    HEL_TRY(hel_recording_create(work->device, &dispatch, 1, &recording));
+    hel_status status = hel_recording_replay(work->device, recording);
+    if (status == HEL_OK) status = hel_recording_replay(work->device, recording);
+    hel_recording_destroy(work->device, &recording);
+    return status;
+}
+
 static hel_status compute(job *work, float out[COLS]) {
     uint64_t ticket, ns;
     const hel_rmsnorm_params params = {.cols = COLS};
@@ -47,6 +61,7 @@ static hel_status compute(job *work, float out[COLS]) {
     HEL_TRY(hel_device_wait(work->device, ticket, (uint64_t)60 * 1000000000));
     HEL_TRY(hel_device_wait(work->device, ticket, UINT64_MAX));
     HEL_TRY(hel_timer_query(work->device, 0, &ns));
+    HEL_TRY(replay(work, bindings, &params));
     return hel_buffer_read(work->device, HEL_QUEUE_COMPUTE, work->rows, 2 * ROW, out, COLS * sizeof *out);
 }
 

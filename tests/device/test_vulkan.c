@@ -61,6 +61,70 @@ static void test_barriers(void **state) {
     hel_device_destroy(&device);
 }
 
+static hel_recorded_dispatch recorded(const hel_device *device, hel_buffer *buffer, uint32_t from, uint32_t to) {
+    hel_rmsnorm_params params = {.cols = COLS, .epsilon = 1e-6f};
+    hel_recorded_dispatch d = {.count = 3, .params_size = sizeof params, .groups = 1};
+    assert_int_equal(hel_kernel_get(device, "rmsnorm", NULL, 0, &d.kernel), HEL_OK);
+    d.bindings[0] = (hel_binding){buffer, from * ROW, ROW};
+    d.bindings[1] = (hel_binding){buffer, 0, ROW};
+    d.bindings[2] = (hel_binding){buffer, to * ROW, ROW};
+    memcpy(d.params, &params, sizeof params);
+    return d;
+}
+
+// A recording has the barriers that single dispatches would have; a replay adds one where something came before.
+static void test_recorded_barriers(void **state) {
+    (void)state;
+    const hel_device *device;
+    hel_recording *recording;
+    assert_int_equal(open_device(&device), HEL_OK);
+    hel_buffer *buffer = make_rows(device);
+    hel_recorded_dispatch d[] = {recorded(device, buffer, 1, 2), recorded(device, buffer, 1, 3), recorded(device, buffer, 2, 4),
+                                 recorded(device, buffer, 3, 5), recorded(device, buffer, 4, 6)};
+    uint32_t before = fake.barriers;
+    assert_int_equal(hel_recording_create(device, d, HEL_COUNT(d), &recording), HEL_OK);
+    assert_int_equal(fake.barriers - before, 2);
+    assert_int_equal(hel_device_flush(device), HEL_OK);
+    before = fake.barriers;
+    assert_int_equal(hel_recording_replay(device, recording), HEL_OK);
+    assert_int_equal(fake.barriers - before, 0);
+    assert_int_equal(barriers_of(device, buffer, 1, 7), 0); // beside the last dispatch
+    assert_int_equal(barriers_of(device, buffer, 6, 8), 1); // behind it
+    before = fake.barriers;
+    assert_int_equal(hel_recording_replay(device, recording), HEL_OK);
+    assert_int_equal(fake.barriers - before, 1);
+    hel_recording_destroy(device, &recording);
+    hel_buffer_destroy(device, &buffer);
+    hel_device_destroy(&device);
+    assert_int_equal(fake.alive, 0);
+}
+
+// Many replays in flight and more in the open batch; the recording goes before they are done, but not before its time.
+static void test_pending_replays(void **state) {
+    (void)state;
+    const hel_device *device;
+    hel_recording *recording;
+    assert_int_equal(open_device(&device), HEL_OK);
+    hel_buffer *buffer = make_rows(device);
+    hel_recorded_dispatch d[] = {recorded(device, buffer, 1, 2), recorded(device, buffer, 2, 3)};
+    int64_t before = fake.alive;
+    assert_int_equal(hel_recording_create(device, d, HEL_COUNT(d), &recording), HEL_OK);
+    assert_int_equal(fake.alive - before, 2);
+    uint32_t submits = fake.submits;
+    for (int i = 0; i < 3 * VULKAN_BATCHES; i++) {
+        assert_int_equal(hel_recording_replay(device, recording), HEL_OK);
+        if (i % 2) assert_int_equal(hel_device_flush(device), HEL_OK);
+    }
+    assert_int_equal(fake.submits - submits, 3 * VULKAN_BATCHES / 2);
+    assert_int_equal(hel_recording_replay(device, recording), HEL_OK);
+    int64_t alive = fake.alive;
+    hel_recording_destroy(device, &recording);
+    assert_int_equal(fake.alive, alive); // the open batch has it
+    hel_buffer_destroy(device, &buffer);
+    hel_device_destroy(&device);
+    assert_int_equal(fake.alive, 0);
+}
+
 static void test_batches(void **state) {
     (void)state;
     const hel_device *device;
@@ -247,6 +311,16 @@ static void test_pipeline_file(void **state) {
 
 // ---------------------------------------------------------------- every call of the driver fails once
 
+static hel_status replay_twice(const hel_device *device, hel_buffer *rows) {
+    hel_recorded_dispatch d[] = {recorded(device, rows, 1, 2), recorded(device, rows, 2, 5)};
+    hel_recording *recording;
+    HEL_TRY(hel_recording_create(device, d, HEL_COUNT(d), &recording));
+    hel_status status = hel_recording_replay(device, recording);
+    if (status == HEL_OK) status = hel_recording_replay(device, recording);
+    hel_recording_destroy(device, &recording);
+    return status;
+}
+
 static hel_status use_buffers(const hel_device *device, hel_buffer *rows, hel_buffer *other) {
     float values[COLS];
     uint64_t ticket, ns;
@@ -262,6 +336,7 @@ static hel_status use_buffers(const hel_device *device, hel_buffer *rows, hel_bu
     HEL_TRY(hel_device_wait(device, ticket, UINT64_MAX));
     HEL_TRY(hel_timer_query(device, 0, &ns));
     HEL_TRY(normalise(device, rows, 1, 4, 0));
+    HEL_TRY(replay_twice(device, rows));
     HEL_TRY(hel_buffer_read(device, HEL_QUEUE_COMPUTE, other, 3 * ROW, values, sizeof values));
     for (int i = 0; i < COLS; i++) assert_true(fabsf(values[i] - 1.0f) < 1e-5f);
     return HEL_OK;
@@ -334,23 +409,26 @@ typedef struct defect {
     const char *name;
     void (*install)(void);
     uint32_t groups; // rows that the second dispatch writes to a buffer of one row
+    bool recorded;   // the first ones are replayed, rather than dispatched
 } defect;
 
 // Many rows follow the small buffer in one allocation, so only instrumented code sees a write past its end.
-static hel_status run_dispatches(const hel_device *device, hel_buffer *rows, hel_buffer *small, uint32_t groups) {
+static hel_status run_dispatches(const hel_device *device, hel_buffer *rows, hel_buffer *small, const defect *how) {
     hel_kernel *kernel;
     hel_rmsnorm_params params = {.cols = COLS, .epsilon = 1e-6f};
     hel_binding bindings[3] = {{rows, 0, ROWS * ROW}, {rows, 0, ROW}, {small, 0, ROW}};
-    for (uint32_t i = 1; i < 5; i++) HEL_TRY(normalise(device, rows, i, i + 1, 0));
+    for (uint32_t i = 1; i < 5 && !how->recorded; i++) HEL_TRY(normalise(device, rows, i, i + 1, 0));
+    if (how->recorded) HEL_TRY(replay_twice(device, rows));
     HEL_TRY(hel_kernel_get(device, "rmsnorm", NULL, 0, &kernel));
-    HEL_TRY(hel_dispatch(device, kernel, bindings, 3, &params, sizeof params, groups, 0));
+    HEL_TRY(hel_dispatch(device, kernel, bindings, 3, &params, sizeof params, how->groups, 0));
     return hel_device_flush(device);
 }
 
 static int run_defect(const char *name) {
-    static const defect defects[] = {{"none", NULL, 1},
-                                     {"missing-barrier", fake_no_barriers, 1},
-                                     {"write-past-end", NULL, 4}};
+    static const defect defects[] = {{"none", NULL, 1, false},
+                                     {"missing-barrier", fake_no_barriers, 1, false},
+                                     {"missing-recorded-barrier", fake_no_barriers, 1, true},
+                                     {"write-past-end", NULL, 4, false}};
     const defect *chosen = NULL;
     const hel_device *device;
     hel_buffer *rows = NULL, *small = NULL;
@@ -361,7 +439,7 @@ static int run_defect(const char *name) {
     if (open_device(&device) != HEL_OK) return 3;
     hel_status status = hel_buffer_create(device, ROW, &small);
     if (status == HEL_OK) status = hel_buffer_create(device, ROWS * ROW, &rows);
-    if (status == HEL_OK) status = run_dispatches(device, rows, small, chosen->groups);
+    if (status == HEL_OK) status = run_dispatches(device, rows, small, chosen);
     hel_buffer_destroy(device, &rows);
     hel_buffer_destroy(device, &small);
     hel_device_destroy(&device);
@@ -382,6 +460,7 @@ int main(int argc, char **argv) {
         fake_install();
         const struct CMUnitTest tests[] = {
             cmocka_unit_test(test_barriers),        cmocka_unit_test(test_batches),
+            cmocka_unit_test(test_recorded_barriers), cmocka_unit_test(test_pending_replays),
             cmocka_unit_test(test_waiting_threads), cmocka_unit_test(test_timer),
             cmocka_unit_test(test_staging),         cmocka_unit_test(test_many_buffers),
             cmocka_unit_test(test_pipeline_file),   cmocka_unit_test(test_failing_calls),

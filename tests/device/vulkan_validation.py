@@ -20,7 +20,9 @@ CHECKS = ["VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT",
           "VALIDATION_CHECK_ENABLE_SYNCHRONIZATION_VALIDATION_QUEUE_SUBMIT"]
 INSTRUMENT = "VK_VALIDATION_FEATURE_ENABLE_GPU_ASSISTED_EXT"
 MESSAGE = re.compile(r".*(?:Validation (?:Error|Warning|Performance)|VUID-|UNASSIGNED-|SYNC-HAZARD).*")
-DEFECTS = {"missing-barrier": "SYNC-HAZARD-READ-AFTER-WRITE", "write-past-end": "VUID-vkCmdDispatch-None-02706"}
+DEFECTS = {"missing-barrier": "SYNC-HAZARD-READ-AFTER-WRITE",
+           "missing-recorded-barrier": "SYNC-HAZARD-READ-AFTER-WRITE",
+           "write-past-end": "VUID-vkCmdDispatch-None-02706"}
 
 
 class LayerProperties(ctypes.Structure):

@@ -8,8 +8,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "backends/cuda/loader.h"
-#include "device/kernel_source.h"
+#include "driver.h"
 #include "fake.h"
 
 #define CUDA_DECLARE(name, parameters) FAKE_EXPORT CUresult name parameters;
@@ -20,97 +19,54 @@ FAKE_EXPORT fake_cuda_calls_function fake_cuda_calls;
 FAKE_EXPORT fake_cuda_live_function fake_cuda_live;
 FAKE_EXPORT fake_cuda_violations_function fake_cuda_violations;
 
-enum {
-    INVALID_VALUE = 1,
-    OUT_OF_MEMORY = 2,
-    INVALID_DEVICE = 101,
-    INVALID_IMAGE = 200,
-    INVALID_CONTEXT = 201,
-    NOT_FOUND = 500,
-    NOT_READY = 600,
-    UNKNOWN = 999,
-    TOTAL_MEMORY = 1 << 30,
-    SHARED_MEMORY = 49152,
-    POISON = 0xcd,
-};
-
 // ---------------------------------------------------------------- calls
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
-static uint64_t calls, fail_at, live, violations;
-static _Thread_local int contexts; // pushed by this thread
+static uint64_t calls, fail_at, violations;
+uint64_t live;
+_Thread_local int contexts;
 
 void fake_cuda_fail_at(uint64_t n) { fail_at = n ? calls + n : 0; }
 uint64_t fake_cuda_calls(void) { return calls; }
 uint64_t fake_cuda_live(void) { return live; }
 uint64_t fake_cuda_violations(void) { return violations; }
 
-static bool enter(void) {
+bool enter(void) {
     pthread_mutex_lock(&mutex);
     return ++calls == fail_at;
 }
 
-static CUresult leave(CUresult result) {
+CUresult leave(CUresult result) {
     pthread_mutex_unlock(&mutex);
     return result;
 }
 
-static CUresult violation(CUresult result) {
+CUresult violation(CUresult result) {
     violations++;
     return result;
 }
 
-// A call that does nothing when it is the one to fail; one that needs a context; one that does its work all the same.
-#define BEGIN_CALL \
-    if (enter()) return leave(UNKNOWN)
-#define BEGIN_IN_CONTEXT \
-    BEGIN_CALL;          \
-    if (!contexts) return leave(violation(INVALID_CONTEXT))
-#define BEGIN_RELEASE const CUresult result = enter() ? UNKNOWN : CUDA_SUCCESS
-
 // ---------------------------------------------------------------- streams
-
-struct CUevent_st {
-    CUstream stream;
-    uint64_t recorded, done;
-    double time; // ms
-};
-
-struct CUmod_st {
-    const hel_kernel_source *source; // NULL for an image of the real NVRTC until a function is asked for
-    unsigned workgroup;              // likewise 0
-    uint32_t constants[HEL_MAX_CONSTANTS];
-};
-
-typedef struct operation {
-    enum { COPY, FILL, LAUNCH, RECORD, WAIT } kind;
-    unsigned char *to;
-    const unsigned char *from;
-    size_t size; // bytes to copy, words to fill, groups to launch
-    uint32_t word;
-    CUevent event;
-    uint64_t number; // of the event's record
-    const struct CUmod_st *module;
-    void *buffers[HEL_MAX_BINDINGS];
-    unsigned char params[HEL_MAX_PARAMS];
-    struct operation *next;
-} operation;
-
-struct CUstream_st {
-    operation *first, **last;
-    CUstream next;
-};
 
 static CUstream streams;
 
-static CUresult submit(CUstream stream, operation what) {
+void operations_init(operations *list) {
+    list->first = NULL;
+    list->last = &list->first;
+}
+
+CUresult operations_add(operations *list, operation what) {
     operation *made = malloc(sizeof *made);
     if (!made) return OUT_OF_MEMORY;
     *made = what;
     made->next = NULL;
-    *stream->last = made;
-    stream->last = &made->next;
+    *list->last = made;
+    list->last = &made->next;
     return CUDA_SUCCESS;
+}
+
+static CUresult submit(CUstream stream, operation what) {
+    return stream->capturing ? capture(stream->capturing, what) : operations_add(&stream->pending, what);
 }
 
 static void run_launch(const operation *launch) {
@@ -142,14 +98,15 @@ static void run_operation(const operation *what) {
         what->event->time = (double)now.tv_sec * 1e3 + (double)now.tv_nsec * 1e-6;
         what->event->done = what->number;
         break;
+    case LAUNCHED: launch_done(what->graph); break;
     }
 }
 
 static bool run_one(CUstream stream) {
-    operation *what = stream->first;
+    operation *what = stream->pending.first;
     if (!what) return false;
-    stream->first = what->next;
-    if (!stream->first) stream->last = &stream->first;
+    stream->pending.first = what->next;
+    if (!what->next) stream->pending.last = &stream->pending.first;
     run_operation(what);
     free(what);
     return true;
@@ -165,7 +122,7 @@ static void run_until(CUevent event, uint64_t number) {
 
 static bool anything_pending(void) {
     for (CUstream stream = streams; stream; stream = stream->next)
-        if (stream->first) return true;
+        if (stream->pending.first) return true;
     return false;
 }
 
@@ -174,7 +131,7 @@ CUresult cuStreamCreate(CUstream *out, unsigned int flags) {
     if (flags != CU_STREAM_NON_BLOCKING) return leave(INVALID_VALUE);
     CUstream stream = calloc(1, sizeof *stream);
     if (!stream) return leave(OUT_OF_MEMORY);
-    stream->last = &stream->first;
+    operations_init(&stream->pending);
     stream->next = streams;
     streams = *out = stream;
     live++;
@@ -184,6 +141,7 @@ CUresult cuStreamCreate(CUstream *out, unsigned int flags) {
 CUresult cuStreamDestroy_v2(CUstream stream) {
     BEGIN_RELEASE;
     run_all(stream);
+    if (stream->capturing) violations++;
     CUstream *place = &streams;
     while (*place != stream) place = &(*place)->next;
     *place = stream->next;
@@ -194,6 +152,7 @@ CUresult cuStreamDestroy_v2(CUstream stream) {
 
 CUresult cuStreamSynchronize(CUstream stream) {
     BEGIN_RELEASE; // even a failing wait must leave nothing pending, or freeing the memory would be at fault
+    if (stream->capturing) return leave(capture(stream->capturing, (operation){.kind = WAIT}));
     run_all(stream);
     return leave(result);
 }
@@ -255,18 +214,37 @@ CUresult cuEventElapsedTime(float *out, CUevent start, CUevent stop) {
 
 // ---------------------------------------------------------------- memory
 
-typedef struct pinned {
+typedef struct block {
     unsigned char *bytes;
     size_t size;
-    struct pinned *next;
-} pinned;
+    struct block *next;
+} block;
 
-static pinned *pinned_blocks;
+static block *pinned_blocks, *device_blocks;
 
 static bool is_pinned(const unsigned char *bytes, size_t size) {
-    for (const pinned *block = pinned_blocks; block; block = block->next)
-        if (bytes >= block->bytes && bytes + size <= block->bytes + block->size) return true;
+    for (const block *one = pinned_blocks; one; one = one->next)
+        if (bytes >= one->bytes && bytes + size <= one->bytes + one->size) return true;
     return false;
+}
+
+static void add_block(block **list, unsigned char *bytes, size_t size) {
+    block *made = malloc(sizeof *made);
+    if (!made) abort();
+    *made = (block){bytes, size, *list};
+    *list = made;
+    live++;
+}
+
+static void free_block(block **list, const void *bytes) {
+    if (anything_pending()) violations++;
+    while ((*list)->bytes != bytes) list = &(*list)->next;
+    block *gone = *list;
+    *list = gone->next;
+    forget_in_graphs(gone->bytes, gone->size);
+    free(gone->bytes);
+    free(gone);
+    live--;
 }
 
 CUresult cuMemAlloc_v2(CUdeviceptr *out, size_t size) {
@@ -275,41 +253,29 @@ CUresult cuMemAlloc_v2(CUdeviceptr *out, size_t size) {
     if (!bytes) return leave(size ? OUT_OF_MEMORY : INVALID_VALUE);
     memset(bytes, POISON, size);
     *out = (CUdeviceptr)(uintptr_t)bytes;
-    live++;
+    add_block(&device_blocks, bytes, size);
     return leave(CUDA_SUCCESS);
 }
 
 CUresult cuMemFree_v2(CUdeviceptr address) {
     BEGIN_RELEASE;
-    if (anything_pending()) violations++;
-    free((void *)(uintptr_t)address);
-    live--;
+    free_block(&device_blocks, (const void *)(uintptr_t)address);
     return leave(result);
 }
 
 CUresult cuMemHostAlloc(void **out, size_t size, unsigned int flags) {
     (void)flags;
     BEGIN_IN_CONTEXT;
-    pinned *block = malloc(sizeof *block);
     unsigned char *bytes = malloc(size);
-    if (!block || !bytes) abort();
-    *block = (pinned){bytes, size, pinned_blocks};
-    pinned_blocks = block;
+    if (!bytes) abort();
     *out = bytes;
-    live++;
+    add_block(&pinned_blocks, bytes, size);
     return leave(CUDA_SUCCESS);
 }
 
 CUresult cuMemFreeHost(void *bytes) {
     BEGIN_RELEASE;
-    if (anything_pending()) violations++;
-    pinned **place = &pinned_blocks;
-    while ((*place)->bytes != bytes) place = &(*place)->next;
-    pinned *block = *place;
-    *place = block->next;
-    free(block->bytes);
-    free(block);
-    live--;
+    free_block(&pinned_blocks, bytes);
     return leave(result);
 }
 

@@ -17,10 +17,11 @@
 typedef void fake_cuda_fail_at_function(uint64_t n);
 // Driver calls so far.
 typedef uint64_t fake_cuda_calls_function(void);
-// Contexts, streams, events, modules and memory blocks that have not been destroyed.
+// Contexts, streams, events, modules, graphs and memory blocks that have not been destroyed.
 typedef uint64_t fake_cuda_live_function(void);
 // Calls that broke a rule which a real driver does not check (pageable memory given to an asynchronous copy, memory
-// freed while commands are pending, a call outside a context).
+// freed while commands are pending, a call outside a context, a stream asked while it captures, a graph launched after its
+// memory was freed or destroyed before its launches are done).
 typedef uint64_t fake_cuda_violations_function(void);
 // Of the fake NVRTC: programs compiled so far.
 typedef uint64_t fake_nvrtc_compiles_function(void);
