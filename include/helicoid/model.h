@@ -81,7 +81,9 @@ typedef struct hel_context hel_context;
 typedef struct hel_context_params {
     size_t struct_size;
     uint32_t capacity; // positions the context can hold; 0 the smaller of context_length and 2048
-    uint32_t batch;    // most tokens evaluated in one pass; 0 means 128
+    uint32_t batch;    // most tokens evaluated in one pass; 0 means 256
+    bool no_recording; // start each kernel of a token by itself. Otherwise, where all layers are on one device that has
+                       // features.recording, a pass of one token is recorded once and replayed: the same bits, sooner
 } hel_context_params;
 
 // Default capacity and batch.

@@ -102,7 +102,7 @@ static hel_status plan(hel_context *context) {
     return status;
 }
 
-static hel_status make(hel_context *context) {
+static hel_status make(hel_context *context, bool recorded) {
     const hel_hyper *hyper = hyper_of(context);
     hel_pass *pass = &context->pass;
     uint32_t stages = context->model->placement.n_devices;
@@ -112,6 +112,7 @@ static hel_status make(hel_context *context) {
     if (!pass->stages || !pass->carry || !context->logits) return hel_fail_memory(LOGITS_SLICE_BYTES);
     pass->n_stages = stages;
     for (uint32_t i = 0; i < stages; i++) HEL_TRY(make_stage(context, i));
+    hel_replay_init(&context->replay, recorded, pass);
     hel_status status = plan(context);
     if (status != HEL_OK) hel_error_prefix("a context of %u positions, %u at a time: ", context->capacity, context->batch);
     return status;
@@ -131,7 +132,7 @@ hel_status hel_context_create(const hel_model *model, const hel_context_params *
                 context->capacity, model->info.context_length);
     context->batch = batch_of(context->capacity, values.batch);
     hel_status status = hel_context_check_room(context);
-    if (status == HEL_OK) status = make(context);
+    if (status == HEL_OK) status = make(context, !values.no_recording);
     if (status == HEL_OK) *out = context;
     else hel_context_destroy(&context);
     return status;
@@ -149,6 +150,7 @@ static void finish_stage(hel_stage *stage) {
 void hel_context_destroy(hel_context **handle) {
     if (!handle || !*handle) return;
     hel_context *context = *handle;
+    hel_replay_finish(&context->replay, &context->pass);
     for (uint32_t i = 0; i < context->pass.n_stages; i++) finish_stage(&context->pass.stages[i]);
     hel_free(context->pass.stages);
     hel_free(context->pass.carry);
@@ -200,7 +202,7 @@ static hel_status hand_out_logits(hel_context *context, hel_tensor hidden, uint3
 static hel_status evaluate_batch(hel_context *context, const uint32_t *tokens, uint32_t count, uint32_t done,
                                  const logits_request *wanted) {
     HEL_TRY(begin_pass(context, tokens, count));
-    hel_tensor hidden = hel_llama_forward(&context->model->llama, &context->pass);
+    hel_tensor hidden = hel_replay_forward(&context->replay, &context->model->llama, &context->pass);
     for (uint32_t i = 0; i < context->pass.n_stages; i++) HEL_TRY(context->pass.stages[i].exec.status);
     HEL_TRY(hand_out_logits(context, hidden, done, wanted));
     for (uint32_t i = 0; i < context->pass.n_stages; i++) HEL_TRY(hel_device_flush(context->pass.stages[i].exec.device));

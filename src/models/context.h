@@ -4,12 +4,14 @@
 
 #include "models/model_internal.h"
 #include "models/pass.h"
+#include "models/replay.h"
 
 struct hel_context {
     const hel_model *model;
     uint32_t capacity, batch;
     uint32_t position;
     hel_pass pass; // stages are the context's memory on the devices
+    hel_replay replay;
     float *logits; // one slice on the host
 };
 

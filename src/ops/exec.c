@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ops/exec.h"
 
+#include <string.h>
+
 #include "base/error.h"
+#include "base/memory.h"
 #include "base/size.h"
 
 // Tensors begin on lines that suit every device's vector loads, even where its binding rule is laxer.
@@ -66,27 +69,71 @@ hel_tensor hel_exec_tensor(hel_exec *exec, uint32_t rows, uint32_t cols) {
 uint64_t hel_exec_mark(const hel_exec *exec) { return exec->used; }
 void hel_exec_release(hel_exec *exec, uint64_t mark) { exec->used = mark; }
 
+// ---------------------------------------------------------------- the device's work
+
+// Whether the host may see or set tensors now.
+static bool is_live(hel_exec *exec) {
+    if (hel_exec_idle(exec)) return false;
+    if (!exec->recording) return true;
+    hel_exec_fail(exec, hel_fail(HEL_ERROR_INTERNAL, "a pass that is recorded moves values over the host"));
+    return false;
+}
+
 void hel_exec_upload(hel_exec *exec, hel_tensor to, const float *values) {
-    if (hel_exec_idle(exec)) return;
+    if (!is_live(exec)) return;
     hel_exec_fail(exec, hel_buffer_write(exec->device, HEL_QUEUE_COMPUTE, to.where.buffer, to.where.offset, values,
                                          to.where.size));
 }
 
 void hel_exec_download(hel_exec *exec, hel_tensor from, float *values) {
-    if (hel_exec_idle(exec)) return;
+    if (!is_live(exec)) return;
     hel_exec_fail(exec, hel_buffer_read(exec->device, HEL_QUEUE_COMPUTE, from.where.buffer, from.where.offset, values,
                                         from.where.size));
+}
+
+static hel_status dispatch(const hel_exec *exec, hel_kernel *kernel, const hel_call *call) {
+    return hel_dispatch(exec->device, kernel, call->bindings, call->n_bindings, call->params, call->params_size,
+                        call->groups, 0);
+}
+
+static hel_status keep(hel_exec *exec, hel_kernel *kernel, const hel_call *call) {
+    if (exec->n_calls == exec->room) {
+        uint32_t room = exec->room ? 2 * exec->room : 256;
+        hel_recorded_dispatch *grown = hel_resize(exec->calls, room * sizeof *grown);
+        if (!grown) return hel_fail_memory(room * sizeof *grown);
+        exec->calls = grown;
+        exec->room = room;
+    }
+    hel_recorded_dispatch *kept = &exec->calls[exec->n_calls++];
+    *kept = (hel_recorded_dispatch){
+        .kernel = kernel, .count = call->n_bindings, .params_size = call->params_size, .groups = call->groups};
+    memcpy(kept->bindings, call->bindings, call->n_bindings * sizeof *call->bindings);
+    memcpy(kept->params, call->params, call->params_size);
+    return HEL_OK;
 }
 
 void hel_exec_dispatch(hel_exec *exec, const hel_call *call) {
     if (hel_exec_idle(exec)) return;
     hel_kernel *kernel;
     hel_status status = hel_kernel_get(exec->device, call->kernel, call->constants, call->n_constants, &kernel);
-    if (status == HEL_OK)
-        status = hel_dispatch(exec->device, kernel, call->bindings, call->n_bindings, call->params, call->params_size,
-                              call->groups, 0);
+    if (status == HEL_OK) status = exec->recording ? keep(exec, kernel, call) : dispatch(exec, kernel, call);
     hel_exec_fail(exec, status);
 }
+
+void hel_exec_record_begin(hel_exec *exec) { exec->recording = true; }
+
+hel_status hel_exec_record_end(hel_exec *exec, hel_recording **out) {
+    hel_status status = exec->status;
+    *out = NULL;
+    if (status == HEL_OK) status = hel_recording_create(exec->device, exec->calls, exec->n_calls, out);
+    hel_free(exec->calls);
+    exec->calls = NULL;
+    exec->n_calls = exec->room = 0;
+    exec->recording = false;
+    return status;
+}
+
+// ---------------------------------------------------------------- failures
 
 void hel_exec_expect_loops(hel_exec *exec, const char *kernel, uint64_t iterations) {
     uint32_t most = exec->device->limits.loop_iterations;

@@ -22,6 +22,9 @@ typedef struct hel_exec {
     hel_buffer *arena;
     uint64_t used, peak; // bytes of the arena
     hel_buffer *nothing; // bound where a kernel has an input it will not read
+    bool recording;
+    hel_recorded_dispatch *calls; // [n_calls] while recording
+    uint32_t n_calls, room;
 } hel_exec;
 
 hel_status hel_exec_init(hel_exec *exec, const hel_device *device);
@@ -63,7 +66,12 @@ void hel_exec_dispatch(hel_exec *exec, const hel_call *call);
 // Fails, when planning too, where the device's driver would end so many loop iterations of a lane before they are done.
 void hel_exec_expect_loops(hel_exec *exec, const char *kernel, uint64_t iterations);
 
-// Records a failure found outside a dispatch.
+// Between these two, dispatches are not made but kept for the recording, which is the caller's. Host and tensors cannot
+// meet meanwhile: uploads and downloads fail. The second fails with exec->status, or as hel_recording_create does.
+void hel_exec_record_begin(hel_exec *exec);
+hel_status hel_exec_record_end(hel_exec *exec, hel_recording **out);
+
+// Notes a failure found outside a dispatch.
 void hel_exec_fail(hel_exec *exec, hel_status status);
 static inline bool hel_exec_idle(const hel_exec *exec) { return exec->planning || exec->status != HEL_OK; }
 

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+// Passes of one token, replayed: the bits of passes that are dispatched kernel by kernel, whatever comes between, and
+// nothing in a recording that could go stale. Argument: a device, one that records.
+#include "support/support.h"
+#include "support/device_here.h"
+
+#include <helicoid/helicoid.h>
+
+#include "base/size.h"
+#include "models/context.h"
+
+enum { CAPACITY = 160, VOCABULARY = 512 };
+
+static const char *device_name = "vulkan";
+static char folder[TESTS_PATH], dense_path[TESTS_PATH], compressed_path[TESTS_PATH];
+
+static hel_model *load(const char *path) {
+    hel_model_params params = hel_model_params_default();
+    params.devices = device_name;
+    hel_model *model = NULL;
+    if (hel_model_load(path, &params, &model) != HEL_OK) fail_msg("%s", hel_error_message());
+    assert_true(hel_model_device(model, 0)->features.recording);
+    return model;
+}
+
+static hel_context *new_context(const hel_model *model, bool no_recording) {
+    hel_context_params params = hel_context_params_default();
+    params.capacity = CAPACITY;
+    params.batch = 24;
+    params.no_recording = no_recording;
+    hel_context *context = NULL;
+    assert_int_equal(hel_context_create(model, &params, &context), HEL_OK);
+    return context;
+}
+
+static uint32_t token_at(uint32_t i) { return (i * 7919u + 13u) % VOCABULARY; }
+
+// ---------------------------------------------------------------- the same bits
+
+// Rewinds to `from` and evaluates `count` tokens, `step` at a time; the last logits go to `out`.
+typedef struct part {
+    uint32_t from, count, step;
+} part;
+
+static const part parts[] = {
+    {0, 5, 5},      {5, 70, 1},   // over the ends of two pages
+    {10, 3, 1},     {13, 60, 60}, // in three batches
+    {73, 30, 1},    {0, 4, 1},      {4, 1, 1},  {5, 2, 2},
+    {3, 31, 1},     {34, 126, 126}, {159, 1, 1} // the last position
+};
+
+static void evaluate(hel_context *context, const part *p, uint32_t seed, float out[VOCABULARY]) {
+    uint32_t tokens[CAPACITY];
+    assert_int_equal(hel_context_rewind(context, p->from), HEL_OK);
+    for (uint32_t i = 0; i < p->count; i++) tokens[i] = token_at(seed + p->from + i);
+    for (uint32_t done = 0; done < p->count; done += p->step)
+        assert_int_equal(hel_context_logits(context, tokens + done, p->step, out), HEL_OK);
+}
+
+// Three contexts take turns on one device: two that replay, with other tokens, and one that does not.
+static void check_bits(const char *path) {
+    float first[VOCABULARY], second[VOCABULARY], plain[VOCABULARY];
+    hel_model *model = load(path);
+    hel_context *a = new_context(model, false), *b = new_context(model, false), *c = new_context(model, true);
+    for (size_t i = 0; i < HEL_COUNT(parts); i++) {
+        evaluate(a, &parts[i], 1, first);
+        evaluate(b, &parts[i], 2, second);
+        evaluate(c, &parts[i], 1, plain);
+        if (memcmp(first, plain, sizeof plain)) fail_msg("part %zu: replays give other logits", i);
+    }
+    assert_non_null(a->replay.recording);
+    assert_null(c->replay.recording);
+    assert_int_equal(hel_context_rewind(c, 0), HEL_OK);
+    for (size_t i = 0; i < HEL_COUNT(parts); i++) evaluate(c, &parts[i], 2, plain);
+    assert_memory_equal(second, plain, sizeof plain);
+    hel_context_destroy(&a);
+    evaluate(b, &parts[5], 2, second);
+    evaluate(c, &parts[5], 2, plain);
+    assert_memory_equal(second, plain, sizeof plain);
+    hel_context_destroy(&b);
+    hel_context_destroy(&c);
+    hel_model_destroy(&model);
+}
+
+static void test_dense(void **state) { (void)state, check_bits(dense_path); }
+static void test_compressed(void **state) { (void)state, check_bits(compressed_path); }
+
+// Without logits nothing waits: replays are queued behind each other while the last ones are pending.
+static void test_queued(void **state) {
+    (void)state;
+    float recorded[VOCABULARY], plain[VOCABULARY];
+    hel_model *model = load(dense_path);
+    for (int round = 0; round < 2; round++) {
+        hel_context *context = new_context(model, round > 0);
+        uint32_t token;
+        for (uint32_t i = 0; i < 100; i++) {
+            token = token_at(i);
+            assert_int_equal(hel_context_evaluate(context, &token, 1, 1, NULL, NULL), HEL_OK);
+        }
+        assert_int_equal(hel_context_logits(context, &token, 1, round ? plain : recorded), HEL_OK);
+        hel_context_destroy(&context);
+    }
+    assert_memory_equal(recorded, plain, sizeof plain);
+    hel_model_destroy(&model);
+}
+
+// ---------------------------------------------------------------- nothing can go stale
+
+// What the model would dispatch for the next token; the caller's.
+static hel_recorded_dispatch *calls_now(hel_context *context, uint32_t *out_count) {
+    hel_exec *exec = &context->pass.stages[0].exec;
+    hel_recording *recording;
+    hel_exec_reset(exec);
+    hel_exec_record_begin(exec);
+    context->pass.count = 1;
+    hel_llama_forward(&context->model->llama, &context->pass);
+    *out_count = exec->n_calls;
+    hel_recorded_dispatch *copy = malloc(exec->n_calls * sizeof *copy);
+    memcpy(copy, exec->calls, exec->n_calls * sizeof *copy);
+    assert_int_equal(hel_exec_record_end(exec, &recording), HEL_OK);
+    hel_recording_destroy(exec->device, &recording);
+    return copy;
+}
+
+static void assert_same_call(const hel_recorded_dispatch *a, const hel_recorded_dispatch *b) {
+    assert_ptr_equal(a->kernel, b->kernel);
+    assert_int_equal(a->groups, b->groups);
+    assert_int_equal(a->count, b->count);
+    assert_int_equal(a->params_size, b->params_size);
+    assert_memory_equal(a->params, b->params, a->params_size);
+    for (uint32_t i = 0; i < a->count; i++) {
+        assert_ptr_equal(a->bindings[i].buffer, b->bindings[i].buffer);
+        assert_int_equal(a->bindings[i].offset, b->bindings[i].offset);
+        assert_int_equal(a->bindings[i].size, b->bindings[i].size);
+    }
+}
+
+// At every position, after every kind of pass, the model asks for the same dispatches: an operator that puts the position
+// or the token into parameters, bindings or its number of groups would show here.
+static void test_same_calls(void **state) {
+    (void)state;
+    float logits[VOCABULARY];
+    hel_model *model = load(compressed_path);
+    hel_context *context = new_context(model, false);
+    uint32_t count, later;
+    hel_recorded_dispatch *first = calls_now(context, &count);
+    assert_true(count > 5 * 10); // layers, dispatches of each
+    for (size_t i = 0; i < HEL_COUNT(parts); i++) {
+        evaluate(context, &parts[i], 3, logits);
+        hel_recorded_dispatch *now = calls_now(context, &later);
+        assert_int_equal(later, count);
+        for (uint32_t j = 0; j < count; j++) assert_same_call(&first[j], &now[j]);
+        free(now);
+    }
+    free(first);
+    hel_context_destroy(&context);
+    hel_model_destroy(&model);
+}
+
+// What cannot be recorded is refused instead of being left out of the recording.
+static void test_host_values(void **state) {
+    (void)state;
+    hel_model *model = load(dense_path);
+    hel_context *context = new_context(model, false);
+    hel_exec *exec = &context->pass.stages[0].exec;
+    float value[1] = {1};
+    for (int upload = 0; upload < 2; upload++) {
+        hel_recording *recording;
+        hel_exec_reset(exec);
+        hel_exec_record_begin(exec);
+        hel_tensor x = hel_exec_tensor(exec, 1, 1);
+        if (upload) hel_exec_upload(exec, x, value);
+        else hel_exec_download(exec, x, value);
+        assert_int_equal(hel_exec_record_end(exec, &recording), HEL_ERROR_INTERNAL);
+        assert_null(recording);
+    }
+    uint32_t token = 1;
+    float logits[VOCABULARY];
+    assert_int_equal(hel_context_logits(context, &token, 1, logits), HEL_OK);
+    hel_context_destroy(&context);
+    hel_model_destroy(&model);
+}
+
+static int set_up(void **state) {
+    (void)state;
+    support_folder(folder);
+    support_data(dense_path, "stories260K/stories260K.bin");
+    support_join(compressed_path, folder, "model.safetensors");
+    return hel_compress(dense_path, compressed_path, NULL, NULL) == HEL_OK ? 0 : -1;
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    support_remove(folder);
+    return 0;
+}
+
+int main(int argc, char **argv) {
+    if (argc > 1) device_name = argv[1];
+    if (!device_here(device_name)) return SKIPPED;
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_dense),      cmocka_unit_test(test_compressed), cmocka_unit_test(test_queued),
+        cmocka_unit_test(test_same_calls), cmocka_unit_test(test_host_values),
+    };
+    return cmocka_run_group_tests_name(device_name, tests, set_up, tear_down);
+}
