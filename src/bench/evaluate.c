@@ -5,9 +5,10 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/size.h"
 #include "bench/data.h"
 
-static const uint32_t codes[HEL_BENCH_SUBJECTS] = {256, 64, 16};
+static const uint32_t codes[] = {256, 64, 16};
 
 static hel_status make_tokens(hel_bench_evaluation *evaluation) {
     uint32_t count = evaluation->prompt + evaluation->generated, vocabulary = evaluation->hyper.vocabulary;
@@ -19,16 +20,24 @@ static hel_status make_tokens(hel_bench_evaluation *evaluation) {
     return HEL_OK;
 }
 
-static hel_status load_subject(hel_bench_run *run, const char *path, hel_bench_subject *subject) {
-    const hel_bench_evaluation *evaluation = subject->evaluation;
+static hel_status load_model(hel_bench_run *run, uint32_t k, hel_bench_subject *subject) {
+    char *path;
+    HEL_TRY(hel_bench_model_file(run, &subject->evaluation->hyper, k, &path));
     hel_model_params params = hel_model_params_default();
     params.devices = run->params.device;
     params.threads = run->params.threads;
     params.precision = run->params.precision;
-    HEL_TRY(hel_model_load(path, &params, &subject->model));
+    hel_status status = hel_model_load(path, &params, &subject->model);
+    hel_free(path);
+    return status;
+}
+
+static hel_status make_context(hel_bench_subject *subject, bool no_recording) {
+    const hel_bench_evaluation *evaluation = subject->evaluation;
     hel_context_params context = hel_context_params_default();
     context.capacity = evaluation->prompt + evaluation->generated;
     context.batch = evaluation->prompt;
+    context.no_recording = no_recording;
     return hel_context_create(subject->model, &context, &subject->context);
 }
 
@@ -39,20 +48,39 @@ static double bytes_per_token(const hel_bench_subject *subject) {
     return (double)info.prepared_bytes - 2.0 * info.vocabulary * info.hidden;
 }
 
-static hel_status add_subject(hel_bench_run *run, uint32_t k, hel_bench_round round, hel_bench_subject *subject) {
-    char *path, name[16];
-    snprintf(name, sizeof name, "k%u", k);
-    HEL_TRY(hel_bench_model_file(run, &subject->evaluation->hyper, k, &path));
-    hel_status status = load_subject(run, path, subject);
-    hel_free(path);
-    HEL_TRY(status);
+// Entries of one number of codes are a group.
+static hel_status add_entry(hel_bench_run *run, uint32_t k, bool baseline, hel_bench_round round, hel_bench_subject *subject) {
+    char name[32];
+    snprintf(name, sizeof name, baseline ? "k%u unrecorded" : "k%u", k);
     hel_bench_entry *entry = hel_bench_add(run, "helicoid", name);
     if (!entry) return HEL_ERROR_MEMORY;
+    entry->baseline = baseline;
+    entry->group = k;
     entry->round = round;
     entry->user = subject;
     entry->measure.tokens = subject->evaluation->generated ? 1 : subject->evaluation->prompt;
     if (subject->evaluation->generated) entry->measure.bytes = bytes_per_token(subject);
     return HEL_OK;
+}
+
+static hel_bench_subject *next_subject(hel_bench_evaluation *evaluation) {
+    hel_bench_subject *subject = &evaluation->subjects[evaluation->n_subjects++];
+    subject->evaluation = evaluation;
+    return subject;
+}
+
+// Where tokens are recorded, the same model beside it without shows what that is good for.
+static hel_status add_subjects(hel_bench_run *run, uint32_t k, hel_bench_round round, hel_bench_evaluation *evaluation) {
+    hel_bench_subject *subject = next_subject(evaluation);
+    HEL_TRY(load_model(run, k, subject));
+    HEL_TRY(make_context(subject, false));
+    HEL_TRY(add_entry(run, k, false, round, subject));
+    if (!evaluation->generated || !run->device->features.recording) return HEL_OK;
+    hel_bench_subject *unrecorded = next_subject(evaluation);
+    unrecorded->model = subject->model;
+    unrecorded->borrowed = true;
+    HEL_TRY(make_context(unrecorded, true));
+    return add_entry(run, k, true, round, unrecorded);
 }
 
 hel_status hel_bench_evaluation_open(hel_bench_run *run, uint32_t prompt, uint32_t generated, hel_bench_round round,
@@ -67,19 +95,16 @@ hel_status hel_bench_evaluation_open(hel_bench_run *run, uint32_t prompt, uint32
     hel_bench_model_tell(run, &out->hyper);
     hel_bench_tell(run, "prompt", prompt);
     hel_bench_tell(run, "tokens", generated);
-    for (uint32_t i = 0; i < HEL_BENCH_SUBJECTS; i++) {
-        if (run->params.k && run->params.k != codes[i]) continue;
-        hel_bench_subject *subject = &out->subjects[out->n_subjects++];
-        subject->evaluation = out;
-        HEL_TRY(add_subject(run, codes[i], round, subject));
-    }
+    for (size_t i = 0; i < HEL_COUNT(codes); i++)
+        if (!run->params.k || run->params.k == codes[i]) HEL_TRY(add_subjects(run, codes[i], round, out));
     return HEL_OK;
 }
 
 void hel_bench_evaluation_finish(hel_bench_evaluation *evaluation) {
-    for (uint32_t i = 0; i < evaluation->n_subjects; i++) {
-        hel_context_destroy(&evaluation->subjects[i].context);
-        hel_model_destroy(&evaluation->subjects[i].model);
+    for (uint32_t i = evaluation->n_subjects; i-- > 0;) {
+        hel_bench_subject *subject = &evaluation->subjects[i];
+        hel_context_destroy(&subject->context);
+        if (!subject->borrowed) hel_model_destroy(&subject->model);
     }
     hel_free(evaluation->tokens);
     hel_free(evaluation->logits);

@@ -9,14 +9,16 @@
 
 typedef struct hel_bench_evaluation hel_bench_evaluation;
 
-// One model and a context of it.
+// A context of a model.
 typedef struct hel_bench_subject {
     hel_bench_evaluation *evaluation;
     hel_model *model;
+    bool borrowed; // the model is the subject's before this one
     hel_context *context;
 } hel_bench_subject;
 
-enum { HEL_BENCH_SUBJECTS = 3 };
+// For each number of codes one, and on devices that record passes of one token another that does not.
+enum { HEL_BENCH_SUBJECTS = 6 };
 
 struct hel_bench_evaluation {
     hel_hyper hyper;
@@ -30,7 +32,7 @@ struct hel_bench_evaluation {
 
 typedef hel_status (*hel_bench_round)(void *user, hel_bench_measure *measure, double *out_seconds);
 
-// Loads the models and adds an entry for each, timed by `round`, whose `user` is the subject.
+// Loads the models and adds entries for each, timed by `round`, whose `user` is the subject.
 hel_status hel_bench_evaluation_open(hel_bench_run *run, uint32_t prompt, uint32_t generated, hel_bench_round round,
                                      hel_bench_evaluation *out);
 void hel_bench_evaluation_finish(hel_bench_evaluation *evaluation); // accepts a zeroed one
