@@ -19,4 +19,5 @@ void injector_fail_at(uint64_t n) {
 }
 
 uint64_t injector_calls(void) { return fake.calls; }
+uint64_t injector_violations(void) { return 0; }
 uint64_t injector_live(void) { return (uint64_t)fake.alive; }

@@ -26,6 +26,7 @@ static const char *device_name(void) { return injector_device; }
 static void fail_at(uint64_t n) { injector_fail_at(n); }
 static uint64_t calls(void) { return injector_calls(); }
 static uint64_t live(void) { return injector_live(); }
+static uint64_t violations(void) { return injector_violations(); }
 static void start_counting(void) {
     const hel_device *device; // loads the driver
     assert_int_equal(hel_device_open(injector_device, NULL, &device), HEL_OK);
@@ -37,6 +38,7 @@ static const char *device_name(void) { return "cpu"; }
 static void fail_at(uint64_t n) { heap.fail_at = n ? heap.calls + (long)n : 0; }
 static uint64_t calls(void) { return (uint64_t)heap.calls; }
 static uint64_t live(void) { return (uint64_t)heap.live; }
+static uint64_t violations(void) { return 0; }
 static void start_counting(void) { heap_install(); }
 #endif
 
@@ -95,6 +97,7 @@ static void test_whole(void **state) {
     print_message("%s: %llu of %llu points failed in turn, with a status\n", device_name(), (unsigned long long)failed, (unsigned long long)total);
     assert_true(failed > 50);
     assert_int_equal(run_all(), HEL_OK);
+    assert_int_equal(violations(), 0);
 }
 
 // A context that saw a failure goes on, unless the device says that it is lost.
