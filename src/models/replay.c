@@ -13,25 +13,25 @@ void hel_replay_finish(hel_replay *replay, const hel_pass *pass) {
     if (replay->recording) hel_recording_destroy(exec_of(pass)->device, &replay->recording);
 }
 
-// A driver that will not record is no reason to fail: the pass then goes on without, as do all others of this context.
-static void record(hel_replay *replay, const hel_llama *model, hel_pass *pass) {
+// False where the driver will not record, which is no reason to fail: this context goes on without.
+static bool record(hel_replay *replay, const hel_llama *model, hel_pass *pass) {
     hel_exec *exec = exec_of(pass);
     hel_exec_record_begin(exec);
     replay->hidden = hel_llama_forward(model, pass);
     replay->mark = hel_exec_mark(exec);
     hel_status status = hel_exec_record_end(exec, &replay->recording);
-    if (status == HEL_OK || exec->status != HEL_OK) return;
+    if (status == HEL_OK || exec->status != HEL_OK) return true;
     hel_log(HEL_LOG_WARNING, "tokens are not recorded: %s", hel_error_message());
     replay->wanted = false;
     hel_exec_reset(exec);
+    return false;
 }
 
 hel_tensor hel_replay_forward(hel_replay *replay, const hel_llama *model, hel_pass *pass) {
     hel_exec *exec = exec_of(pass);
     bool one = replay->wanted && pass->count == 1;
-    if (one && !replay->recording) record(replay, model, pass);
-    if (!one || !replay->wanted) return hel_llama_forward(model, pass);
+    if (!one || (!replay->recording && !record(replay, model, pass))) return hel_llama_forward(model, pass);
     hel_exec_release(exec, replay->mark);
-    if (replay->recording) hel_exec_fail(exec, hel_recording_replay(exec->device, replay->recording));
+    if (exec->status == HEL_OK) hel_exec_fail(exec, hel_recording_replay(exec->device, replay->recording));
     return replay->hidden;
 }
