@@ -61,6 +61,7 @@ typedef struct hel_device_entry {
     hel_device device;
     hel_status status;
     char reason[256];
+    uint32_t tuned; // uses of matrix products that tuning has settled, as the user's cache directory has them
 } hel_device_entry;
 
 // Lists every device of every backend in this build, and one entry with a reason for each backend that fails:
@@ -77,12 +78,20 @@ typedef enum hel_precision {
     HEL_PRECISION_BF16 = 1, // to 8 bits of significand, or to 16 bits that share an exponent; sums stay floats
 } hel_precision;
 
+// Whether variants of the matrix products are timed before a device runs them, and the fastest used from then on
+// (docs/kernels.md). All variants of a product give the same bits.
+typedef enum hel_tuning {
+    HEL_TUNING_NEVER = 0,
+    HEL_TUNING_AUTO = 1,   // on GPUs
+    HEL_TUNING_ALWAYS = 2, // on software devices too; the CPU has no variants
+} hel_tuning;
+
 typedef struct hel_device_params {
     size_t struct_size;          // sizeof(hel_device_params), set by hel_device_params_default
     uint32_t threads;            // CPU: threads in all, 0 one per processor; one of them is the caller's own, which
                                  // needs half a megabyte of stack. Ignored elsewhere
     uint64_t memory_limit;       // bytes of buffers this handle may own, 0 no limit
-    const char *cache_directory; // compiled kernels; NULL the user's cache directory, "" no cache
+    const char *cache_directory; // compiled kernels, what tuning chose; NULL the user's cache directory, "" no cache
     bool scalar;                 // CPU: only the C forms of the kernels, no vector code
     hel_precision precision;     // of matrix products
 } hel_device_params;

@@ -40,13 +40,13 @@ static json_t *entry_json(const hel_device_entry *entry) {
     features_of(&device->features, names);
     for (int i = 0; i < FEATURES; i++)
         if (names[i].present) json_array_append_new(features, json_string(names[i].name));
-    return json_pack("{s:s, s:i, s:b, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:i, s:i, s:i, s:o}", "backend",
+    return json_pack("{s:s, s:i, s:b, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:i, s:i, s:i, s:i, s:o}", "backend",
                      device->backend, "index", (int)device->index, "usable", entry->status == HEL_OK, "reason",
                      entry->reason, "type", type_name(device->type), "name", device->name, "vendor", device->vendor,
                      "driver", device->driver, "memory", (json_int_t)device->limits.memory, "max_buffer",
                      (json_int_t)device->limits.max_buffer, "shared_memory", (int)device->limits.shared_memory,
                      "subgroup", (int)device->limits.subgroup, "compute_units", (int)device->limits.compute_units,
-                     "features", features);
+                     "tuned", (int)entry->tuned, "features", features);
 }
 
 static void add_row(report_table *table, const hel_device_entry *entry) {
@@ -63,11 +63,12 @@ static void add_row(report_table *table, const hel_device_entry *entry) {
     report_table_cell(table, "%s", device->driver);
     report_table_cell(table, "%s", device->limits.memory ? hel_bytes_text(bytes, device->limits.memory) : "?");
     report_table_cell(table, "%u", device->limits.subgroup);
+    report_table_cell(table, "%u", entry->tuned);
     report_table_cell(table, "%s", words);
 }
 
 static int print_entries(const cli_options *options, const hel_device_entry *entries, size_t count) {
-    static const char *const headings[] = {"device", "type", "name", "driver", ">memory", ">subgroup", "features"};
+    static const char *const headings[] = {"device", "type", "name", "driver", ">memory", ">subgroup", ">tuned", "features"};
     report_table *table = report_table_create(sizeof headings / sizeof headings[0], headings);
     for (size_t i = 0; i < count; i++)
         if (entries[i].status == HEL_OK && is_named(&entries[i].device, options->device)) add_row(table, &entries[i]);

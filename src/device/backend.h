@@ -6,6 +6,7 @@
 #include <helicoid/device.h>
 
 #include "base/os.h"
+#include "device/choices.h"
 #include "device/kernel_source.h"
 
 struct hel_buffer {
@@ -72,6 +73,7 @@ typedef struct hel_device_base {
     hel_os_mutex *lock; // held during every call of the table except wait, so backends need no lock of their own
     hel_kernel *kernels;
     hel_recording *recordings;
+    hel_choices choices;
     uint64_t memory_used, memory_peak, memory_limit;
 } hel_device_base;
 

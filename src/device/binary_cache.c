@@ -27,7 +27,7 @@ static void disable(hel_binary_cache *cache, const char *why) {
     hel_binary_cache_finish(cache);
 }
 
-hel_status hel_binary_cache_init(const char *directory, hel_binary_cache *out) {
+static hel_status name_folder(const char *directory, hel_binary_cache *out) {
     *out = (hel_binary_cache){0};
     char user[MAX_FOLDER];
     if (!directory) {
@@ -37,7 +37,18 @@ hel_status hel_binary_cache_init(const char *directory, hel_binary_cache *out) {
     if (!directory[0]) return HEL_OK;
     if (directory == user) HEL_TRY(hel_path_join(directory, "helicoid", &out->folder));
     else if (!(out->folder = hel_string_copy(directory))) return hel_fail_memory(strlen(directory));
-    if (!make_folder(out->folder)) disable(out, "cannot be created");
+    return HEL_OK;
+}
+
+hel_status hel_binary_cache_init(const char *directory, hel_binary_cache *out) {
+    HEL_TRY(name_folder(directory, out));
+    if (out->folder && !make_folder(out->folder)) disable(out, "cannot be created");
+    return HEL_OK;
+}
+
+hel_status hel_binary_cache_find(const char *directory, hel_binary_cache *out) {
+    HEL_TRY(name_folder(directory, out));
+    if (out->folder && !hel_path_is_directory(out->folder)) hel_binary_cache_finish(out);
     return HEL_OK;
 }
 

@@ -14,6 +14,8 @@ typedef struct hel_binary_cache {
 // `directory` as in hel_device_params.cache_directory: NULL the user's cache directory, "" no cache.
 // Fails with MEMORY only; a folder that cannot be made is no cache.
 hel_status hel_binary_cache_init(const char *directory, hel_binary_cache *out);
+// The same for reading: no folder is made, and where there is none there is no cache.
+hel_status hel_binary_cache_find(const char *directory, hel_binary_cache *out);
 void hel_binary_cache_finish(hel_binary_cache *cache);
 
 typedef struct hel_binary_key {

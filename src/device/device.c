@@ -38,6 +38,7 @@ void hel_device_destroy(const hel_device **handle) {
         base->kernels = kernel->next;
         base->functions->kernel_destroy(&base->data, kernel);
     }
+    hel_choices_finish(&base->choices);
     hel_os_mutex_destroy(&base->lock);
     base->functions->destroy(&base->data);
     *handle = NULL;
@@ -137,12 +138,6 @@ hel_status hel_buffer_fill(const hel_device *device, hel_buffer *buffer, uint64_
 
 // ---------------------------------------------------------------- kernels
 
-static const hel_kernel_source *find_source(const char *name) {
-    for (const hel_kernel_source *const *source = hel_kernel_sources; *source; source++)
-        if (strcmp((*source)->name, name) == 0) return *source;
-    return NULL;
-}
-
 static hel_status get_kernel(hel_device_base *base, const hel_kernel_source *source, const uint32_t *constants, hel_kernel **out) {
     size_t bytes = source->n_constants * sizeof *constants;
     for (hel_kernel *kernel = base->kernels; kernel; kernel = kernel->next)
@@ -161,7 +156,7 @@ static hel_status get_kernel(hel_device_base *base, const hel_kernel_source *sou
 hel_status hel_kernel_get(const hel_device *device, const char *name, const uint32_t *constants, uint32_t count, hel_kernel **out) {
     HEL_REQUIRE(device && name && out && (constants || !count));
     *out = NULL;
-    const hel_kernel_source *source = find_source(name);
+    const hel_kernel_source *source = hel_kernel_source_find(name);
     if (!source) return hel_fail(HEL_ERROR_NOT_FOUND, "no kernel is called \"%s\"", name);
     HEL_REQUIRE(count <= source->n_constants);
     uint32_t values[HEL_MAX_CONSTANTS];

@@ -6,6 +6,12 @@
 
 #include "base/error.h"
 
+const hel_kernel_source *hel_kernel_source_find(const char *name) {
+    for (const hel_kernel_source *const *source = hel_kernel_sources; *source; source++)
+        if (strcmp((*source)->name, name) == 0) return *source;
+    return NULL;
+}
+
 hel_status hel_kernel_text_find(const hel_kernel_source *source, const char *language, hel_kernel_text *out) {
     for (const hel_kernel_text *text = source->texts; text->language; text++)
         if (strcmp(text->language, language) == 0) return *out = *text, HEL_OK;

@@ -57,6 +57,9 @@ typedef struct hel_kernel_source {
 
 enum { HEL_WORKGROUP_ID = 31 };
 
+// NULL where no kernel has that name.
+const hel_kernel_source *hel_kernel_source_find(const char *name);
+
 // UNSUPPORTED where the build has no text in that language.
 hel_status hel_kernel_text_find(const hel_kernel_source *source, const char *language, hel_kernel_text *out);
 

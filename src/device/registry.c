@@ -67,6 +67,7 @@ static bool list_backend(entry_list *list, const hel_backend *backend) {
         limit_bindings(&entry->device.limits);
         entry->device.backend = backend->name;
         entry->device.index = i;
+        if (entry->status == HEL_OK) entry->tuned = hel_choices_count_remembered(&entry->device);
     }
     return true;
 }
@@ -115,7 +116,9 @@ static hel_status open_device(const hel_backend *backend, uint32_t index, const 
     base->data.index = index;
     limit_bindings(&base->data.limits);
     *out = &base->data;
-    return HEL_OK;
+    if (hel_device_has_choices(*out)) status = hel_choices_init(&base->choices, values.cache_directory);
+    if (status != HEL_OK) hel_device_destroy(out);
+    return status;
 }
 
 static const hel_backend *find_backend(const char *name, size_t length) {
