@@ -108,12 +108,13 @@ def c_bytes(data):
 
 
 def host_constants(kernels, shaders):
-    """Numbers of the included texts, and each kernel's tile sizes and limits, as the host calls them."""
+    """Numbers of the included texts, and each kernel's tile sizes, limits and places of constants, as the host calls them."""
     for path in sorted(shaders.glob("*.kh")):
         for name, number in re.findall(r"^#define (\w+) (\d+)u?$", path.read_text(), re.M):
             yield f"HEL_{name}", number
     for kernel in kernels:
-        for name, number in [("WORKGROUP", kernel.workgroup), *kernel.tunes.items(), *kernel.most.items()]:
+        ids = [(f"AT_{name}", i) for i, name in enumerate(kernel.constants)] + [("CONSTANTS", len(kernel.constants))]
+        for name, number in [("WORKGROUP", kernel.workgroup), *kernel.tunes.items(), *kernel.most.items(), *ids]:
             yield f"HEL_{kernel.name.upper()}_{name}", number
 
 

@@ -91,9 +91,15 @@ void hel_exec_download(hel_exec *exec, hel_tensor from, float *values) {
                                         from.where.size));
 }
 
-static hel_status dispatch(const hel_exec *exec, hel_kernel *kernel, const hel_call *call) {
+static uint32_t next_timer(hel_exec *exec) {
+    uint32_t timer = exec->timer;
+    if (timer) exec->timer = timer < HEL_TIMER_SLOTS ? timer + 1 : 0;
+    return timer;
+}
+
+static hel_status dispatch(hel_exec *exec, hel_kernel *kernel, const hel_call *call) {
     return hel_dispatch(exec->device, kernel, call->bindings, call->n_bindings, call->params, call->params_size,
-                        call->groups, 0);
+                        call->groups, next_timer(exec));
 }
 
 static hel_status keep(hel_exec *exec, hel_kernel *kernel, const hel_call *call) {

@@ -25,6 +25,10 @@ typedef struct hel_exec {
     bool recording;
     hel_recorded_dispatch *calls; // [n_calls] while recording
     uint32_t n_calls, room;
+    // For tuning: constants to run with in place of what was chosen, or NULL; and the timer of the next dispatch as
+    // hel_dispatch takes it, counted on from there, or 0 for none.
+    const struct hel_choice *trial;
+    uint32_t timer;
 } hel_exec;
 
 hel_status hel_exec_init(hel_exec *exec, const hel_device *device);

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // y = W (x / channel_scales) + bias, for every form of weight: up to eight tokens go through the matrix-vector kernel,
 // more through the tiled product; a weight in several slices is as many dispatches.
+#include <string.h>
+
 #include "base/size.h"
 #include "kernels.h"
 #include "ops/operators.h"
+#include "ops/tuned.h"
 
 typedef struct rows_of {
     hel_tensor x;
@@ -12,9 +15,12 @@ typedef struct rows_of {
 
 static bool is_matvec(uint32_t tokens) { return tokens <= HEL_LINEAR_MATVEC_MAX_TOKENS; }
 
-static uint64_t group_count(uint32_t rows, uint32_t tokens) {
-    if (is_matvec(tokens)) return hel_ceil_div(rows, HEL_LINEAR_MATVEC_ROWS);
-    return hel_ceil_div(rows, HEL_LINEAR_MATMUL_TILE_ROWS) * hel_ceil_div(tokens, HEL_LINEAR_MATMUL_TILE_TOKENS);
+const char *hel_linear_kernel(uint32_t tokens) { return is_matvec(tokens) ? "linear_matvec" : "linear_matmul"; }
+
+static uint64_t group_count(const uint32_t *constants, uint32_t rows, uint32_t tokens) {
+    if (is_matvec(tokens)) return hel_ceil_div(rows, constants[HEL_LINEAR_MATVEC_AT_ROWS]);
+    return hel_ceil_div(rows, constants[HEL_LINEAR_MATMUL_AT_TILE_ROWS]) *
+           hel_ceil_div(tokens, constants[HEL_LINEAR_MATMUL_AT_TILE_TOKENS]);
 }
 
 // The matrix-vector kernel is specialised for powers of two.
@@ -33,11 +39,23 @@ static uint64_t matmul_iterations(const hel_weight *weight) {
     return tiles * (staged + HEL_LINEAR_MATMUL_TILE_COLS + 4) + 16 * (uint64_t)weight->block_outliers + 100;
 }
 
+// All of the kernel's constants, with the TUNE values that were chosen for the device; gives how many.
+static uint32_t choose_constants(const hel_exec *exec, const hel_weight *weight, uint32_t tokens, uint32_t flags,
+                                 uint32_t constants[HEL_MAX_CONSTANTS]) {
+    const hel_kernel_source *source = hel_kernel_source_find(hel_linear_kernel(tokens));
+    const uint32_t modes[] = {weight->format, weight->bits, weight->d, flags, token_lanes(tokens)};
+    memcpy(constants, source->defaults, sizeof source->defaults);
+    memcpy(constants, modes, (is_matvec(tokens) ? 5 : 4) * sizeof *modes);
+    hel_tuned_apply(exec, source, weight, tokens, constants);
+    return source->n_constants;
+}
+
 static void multiply(hel_exec *exec, rows_of x, const hel_weight *weight, bool accumulate, hel_tensor y) {
     uint32_t flags = hel_weight_flags(weight) | (accumulate ? HEL_FLAG_ACCUMULATE : 0);
     bool matvec = is_matvec(x.count);
-    uint32_t constants[] = {weight->format, weight->bits, weight->d, flags, token_lanes(x.count)};
-    if (!matvec) hel_exec_expect_loops(exec, "linear_matmul", matmul_iterations(weight));
+    const char *kernel = hel_linear_kernel(x.count);
+    uint32_t constants[HEL_MAX_CONSTANTS], n_constants = choose_constants(exec, weight, x.count, flags, constants);
+    if (!matvec) hel_exec_expect_loops(exec, kernel, matmul_iterations(weight));
     for (uint32_t i = 0; i < weight->n_slices; i++) {
         const hel_weight_slice *slice = &weight->slices[i];
         hel_linear_params params = {.rows = slice->rows,
@@ -57,14 +75,14 @@ static void multiply(hel_exec *exec, rows_of x, const hel_weight *weight, bool a
                                   hel_exec_optional(exec, weight->bias),
                                   x.x.where,
                                   y.where};
-        hel_exec_dispatch(exec, &(hel_call){.kernel = matvec ? "linear_matvec" : "linear_matmul",
+        hel_exec_dispatch(exec, &(hel_call){.kernel = kernel,
                                             .constants = constants,
-                                            .n_constants = matvec ? 5 : 4,
+                                            .n_constants = n_constants,
                                             .bindings = bindings,
                                             .n_bindings = HEL_COUNT(bindings),
                                             .params = &params,
                                             .params_size = sizeof params,
-                                            .groups = group_count(slice->rows, x.count)});
+                                            .groups = group_count(constants, slice->rows, x.count)});
     }
 }
 
