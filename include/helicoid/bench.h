@@ -45,9 +45,10 @@ typedef struct hel_bench_params {
     hel_progress_callback progress; // rounds of one work, the stage names work and item; also asked while peers are
                                     // waited for, and what stops a run; on the calling thread; may be NULL
     void *user;
+    hel_tuning tuning;           // of our matrix products, before they are timed
 } hel_bench_params;
 
-// Every work, no peers, the best device, 11 rounds.
+// Every work, no peers, the best device, 11 rounds, HEL_TUNING_AUTO.
 HEL_API void hel_bench_params_init(hel_bench_params *params, size_t struct_size);
 HEL_DEFAULT(hel_bench_params)
 

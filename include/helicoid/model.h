@@ -25,12 +25,13 @@ typedef struct hel_model_params {
     uint64_t memory_limit;  // bytes of buffers per device, contexts included; 0 no limit
     hel_precision precision; // of matrix products
     const char *tokenizer;  // tokenizer file where the model has none of its own, or NULL
-    const char *cache_directory; // compiled kernels; NULL the user's cache directory, "" none
+    const char *cache_directory; // compiled kernels, what tuning chose; NULL the user's cache directory, "" none
     hel_progress_callback progress; // bytes of weights read; called by the loading thread; may be NULL
     void *user;
+    hel_tuning tuning;      // of the model's products, before the first token
 } hel_model_params;
 
-// The best device, one thread per processor, no limit, the user's cache directory.
+// The best device, one thread per processor, no limit, the user's cache directory, HEL_TUNING_AUTO.
 HEL_API void hel_model_params_init(hel_model_params *params, size_t struct_size);
 HEL_DEFAULT(hel_model_params)
 
@@ -41,6 +42,8 @@ HEL_DEFAULT(hel_model_params)
 // are MEMORY (CPU, software devices: what the system has free) or DEVICE_MEMORY (GPUs: nine tenths of their memory, since
 // what others use of it is not known); a context that does not fit is a warning. A single GPU takes the layers that fit
 // with a context, the CPU the others. Not counted: what drivers need for themselves, further contexts.
+// Where params.tuning wants it, products of shapes that are new to a device are then tuned there, for 20 seconds at most,
+// with up to 32 MiB of buffers that are freed again; progress is asked on, with the stage "tuning".
 // `params` may be NULL; nothing of it is kept after the call. *out is freed with hel_model_destroy, NULL after an error.
 // Blocking. The model's formula is LLaMA's (Touvron et al. 2023), with Qwen2's biases where the file has them.
 // Statuses: ARGUMENT, NOT_FOUND, FORMAT, UNSUPPORTED (architecture, or something of it), UNAVAILABLE (device), MEMORY,

@@ -17,7 +17,7 @@
 
 enum { DEFAULT_ROUNDS = 11, DEFAULT_PEER_SECONDS = 1800, PATH_ROOM = 4096 };
 
-static const hel_bench_params defaults = {.struct_size = sizeof(hel_bench_params)};
+static const hel_bench_params defaults = {.struct_size = sizeof(hel_bench_params), .tuning = HEL_TUNING_AUTO};
 
 void hel_bench_params_init(hel_bench_params *params, size_t struct_size) {
     HEL_PARAMS_WRITE(params, struct_size, &defaults);

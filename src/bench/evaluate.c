@@ -27,6 +27,7 @@ static hel_status load_model(hel_bench_run *run, uint32_t k, hel_bench_subject *
     params.devices = run->params.device;
     params.threads = run->params.threads;
     params.precision = run->params.precision;
+    params.tuning = run->params.tuning;
     hel_status status = hel_model_load(path, &params, &subject->model);
     hel_free(path);
     return status;

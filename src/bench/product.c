@@ -11,6 +11,7 @@
 #include "base/memory.h"
 #include "base/size.h"
 #include "formats/weight_desc.h"
+#include "ops/tune.h"
 #include "vq/fit.h"
 
 enum { DEFAULT_SIDE = 4096, CHECKED_COLUMNS = 8, MOST_COPIES = 4096 };
@@ -169,6 +170,18 @@ done:
     return status;
 }
 
+static hel_status tune(const hel_bench_form *form) {
+    const hel_bench_run *run = form->product->run;
+    const hel_weight **weights = hel_alloc_array(form->n_copies, sizeof *weights);
+    if (!weights) return hel_fail_memory(form->n_copies * sizeof *weights);
+    for (uint32_t i = 0; i < form->n_copies; i++) weights[i] = &form->copies[i];
+    hel_tune_request request = {.device = run->device, .tuning = run->params.tuning, .weights = weights,
+                                .n_weights = form->n_copies, .tokens = form->product->columns};
+    hel_status status = hel_tune_weights(&request, &hel_tune_standard);
+    hel_free(weights);
+    return status;
+}
+
 // The arena is sized as models size theirs: by the same calls, dispatching nothing.
 static hel_status plan(hel_bench_form *form) {
     const hel_bench_product *product = form->product;
@@ -237,6 +250,7 @@ hel_status hel_bench_product_add(hel_bench_product *product, const char *name, u
     if (status == HEL_OK) status = load_form(form, path);
     hel_os_remove(path);
     hel_free(path);
+    if (status == HEL_OK) status = tune(form);
     if (status == HEL_OK) status = plan(form);
     return status == HEL_OK ? add_entry(form) : status;
 }

@@ -10,6 +10,7 @@
 #include "cli/bench_report.h"
 #include "cli/progress.h"
 #include "cli/report.h"
+#include "cli/runner.h"
 #include "cli/verbs.h"
 
 static int print_list(const cli_options *options) {
@@ -37,6 +38,7 @@ static hel_bench_params params_of(const cli_options *options) {
     params.peers_folder = options->peers_folder;
     params.device = options->device;
     params.precision = strcmp(options->precision, "bf16") ? HEL_PRECISION_F32 : HEL_PRECISION_BF16;
+    params.tuning = runner_tuning(options);
     params.threads = (uint32_t)options->threads;
     params.rounds = (uint32_t)options->rounds;
     params.peer_rounds = (uint32_t)options->peer_rounds;

@@ -23,8 +23,8 @@ enum {
 
 const verb_row verb_table[] = {
     {"devices", "", "List devices and why others cannot be used",
-     "Lists every device of every backend with its type, driver, memory, subgroup size and features, and for each "
-     "backend or device that cannot be used the reason.",
+     "Lists every device of every backend with its type, driver, memory, subgroup size, the number of uses of matrix "
+     "products that are tuned for it, and its features, and for each backend or device that cannot be used the reason.",
      "helicoid devices", run_devices},
     {"compress", "MODEL", "Compress a model",
      "Replaces each matrix by a codebook, one index a value and a short list of exact values. OUT is a Hugging Face "
@@ -179,6 +179,9 @@ const option_row option_table[] = {
 
     {"precision", 0, OPTION_CHOICE, AT(precision), MODELS | BENCH, "TYPE", "f32", "f32|bf16",
      .help = "of matrix products; bf16 is faster where the processor has it, and rounds"},
+    {"tune", 0, OPTION_CHOICE, AT(tune), MODELS | BENCH, "WHEN", "auto", "auto|always|never",
+     .help = "try variants of the matrix products where a device has not run their shapes before, and keep the fastest "
+             "for later runs; auto: on GPUs"},
     {"device", 'd', OPTION_TEXT, AT(device), ALL, "NAMES",
      .help = "cpu, vulkan:0, or several as in vulkan:0,cpu; unless given, the best one; "
              "verbs that run no model, but for kmeans, work on the CPU"},

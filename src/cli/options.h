@@ -24,7 +24,7 @@ typedef struct cli_options {
     char **argv;
     const char *model; // the verb's one argument, or the first of them
     const char **arguments; // all of them, NULL-terminated, where a verb takes any number
-    const char *output, *format, *fit, *dtype, *labels, *start, *empty, *precision;
+    const char *output, *format, *fit, *dtype, *labels, *start, *empty, *precision, *tune;
     const char *prompt, *system, *text_file, *tokens, *against;
     const char *device, *tokenizer, *progress, *color;
     const char *peers_folder, *data_folder, *bench_model;

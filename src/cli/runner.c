@@ -8,6 +8,11 @@
 #include "cli/progress.h"
 #include "cli/report.h"
 
+hel_tuning runner_tuning(const cli_options *options) {
+    if (strcmp(options->tune, "never") == 0) return HEL_TUNING_NEVER;
+    return strcmp(options->tune, "always") == 0 ? HEL_TUNING_ALWAYS : HEL_TUNING_AUTO;
+}
+
 int runner_load(const cli_options *options, const char *path, hel_model **out) {
     hel_model_params params = hel_model_params_default();
     params.devices = options->device;
@@ -15,6 +20,7 @@ int runner_load(const cli_options *options, const char *path, hel_model **out) {
     params.threads = (uint32_t)options->threads;
     params.memory_limit = options->memory_limit;
     params.precision = strcmp(options->precision, "bf16") ? HEL_PRECISION_F32 : HEL_PRECISION_BF16;
+    params.tuning = runner_tuning(options);
     params.tokenizer = options->tokenizer;
     params.progress = progress_report;
     progress_start(options, PROGRESS_BYTES);

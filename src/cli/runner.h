@@ -7,6 +7,9 @@
 
 #include "cli/options.h"
 
+// What --tune says.
+hel_tuning runner_tuning(const cli_options *options);
+
 // Loads a model onto the devices that the options name, with progress.
 int runner_load(const cli_options *options, const char *path, hel_model **out);
 

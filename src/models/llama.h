@@ -5,6 +5,7 @@
 
 #include "models/hyper.h"
 #include "models/pass.h"
+#include "ops/tune.h"
 
 typedef struct hel_llama_layer {
     uint32_t place; // stage that holds it
@@ -33,6 +34,9 @@ typedef bool (*hel_llama_progress)(void *user, uint64_t bytes);
 hel_status hel_llama_load(hel_archive *archive, const hel_hyper *hyper, const hel_device *const *devices,
                           const uint32_t *places, hel_llama_progress progress, void *user, hel_llama *out);
 void hel_llama_finish(hel_llama *model); // accepts a zeroed model
+
+// Tunes the products with the weights that lie on request->device, which are added to the request here.
+hel_status hel_llama_tune(const hel_llama *model, const hel_tune_request *request);
 
 // Hidden states [tokens, hidden] after the last norm, on the last layer's device.
 hel_tensor hel_llama_forward(const hel_llama *model, hel_pass *pass);

@@ -125,6 +125,38 @@ void hel_llama_finish(hel_llama *model) {
     *model = (hel_llama){0};
 }
 
+// ---------------------------------------------------------------- tuning
+
+typedef struct llama_products {
+    const hel_llama *model;
+    const hel_device *device;
+    const hel_weight **weights;
+    size_t count;
+} llama_products;
+
+// An embedding multiplies nothing unless it is the head too.
+static hel_status list_slot(void *user, const llama_slot *slot) {
+    llama_products *products = user;
+    const hel_weight *weight = slot->member;
+    if (slot->role->kind == HEL_ROLE_VECTOR || slot->device != products->device || !weight->rows) return HEL_OK;
+    if (weight == &products->model->embedding && products->model->head.rows) return HEL_OK;
+    products->weights[products->count++] = weight;
+    return HEL_OK;
+}
+
+hel_status hel_llama_tune(const hel_llama *model, const hel_tune_request *request) {
+    size_t most = hel_llama_family.n_roles * (model->hyper.layers + (size_t)1);
+    llama_products products = {model, request->device, hel_alloc_array(most, sizeof *products.weights), 0};
+    if (!products.weights) return hel_fail_memory(most * sizeof *products.weights);
+    visit_all(model, list_slot, &products);
+    hel_tune_request whole = *request;
+    whole.weights = products.weights;
+    whole.n_weights = products.count;
+    hel_status status = hel_tune_weights(&whole, &hel_tune_standard);
+    hel_free(products.weights);
+    return status;
+}
+
 // ---------------------------------------------------------------- sums over all tensors
 
 typedef struct llama_sums {

@@ -13,7 +13,8 @@
 #include "models/source.h"
 #include "text/tokenizer_internal.h"
 
-static const hel_model_params defaults = {.struct_size = sizeof(hel_model_params), .gpu_layers = UINT32_MAX};
+static const hel_model_params defaults = {.struct_size = sizeof(hel_model_params), .gpu_layers = UINT32_MAX,
+                                          .tuning = HEL_TUNING_AUTO};
 
 void hel_model_params_init(hel_model_params *params, size_t struct_size) {
     HEL_PARAMS_WRITE(params, struct_size, &defaults);
@@ -73,6 +74,21 @@ static hel_status load_tokenizer(const hel_archive *archive, const char *path, h
     return status == HEL_ERROR_NOT_FOUND && !path ? HEL_OK : status;
 }
 
+static bool report_tuning(void *user) {
+    const load_progress *progress = user;
+    if (!progress->params->progress) return true;
+    return progress->params->progress(progress->params->user, "tuning", progress->total, progress->total);
+}
+
+static hel_status tune(load_progress *progress, const hel_model *model) {
+    hel_tune_request request = {.tuning = progress->params->tuning, .ask = report_tuning, .user = progress};
+    for (uint32_t i = 0; i < model->placement.n_devices; i++) {
+        request.device = model->placement.devices[i];
+        HEL_TRY(hel_llama_tune(&model->llama, &request));
+    }
+    return HEL_OK;
+}
+
 static hel_status load_weights(hel_archive *archive, const hel_hyper *hyper, const hel_model_params *params, hel_model *model) {
     hel_needs needs;
     HEL_TRY(hel_needs_measure(archive, hyper, &needs));
@@ -81,7 +97,8 @@ static hel_status load_weights(hel_archive *archive, const hel_hyper *hyper, con
     hel_status status = hel_placement_make(params, &needs, placement);
     hel_needs_finish(&needs);
     HEL_TRY(status);
-    return hel_llama_load(archive, hyper, placement->devices, placement->places, report, &progress, &model->llama);
+    HEL_TRY(hel_llama_load(archive, hyper, placement->devices, placement->places, report, &progress, &model->llama));
+    return tune(&progress, model);
 }
 
 static hel_status load(hel_archive *archive, const hel_model_params *params, hel_model *model) {

@@ -176,7 +176,7 @@ class Devices(Case):
         self.assertEqual(len(cpu), 1)
         self.assertTrue(cpu[0]["usable"])
         for device in devices:
-            for key in ["index", "usable", "reason", "type", "name", "driver", "memory", "subgroup", "features"]:
+            for key in ["index", "usable", "reason", "type", "name", "driver", "memory", "subgroup", "tuned", "features"]:
                 self.assertIn(key, device)
             self.assertEqual(device["usable"], device["reason"] == "")
         table = self.run_program("devices").splitlines()
@@ -320,6 +320,12 @@ class Logits(Case):
                          limit=2048)
         self.assert_nothing_left()
         self.run_program("logits", MODEL, "--tokens", "1", "-o", self.folder / "no" / "l.npy", code=FAILED)
+
+    def test_tune(self):
+        texts = {self.run_program("generate", MODEL, "-p", "Once", "-n", "5", "--device", "cpu", "--tune", when)
+                 for when in ["never", "auto", "always"]}
+        self.assertEqual(len(texts), 1)
+        self.run_program("generate", MODEL, "-p", "Once", "--tune", "often", code=USAGE)
 
     def test_precision(self):
         tokens = ",".join(str(i) for i in range(1, 65))
