@@ -8,6 +8,7 @@ typedef uint32_t u32;
 typedef float f32;
 #define TO_F32(x) ((float)(x))
 #define AS_F32(x) hel_bits_float(x)
+#define AS_U32(x) hel_float_bits(x)
 #define FMAX(a, b) fmaxf(a, b)
 #define UMIN(a, b) HEL_MIN((u32)(a), (u32)(b))
 #define UMAX(a, b) HEL_MAX((u32)(a), (u32)(b))

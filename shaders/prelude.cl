@@ -4,6 +4,7 @@ typedef uint u32;
 typedef float f32;
 #define TO_F32(x) ((float)(x))
 #define AS_F32(x) as_float(x)
+#define AS_U32(x) as_uint(x)
 #define FMAX(a, b) fmax(a, b)
 #define UMIN(a, b) min((u32)(a), (u32)(b))
 #define UMAX(a, b) max((u32)(a), (u32)(b))

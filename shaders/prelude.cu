@@ -3,6 +3,7 @@ typedef unsigned int u32;
 typedef float f32;
 #define TO_F32(x) ((float)(x))
 #define AS_F32(x) __uint_as_float(x)
+#define AS_U32(x) __float_as_uint(x)
 #define FMAX(a, b) fmaxf(a, b)
 #define UMIN(a, b) min((u32)(a), (u32)(b))
 #define UMAX(a, b) max((u32)(a), (u32)(b))
@@ -24,7 +25,7 @@ FUNCTION float half_low(u32 word) {
 #define PARAMS(T) const T p) {
 #define MODE(id, name, value) enum : u32 { name = CONSTANT_##id };
 #define TUNE(id, name, value) enum : u32 { name = CONSTANT_##id };
-#define SHARED(T, name, count) __shared__ T name[count];
+#define SHARED(T, name, count) __shared__ __align__(32) T name[count];
 #define BEGIN if (GROUP >= p.groups) return;
 #define END }
 #define LANE ((u32)threadIdx.x)

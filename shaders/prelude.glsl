@@ -4,6 +4,7 @@
 #define f32 float
 #define TO_F32(x) float(x)
 #define AS_F32(x) uintBitsToFloat(x)
+#define AS_U32(x) floatBitsToUint(x)
 #define FMAX(a, b) max(a, b)
 #define UMIN(a, b) min(a, b)
 #define UMAX(a, b) max(a, b)

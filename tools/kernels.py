@@ -22,15 +22,17 @@ def fail(message):
     sys.exit(f"kernels.py: {message}")
 
 
-def expand(shaders, text, seen):
-    """Puts the text of each #include "x.kh" in its place, once."""
+def expand(shaders, text, seen, language=""):
+    """Puts the text of each #include "x.kh" in its place, once: the language's own where its folder has one, which reaches
+    the common one as "../x.kh"."""
     def include(match):
-        name = match.group(1)
-        if name in seen:
+        own = shaders / language / match.group(1)
+        path = (own if own.exists() else shaders / match.group(1)).resolve()
+        if path in seen:
             return ""
-        seen.add(name)
-        return expand(shaders, (shaders / name).read_text(), seen)
-    return re.sub(r'^#include "([\w.]+)"\n', include, text, flags=re.M)
+        seen.add(path)
+        return expand(shaders, path.read_text(), seen, language)
+    return re.sub(r'^#include "((?:\.\./)?[\w.]+)"\n', include, text, flags=re.M)
 
 
 def define_limits(text):
@@ -41,8 +43,8 @@ def define_limits(text):
 
 class Kernel:
     def __init__(self, shaders, name):
-        self.name = name
-        self.text = expand(shaders, '#include "common.kh"\n' + (shaders / f"{name}.k").read_text(), set())
+        self.name, self.shaders = name, shaders
+        self.text = self.expand(set())
         header = re.search(r"^KERNEL\((\w+), (\d+)\)$", self.text, re.M)
         if not header or header.group(1) != name:
             fail(f"{name}.k: needs KERNEL({name}, work-group size)")
@@ -69,6 +71,12 @@ class Kernel:
         self.limits = [self.limit(*found) for found in limits]
         self.most = {f"MAX_{what.upper()}": most for what, most in limits if most.isdigit()}
         self.text = define_limits(self.text)
+
+    def expand(self, seen, language=""):
+        return expand(self.shaders, '#include "common.kh"\n' + (self.shaders / f"{self.name}.k").read_text(), seen, language)
+
+    def in_language(self, language):
+        return define_limits(self.expand(set(), language))
 
     def limit(self, what, most):
         """{constant, place of the value, most} or {constant, place, 0, constant that bounds it, its divisor}."""
@@ -97,7 +105,7 @@ class Kernel:
 
     def spirv(self, glslc, prelude):
         command = [*glslc, "-fshader-stage=compute", "--target-env=vulkan1.1", "-Werror", "-o", "-", "-"]
-        done = subprocess.run(command, input=(prelude + self.text).encode(), capture_output=True)
+        done = subprocess.run(command, input=(prelude + self.in_language("spirv")).encode(), capture_output=True)
         if done.returncode:
             fail(f"{self.name}.k as GLSL:\n{done.stderr.decode()}")
         return done.stdout
@@ -142,7 +150,7 @@ def write_table(kernels, shaders, glslc):
         if glslc:
             lines.append(f"static const uint32_t {k.name}_spirv[] = {{" + c_bytes(memoryview(k.spirv(glslc, glsl)).cast("I")) + "};")
         for language, prelude in preludes.items():
-            lines.append(f"static const unsigned char {k.name}_{language}[] = {{" + c_bytes((prelude + k.text).encode()) + "};")
+            lines.append(f"static const unsigned char {k.name}_{language}[] = {{" + c_bytes((prelude + k.in_language(language)).encode()) + "};")
         texts = [f'{{"{x}", {k.name}_{x}, sizeof {k.name}_{x}}}' for x in [*(["spirv"] if glslc else []), *preludes]]
         lines.append(f"static const hel_kernel_text {k.name}_texts[] = {{{', '.join(texts)}, {{0}}}};")
         lines.append(f"static const hel_kernel_source {k.name} = {{")
@@ -161,8 +169,7 @@ def write_c_forms(kernels, shaders):
     """One text for one translation unit: shared pieces once, structs once."""
     parts, seen, structs = [(shaders / "prelude.c.h").read_text()], set(), set()
     for k in kernels:
-        text = expand(shaders, '#include "common.kh"\n' + (shaders / f"{k.name}.k").read_text(), seen)
-        text = define_limits(text)
+        text = define_limits(k.expand(seen))
         if k.struct in structs:
             text = re.sub(r"struct " + k.struct + r" \{.*?\};", "", text, flags=re.S)
         structs.add(k.struct)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// linear_matvec, linear_matmul, embedding: every form of weight, with and without sidecar, bias, group scales and
+// linear_matvec, linear_matmul, linear_matmul_matrix, embedding: every form of weight, with and without sidecar, bias, group scales and
 // accumulation, in whole and in row slices.
 #include <math.h>
 #include <stdio.h>
@@ -22,9 +22,26 @@ typedef struct linear_product {
     double fixed_error, pair_error; // as in check
 } linear_product;
 
-static uint64_t group_count(bool matvec, uint32_t rows, uint32_t tokens) {
-    if (matvec) return hel_ceil_div(rows, HEL_LINEAR_MATVEC_ROWS);
-    return hel_ceil_div(rows, HEL_LINEAR_MATMUL_TILE_ROWS) * hel_ceil_div(tokens, HEL_LINEAR_MATMUL_TILE_TOKENS);
+// How a kernel is called: linear_matvec has its constant TOKENS, the tiled products have the block of a work-group, which
+// linear_matmul_matrix takes as constants.
+typedef struct product_call {
+    uint32_t lanes, tile_rows, tile_tokens;
+} product_call;
+
+static const product_call matmul_call = {0, HEL_LINEAR_MATMUL_TILE_ROWS, HEL_LINEAR_MATMUL_TILE_TOKENS};
+
+static bool on_matrix_units(const check *c) { return !strcmp(c->kernel, "linear_matmul_matrix"); }
+
+static uint64_t group_count(product_call how, uint32_t rows, uint32_t tokens) {
+    if (how.lanes) return hel_ceil_div(rows, HEL_LINEAR_MATVEC_ROWS);
+    return hel_ceil_div(rows, how.tile_rows) * hel_ceil_div(tokens, how.tile_tokens);
+}
+
+static void set_constants(const check *c, weight_form form, product_call how, check_call *call) {
+    const uint32_t own[] = {how.lanes ? how.lanes : how.tile_rows, how.tile_tokens};
+    const uint32_t all[] = {form.format, form.bits, form.d, form.flags, own[0], own[1]};
+    call->n_constants = how.lanes ? 5 : on_matrix_units(c) ? 6 : 4;
+    memcpy(call->constants, all, call->n_constants * sizeof *all);
 }
 
 // Where denormal inputs and products may be flushed to zero, each term can lose so much.
@@ -101,19 +118,20 @@ static void bind_product(linear_product *product, check_call *call) {
     call->params_size = sizeof product->params;
 }
 
-// `lanes` is the constant TOKENS of linear_matvec, 0 for linear_matmul. Ends the case.
-static void run_product(check *c, weight_form form, uint32_t lanes, uint32_t rows, uint32_t cols, uint32_t tokens) {
+// Ends the case.
+static void run_product(check *c, weight_form form, product_call how, uint32_t rows, uint32_t cols, uint32_t tokens) {
     linear_product product = {0};
     make_product(c, form, rows, cols, tokens, &product);
     const hel_linear_params *p = &product.params;
-    check_shape(c, "format %u bits %u d %u flags %u, rows %u of %u from %u, cols %u, tokens %u of %u, group %u",
-                form.format, form.bits, form.d, form.flags, p->rows, rows, p->first_row, cols, tokens, lanes, p->group);
-    check_call call = {.kernel = c->kernel, .constants = {form.format, form.bits, form.d, form.flags, lanes}};
-    call.n_constants = lanes ? 5 : 4;
-    call.groups = group_count(lanes > 0, p->rows, tokens);
+    check_shape(c, "format %u bits %u d %u flags %u, rows %u of %u from %u, cols %u, tokens %u of %u, group %u, tile %u x %u",
+                form.format, form.bits, form.d, form.flags, p->rows, rows, p->first_row, cols, tokens, how.lanes, p->group,
+                how.tile_rows, how.tile_tokens);
+    check_call call = {.kernel = c->kernel};
+    set_constants(c, form, how, &call);
+    call.groups = group_count(how, p->rows, tokens);
     bind_product(&product, &call);
-    if (lanes && cpu_is_fixed(call.constants, tokens)) product.fixed_error = c->fixed_error;
-    if (!lanes) product.pair_error = c->pair_error;
+    if (how.lanes && cpu_is_fixed(call.constants, tokens)) product.fixed_error = c->fixed_error;
+    if (!how.lanes) product.pair_error = on_matrix_units(c) ? CHECK_PAIR_ERROR : c->pair_error;
     if (check_run(c, &call)) {
         expect_product(c, &product);
         check_compare(c, "y", product.y, product.want, product.limit, product.y_words, product.before);
@@ -121,19 +139,33 @@ static void run_product(check *c, weight_form form, uint32_t lanes, uint32_t row
     check_end(c);
 }
 
-static void check_product(check *c, weight_form form, check_fill fill, uint32_t lanes) {
+// The kernel's own way, with up to `lanes` tokens, or with a block of each size in turn that the device has room for.
+static product_call choose_call(const check *c, weight_form form, uint32_t lanes, uint32_t number) {
+    if (lanes) return (product_call){lanes, 0, 0};
+    if (!on_matrix_units(c)) return matmul_call;
+    product_call how = {0, 32u << number % 3, 32u << number / 3 % 3};
+    check_call call;
+    set_constants(c, form, how, &call);
+    double shared = check_source_of(c->kernel)->shared(call.constants, c->workgroup);
+    bool fits = !c->runner->device || shared <= c->runner->device->limits.shared_memory;
+    return fits ? how : (product_call){0, 32, 32};
+}
+
+static void check_product(check *c, weight_form form, check_fill fill, uint32_t lanes, uint32_t number) {
     check_begin(c, fill);
+    product_call how = choose_call(c, form, lanes, number);
     uint32_t rows = check_size(c, lanes ? 70 : 150), cols = weight_cols(form, check_size(c, lanes ? 700 : 300));
-    run_product(c, form, lanes, rows, cols, lanes ? 1 + check_random(c, lanes) : check_size(c, 90));
+    run_product(c, form, how, rows, cols, lanes ? 1 + check_random(c, lanes) : check_size(c, how.tile_tokens + 58));
 }
 
 // Kernels may cut long rows; these lie around 2048 and 4096.
 static void check_long_rows(check *c, uint32_t lanes) {
+    const product_call how = lanes ? (product_call){lanes, 0, 0} : matmul_call;
     for (uint32_t i = 0; i < WEIGHT_FORMS; i++) {
         weight_form form = weight_form_at(i, i % ALL_FLAGS);
         check_begin(c, CHECK_UNIFORM);
         uint32_t cols = weight_cols(form, 2048 * (1 + check_random(c, 2)) - 70 + check_random(c, 140));
-        run_product(c, form, lanes, 1 + check_random(c, 18), cols, lanes ? 1 + check_random(c, lanes) : check_size(c, 40));
+        run_product(c, form, how, 1 + check_random(c, 18), cols, lanes ? 1 + check_random(c, lanes) : check_size(c, 40));
     }
 }
 
@@ -154,17 +186,19 @@ static void for_all_forms(check *c, void (*one)(check *c, weight_form form, uint
 static check_fill fill_of(uint32_t number) { return number % 3 ? CHECK_UNIFORM : (check_fill)(1 + number / 3 % 3); }
 
 static void matvec_form(check *c, weight_form form, uint32_t number) {
-    check_product(c, form, fill_of(number), 1u << number % 4);
+    check_product(c, form, fill_of(number), 1u << number % 4, 0);
 }
 
-static void matmul_form(check *c, weight_form form, uint32_t number) { check_product(c, form, fill_of(number), 0); }
+static void matmul_form(check *c, weight_form form, uint32_t number) {
+    check_product(c, form, fill_of(number), 0, number);
+}
 
 // More shapes of the forms that models are made of.
 static void common_forms(check *c, uint32_t lanes) {
     static const weight_form forms[] = {{WEIGHT_CODEBOOK, 8, 1, WEIGHT_SIDECAR | WEIGHT_BIAS}, {WEIGHT_BF16, 8, 1, 0}};
     for (uint32_t i = 0; i < 2; i++)
         for (uint32_t fill = 0; fill < CHECK_FILLS; fill++)
-            for (uint32_t round = 0; round < 2 * c->rounds; round++) check_product(c, forms[i], (check_fill)fill, lanes);
+            for (uint32_t round = 0; round < 2 * c->rounds; round++) check_product(c, forms[i], (check_fill)fill, lanes, 1);
 }
 
 static void matvec_cases(check *c) {
@@ -177,7 +211,7 @@ static void matvec_cases(check *c) {
 static void matmul_cases(check *c) {
     for_all_forms(c, matmul_form);
     common_forms(c, 0);
-    check_long_rows(c, 0);
+    if (!on_matrix_units(c)) check_long_rows(c, 0); // where a step is 32 columns all rows are long
 }
 
 // ---------------------------------------------------------------- embedding
@@ -265,9 +299,10 @@ static void bench_product(check *c, weight_form form, uint32_t tokens) {
                                          .row_words = product.weight.row_words,
                                          .x_stride = COLS,
                                          .y_stride = ROWS};
-    check_call call = {.kernel = c->kernel, .constants = {form.format, form.bits, form.d, form.flags, tokens}};
-    call.n_constants = matvec ? 5 : 4;
-    call.groups = group_count(matvec, ROWS, tokens);
+    product_call how = matvec ? (product_call){tokens, 0, 0} : on_matrix_units(c) ? (product_call){0, 128, 128} : matmul_call;
+    check_call call = {.kernel = c->kernel};
+    set_constants(c, form, how, &call);
+    call.groups = group_count(how, ROWS, tokens);
     bind_product(&product, &call);
     check_bench(c, &call, shape, 4.0 * ((double)ROWS * product.weight.row_words + product.x_words + product.y_words));
 }
@@ -284,6 +319,7 @@ static void matmul_bench(check *c) {
 const check_kernel check_linear_kernels[] = {
     {"linear_matvec", matvec_cases, matvec_bench},
     {"linear_matmul", matmul_cases, matmul_bench},
+    {"linear_matmul_matrix", matmul_cases, matmul_bench},
     {"embedding", embedding_cases, NULL},
     {NULL, NULL, NULL},
 };

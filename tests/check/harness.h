@@ -14,6 +14,8 @@
 
 // Half a unit in the last place of a float at 1: the largest relative error of one rounding.
 #define CHECK_U 0x1p-24
+// Relative error of a product whose two factors are rounded to bf16, but for what is left of higher order.
+#define CHECK_PAIR_ERROR 0x1p-7
 // The smallest normal float: results and inputs below it may be flushed to zero.
 #define CHECK_TINY 0x1p-126
 

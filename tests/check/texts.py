@@ -33,7 +33,7 @@ def judge_opencl(arguments, kernel, shaders):
     constants = [f"-DCONSTANT_{i}={value}" for i, value in enumerate(kernel.defaults)]
     command = [arguments.clang, "-x", "cl", "-cl-std=CL1.2", "-Xclang", "-finclude-default-header", "-fsyntax-only", "-Wall",
                "-Werror", "-Wno-unused-function", f"-DWORKGROUP={kernel.workgroup}", *constants, "-"]
-    return judge(kernel.name, command, ((shaders / "prelude.cl").read_text() + kernel.text).encode())
+    return judge(kernel.name, command, ((shaders / "prelude.cl").read_text() + kernel.in_language("opencl")).encode())
 
 
 def judge_docs(arguments, kernel, shaders):
