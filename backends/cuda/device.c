@@ -55,6 +55,7 @@ static hel_status describe_driver(int capability, char *out, size_t size) {
 }
 
 static hel_status describe_device(CUdevice id, hel_device *out) {
+    enum { FIRST_WITH_BF16 = 80 }; // architecture whose tensor cores take bf16
     int capability, architecture;
     uint32_t integrated;
     HEL_TRY(cuda_check(cuda.cuDeviceGetName(out->name, sizeof out->name, id), "cuDeviceGetName"));
@@ -64,8 +65,12 @@ static hel_status describe_device(CUdevice id, hel_device *out) {
     HEL_TRY(get(id, CU_DEVICE_ATTRIBUTE_INTEGRATED, &integrated));
     out->type = integrated ? HEL_DEVICE_TYPE_INTEGRATED : HEL_DEVICE_TYPE_DISCRETE;
     HEL_TRY(describe_limits(id, &out->limits));
-    out->features = (hel_device_features){.timers = true, .transfer_queue = true, .recording = cuda_graphs_found};
-    return cuda_choose_architecture(capability, &architecture);
+    HEL_TRY(cuda_choose_architecture(capability, &architecture));
+    out->features = (hel_device_features){.timers = true,
+                                          .transfer_queue = true,
+                                          .recording = cuda_graphs_found,
+                                          .matrix_bf16 = architecture >= FIRST_WITH_BF16};
+    return HEL_OK;
 }
 
 static hel_status describe(uint32_t index, hel_device *out) {

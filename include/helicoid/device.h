@@ -41,7 +41,14 @@ typedef struct hel_device_features {
     bool timers;         // dispatches can be timed on the device
     bool transfer_queue; // HEL_QUEUE_TRANSFER runs beside the compute queue
     bool recording;      // sequences of dispatches can be recorded and replayed
+    bool matrix_bf16;    // matrix units multiply bf16 and sum floats, and there are kernels for them
 } hel_device_features;
+
+// How far operands of the matrix products may be rounded. A device without faster rounded products uses floats.
+typedef enum hel_precision {
+    HEL_PRECISION_F32 = 0,  // about as floats: see docs/kernels.md
+    HEL_PRECISION_BF16 = 1, // to 8 bits of significand, or to 16 bits that share an exponent; sums stay floats
+} hel_precision;
 
 // Constant after the device is opened. Thread-safety: safe; submissions are serialised inside.
 typedef struct hel_device {
@@ -53,6 +60,7 @@ typedef struct hel_device {
     char driver[128];
     hel_device_limits limits;
     hel_device_features features;
+    hel_precision precision; // it was opened with
 } hel_device;
 
 // What a machine offers. `status` is HEL_OK for a usable device; otherwise `reason` says why not, and `device`
@@ -71,12 +79,6 @@ HEL_API hel_status hel_device_list(hel_device_entry **out, size_t *out_count);
 
 // Frees and nulls the list; accepts NULL and a pointer to NULL.
 HEL_API void hel_device_list_free(hel_device_entry **list);
-
-// How far operands of the matrix products may be rounded. A device without faster rounded products uses floats.
-typedef enum hel_precision {
-    HEL_PRECISION_F32 = 0,  // about as floats: see docs/kernels.md
-    HEL_PRECISION_BF16 = 1, // to 8 bits of significand, or to 16 bits that share an exponent; sums stay floats
-} hel_precision;
 
 // Whether variants of the matrix products are timed before a device runs them, and the fastest used from then on
 // (docs/kernels.md). All variants of a product give the same bits.

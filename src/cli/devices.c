@@ -17,13 +17,14 @@ typedef struct feature_name {
     bool present;
 } feature_name;
 
-enum { FEATURES = 4 };
+enum { FEATURES = 5 };
 
 static void features_of(const hel_device_features *features, feature_name out[FEATURES]) {
     out[0] = (feature_name){"mapped", features->mapped};
     out[1] = (feature_name){"timers", features->timers};
     out[2] = (feature_name){"transfer_queue", features->transfer_queue};
     out[3] = (feature_name){"recording", features->recording};
+    out[4] = (feature_name){"matrix_bf16", features->matrix_bf16};
 }
 
 // Whether `name` ("vulkan" or "vulkan:1") means this entry; NULL means every one.

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/size.h"
+#include "ops/matrix_units.h"
 
 // Tensors begin on lines that suit every device's vector loads, even where its binding rule is laxer.
 enum { TENSOR_ALIGNMENT = 256, NOTHING_SIZE = 256 };
@@ -14,6 +15,7 @@ enum { TENSOR_ALIGNMENT = 256, NOTHING_SIZE = 256 };
 
 hel_status hel_exec_init(hel_exec *exec, const hel_device *device) {
     *exec = (hel_exec){.device = device};
+    HEL_TRY(hel_matrix_units_check(device, &exec->matrix));
     return hel_buffer_create(device, NOTHING_SIZE, &exec->nothing);
 }
 

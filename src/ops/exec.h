@@ -22,6 +22,7 @@ typedef struct hel_exec {
     hel_buffer *arena;
     uint64_t used, peak; // bytes of the arena
     hel_buffer *nothing; // bound where a kernel has an input it will not read
+    bool matrix;         // products of many tokens run on the device's matrix units
     bool recording;
     hel_recorded_dispatch *calls; // [n_calls] while recording
     uint32_t n_calls, room;

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // y = W (x / channel_scales) + bias, for every form of weight: up to eight tokens go through the matrix-vector kernel,
-// more through the tiled product; a weight in several slices is as many dispatches.
+// more through a tiled product; a weight in several slices is as many dispatches.
 #include <string.h>
 
 #include "base/size.h"
 #include "kernels.h"
+#include "ops/matrix_units.h"
 #include "ops/operators.h"
 #include "ops/tuned.h"
 
@@ -15,8 +16,11 @@ typedef struct rows_of {
 
 static bool is_matvec(uint32_t tokens) { return tokens <= HEL_LINEAR_MATVEC_MAX_TOKENS; }
 
-const char *hel_linear_kernel(uint32_t tokens) { return is_matvec(tokens) ? "linear_matvec" : "linear_matmul"; }
+const char *hel_linear_kernel(bool matrix, uint32_t tokens) {
+    return is_matvec(tokens) ? "linear_matvec" : matrix ? "linear_matmul_matrix" : "linear_matmul";
+}
 
+// Both tiled products have the same constants for their blocks.
 static uint64_t group_count(const uint32_t *constants, uint32_t rows, uint32_t tokens) {
     if (is_matvec(tokens)) return hel_ceil_div(rows, constants[HEL_LINEAR_MATVEC_AT_ROWS]);
     return hel_ceil_div(rows, constants[HEL_LINEAR_MATMUL_AT_TILE_ROWS]) *
@@ -42,10 +46,17 @@ static uint64_t matmul_iterations(const hel_weight *weight) {
 // All of the kernel's constants, with the TUNE values that were chosen for the device; gives how many.
 static uint32_t choose_constants(const hel_exec *exec, const hel_weight *weight, uint32_t tokens, uint32_t flags,
                                  uint32_t constants[HEL_MAX_CONSTANTS]) {
-    const hel_kernel_source *source = hel_kernel_source_find(hel_linear_kernel(tokens));
-    const uint32_t modes[] = {weight->format, weight->bits, weight->d, flags, token_lanes(tokens)};
+    const hel_kernel_source *source = hel_kernel_source_find(hel_linear_kernel(exec->matrix, tokens));
+    const uint32_t modes[] = {weight->format, weight->bits, weight->d, flags};
     memcpy(constants, source->defaults, sizeof source->defaults);
-    memcpy(constants, modes, (is_matvec(tokens) ? 5 : 4) * sizeof *modes);
+    memcpy(constants, modes, sizeof modes);
+    if (is_matvec(tokens)) {
+        constants[HEL_LINEAR_MATVEC_AT_TOKENS] = token_lanes(tokens);
+    } else {
+        hel_tiling tiling = hel_tiling_of(exec->device, exec->matrix, weight->rows, tokens);
+        constants[HEL_LINEAR_MATMUL_AT_TILE_ROWS] = tiling.rows;
+        constants[HEL_LINEAR_MATMUL_AT_TILE_TOKENS] = tiling.tokens;
+    }
     hel_tuned_apply(exec, source, weight, tokens, constants);
     return source->n_constants;
 }
@@ -53,9 +64,9 @@ static uint32_t choose_constants(const hel_exec *exec, const hel_weight *weight,
 static void multiply(hel_exec *exec, rows_of x, const hel_weight *weight, bool accumulate, hel_tensor y) {
     uint32_t flags = hel_weight_flags(weight) | (accumulate ? HEL_FLAG_ACCUMULATE : 0);
     bool matvec = is_matvec(x.count);
-    const char *kernel = hel_linear_kernel(x.count);
+    const char *kernel = hel_linear_kernel(exec->matrix, x.count);
     uint32_t constants[HEL_MAX_CONSTANTS], n_constants = choose_constants(exec, weight, x.count, flags, constants);
-    if (!matvec) hel_exec_expect_loops(exec, kernel, matmul_iterations(weight));
+    if (!matvec && !exec->matrix) hel_exec_expect_loops(exec, kernel, matmul_iterations(weight));
     for (uint32_t i = 0; i < weight->n_slices; i++) {
         const hel_weight_slice *slice = &weight->slices[i];
         hel_linear_params params = {.rows = slice->rows,

@@ -8,8 +8,8 @@
 
 // y = x W^T + bias for any form of weight; x [tokens, weight->cols] gives [tokens, weight->rows].
 hel_tensor hel_linear(hel_exec *exec, hel_tensor x, const hel_weight *weight);
-// The kernel that hel_linear runs for so many tokens.
-const char *hel_linear_kernel(uint32_t tokens);
+// The kernel that hel_linear runs for so many tokens, with or without matrix units (exec->matrix).
+const char *hel_linear_kernel(bool matrix, uint32_t tokens);
 // sum += x W^T + bias: how a residual stream takes a block's output.
 void hel_linear_add(hel_exec *exec, hel_tensor x, const hel_weight *weight, hel_tensor sum);
 // The same for rows first .. first + count of x alone, as logits are made in slices.

@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "base/os.h"
 #include "base/size.h"
+#include "ops/matrix_units.h"
 #include "ops/operators.h"
 #include "ops/tune_contest.h"
 
@@ -17,6 +18,7 @@ const hel_tune_rules hel_tune_standard = {
 typedef struct weight_list {
     const hel_weight **items; // factors included
     size_t count;
+    bool matrix; // whether matrix units multiply them
 } weight_list;
 
 static bool is_wanted(const hel_device *device, hel_tuning tuning) {
@@ -36,9 +38,9 @@ static hel_status list_weights(const hel_tune_request *request, weight_list *out
     return HEL_OK;
 }
 
-static bool serves(const hel_tune_kernel *kernel, const hel_device *device, uint32_t tokens) {
+static bool serves(const hel_tune_kernel *kernel, const hel_device *device, bool matrix, uint32_t tokens) {
     if (kernel->counts_loops && device->limits.loop_iterations) return false;
-    return strcmp(kernel->name, hel_linear_kernel(tokens)) == 0;
+    return strcmp(kernel->name, hel_linear_kernel(matrix, tokens)) == 0;
 }
 
 static bool is_same_use(const hel_choice_use *use, const hel_weight *weight, uint32_t tokens) {
@@ -66,7 +68,7 @@ static void gather(const weight_list *weights, size_t first, hel_tune_contest *c
 static hel_status tune_tokens(const hel_tune_request *request, const hel_tune_rules *rules, const weight_list *weights,
                               uint32_t tokens, uint64_t deadline, uint32_t *tuned) {
     const hel_tune_kernel *kernel = rules->kernels;
-    while (kernel->name && !serves(kernel, request->device, tokens)) kernel++;
+    while (kernel->name && !serves(kernel, request->device, weights->matrix, tokens)) kernel++;
     for (size_t i = 0; kernel->name && i < weights->count; i++) {
         hel_tune_contest contest = {
             .device = request->device, .kernel = kernel, .rules = rules, .tokens = tokens, .deadline = deadline};
@@ -102,6 +104,7 @@ hel_status hel_tune_weights(const hel_tune_request *request, const hel_tune_rule
     weight_list weights = {0};
     uint32_t tuned = 0;
     if (!is_wanted(device, request->tuning)) return HEL_OK;
+    HEL_TRY(hel_matrix_units_check(device, &weights.matrix));
     HEL_TRY(list_weights(request, &weights));
     hel_choices_recall(device, hel_tuned_is_valid);
     hel_status status = tune_all(request, rules, &weights, &tuned);

@@ -22,9 +22,16 @@ static const hel_tune_constant matmul_constants[] = {
     {0},
 };
 
+static const hel_tune_constant matrix_constants[] = { // one step of 32 columns after the other, whatever the block
+    {"TILE_ROWS", HEL_LINEAR_MATMUL_MATRIX_AT_TILE_ROWS, 3, {32, 64, 128}},
+    {"TILE_TOKENS", HEL_LINEAR_MATMUL_MATRIX_AT_TILE_TOKENS, 3, {32, 64, 128}},
+    {0},
+};
+
 const hel_tune_kernel hel_tune_kernels[] = {
     {.name = "linear_matvec", .constants = matvec_constants},
     {.name = "linear_matmul", .constants = matmul_constants, .counts_loops = true},
+    {.name = "linear_matmul_matrix", .constants = matrix_constants},
     {0},
 };
 

@@ -49,6 +49,7 @@ static hel_status load(hel_model **model, hel_context **context) {
     params.devices = device_name();
     params.cache_directory = cache;
     params.threads = 1;
+    params.precision = HEL_PRECISION_BF16; // where there are matrix units, their trial comes first
     hel_context_params context_params = hel_context_params_default();
     context_params.capacity = 32;
     hel_status status = hel_model_load(model_path, &params, model);

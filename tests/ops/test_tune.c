@@ -167,7 +167,7 @@ static void test_bits(void **state) {
     bench b = open_bench(cache);
     for (const hel_tune_kernel *kernel = hel_tune_kernels; kernel->name; kernel++)
         for (uint32_t which = 0; which < WEIGHTS; which++) {
-            uint32_t tokens = strcmp(kernel->name, hel_linear_kernel(1)) ? MAX_TOKENS : which ? 3 : 1;
+            uint32_t tokens = strcmp(kernel->name, hel_linear_kernel(false, 1)) ? MAX_TOKENS : which ? 3 : 1;
             hel_choice_use use = hel_tuned_use(kernel->name, &b.weights[which], tokens);
             hel_choice largest = hel_choice_of_nothing(&use);
             for (const hel_tune_constant *constant = kernel->constants; constant->name; constant++)
