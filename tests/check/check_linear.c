@@ -312,7 +312,9 @@ static void matvec_bench(check *c) {
     bench_product(c, weight_form_at(12, 0), 8);
 }
 
+// Without matrix units the arithmetic of their fragments is no measure of anything.
 static void matmul_bench(check *c) {
+    if (on_matrix_units(c) && !(c->runner->device && c->runner->device->features.matrix_bf16)) return;
     for (uint32_t i = 0; i < WEIGHT_FORMS; i += 3) bench_product(c, weight_form_at(i, 0), 128);
 }
 
