@@ -26,7 +26,8 @@ FUNCTION float half_low(u32 word) {
 #define MODE(id, name, value) enum : u32 { name = CONSTANT_##id };
 #define TUNE(id, name, value) enum : u32 { name = CONSTANT_##id };
 #define SHARED(T, name, count) __shared__ __align__(32) T name[count];
-#define BEGIN if (GROUP >= p.groups) return;
+// That lanes are below WORKGROUP does not follow from the launch bounds for the compiler; with it, whole loops unroll.
+#define BEGIN __builtin_assume(threadIdx.x < WORKGROUP); if (GROUP >= p.groups) return;
 #define END }
 #define LANE ((u32)threadIdx.x)
 #define GROUP ((u32)(blockIdx.y * gridDim.x + blockIdx.x))
