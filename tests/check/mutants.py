@@ -36,6 +36,7 @@ MUTANTS = [
     ("words between rows of a tile", "linear_matmul_matrix", "linear_matmul_matrix.k", "w_first + i * 16u * MATRIX_STRIDE", "w_first + i * 16u * PAIRS"),
     ("quarter of a tile", "linear_matmul_matrix", "linear_matmul_matrix.k", "quarter / 2u * QUARTER_TOKENS * MATRIX_STRIDE", "quarter % 2u * QUARTER_TOKENS * MATRIX_STRIDE"),
     ("first bit of a unit", "linear_matmul_matrix", "linear_matmul_matrix.k", "word[at + 1u], shift, 32u)", "word[at + 1u], 0u, 32u)"),
+    ("next group of scales", "linear_matmul_matrix", "linear_matmul_matrix.k", "place == p.group &&", "place > p.group &&"),
     ("barrier after the table", "linear_matmul_matrix", "linear_matmul_matrix.k", "table[i] = codebook[i];\n    BARRIER;\n", "table[i] = codebook[i];\n"),
     ("barrier of a step", "linear_matmul_matrix", "linear_matmul_matrix.k", "        BARRIER;\n    }\n\n    for (u32 i", "    }\n\n    for (u32 i"),
     ("barrier after storing sums", "linear_matmul_matrix", "linear_matmul_matrix.k", "        BARRIER;\n        for (u32 n", "        for (u32 n"),
