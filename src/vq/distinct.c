@@ -66,7 +66,7 @@ hel_status hel_distinct_bins(const hel_distinct *distinct, hel_bins *out) {
         float value = hel_bf16_to_float(bits) + 0.0f;
         if (last != UINT32_MAX && bins[last].low == value) count += bins[last].count; // the two zeros
         else last = n++;
-        bins[last] = (hel_bin){count, count * value, count * value * value, value, value};
+        bins[last] = hel_bin_of(count, value);
     }
     *out = (hel_bins){.bins = bins, .n = n};
     return HEL_OK;

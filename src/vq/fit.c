@@ -1,22 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vq/fit.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/size.h"
-#include "vq/bins.h"
 #include "vq/distinct.h"
-#include "vq/histogram.h"
+#include "vq/fit_bound.h"
 #include "vq/kmeans1d.h"
 #include "vq/lloyd_reference.h"
+#include "vq/polish.h"
 #include "vq/sort.h"
 
-// Up to SORT_LIMIT values are sorted and their distinct values are the bins; above, the histogram's cells are, gathered
+// Up to SORT_LIMIT values are sorted and their distinct values are the bins; above, the histogram's cells are, joined and cut
 // to BINS where they are not exact.
 enum { SORT_LIMIT = 1 << 15, BINS = 1 << 15, POLISH_PASSES = 2 };
+
+// What a fit goes through: the values become bins, with their tallies where values were gathered.
+typedef struct job {
+    const hel_values *values;
+    const hel_fit_options *options;
+    hel_fitted *fitted;
+    hel_bins bins;
+    hel_histogram histogram;
+    hel_tally *tallies; // NULL: every bin is one distinct value
+    uint32_t n_tallies;
+} job;
 
 // ---------------------------------------------------------------- sidecar and bins
 
@@ -24,7 +36,7 @@ enum { SORT_LIMIT = 1 << 15, BINS = 1 << 15, POLISH_PASSES = 2 };
 typedef struct sift {
     hel_sidecar *sidecar; // cap 0 leaves everything
     const hel_histogram *histogram;
-    hel_bins *bins;       // NULL: only the sidecar is filled
+    hel_tally *tallies;   // NULL: only the sidecar is filled
 } sift;
 
 static hel_status sift_values(void *user, uint64_t first, const float *values, uint64_t count) {
@@ -35,7 +47,7 @@ static hel_status sift_values(void *user, uint64_t first, const float *values, u
         bool evicted = false;
         if ((value < low || value > high) && hel_sidecar_offer(s->sidecar, first + i, &value, &evicted) && !evicted)
             continue;
-        if (s->bins) hel_bin_add(&s->bins->bins[hel_histogram_bin(s->histogram, value)], value + 0.0f);
+        if (s->tallies) hel_tally_add(&s->tallies[hel_histogram_bin(s->histogram, value)], value + 0.0f);
     }
     return HEL_OK;
 }
@@ -67,8 +79,9 @@ static hel_status copy_values(void *user, uint64_t first, const float *values, u
     return HEL_OK;
 }
 
-static hel_status distinct_bins(const hel_values *values, const hel_fit_options *options, hel_sidecar *sidecar,
-                                hel_bins *bins) {
+static hel_status distinct_bins(job *j) {
+    const hel_values *values = j->values;
+    hel_sidecar *sidecar = &j->fitted->sidecar;
     uint32_t count = (uint32_t)values->count;
     float *sorted = hel_alloc_array(count, sizeof *sorted);
     if (!sorted) return hel_fail_memory(count * sizeof *sorted);
@@ -79,33 +92,29 @@ static hel_status distinct_bins(const hel_values *values, const hel_fit_options 
         status = hel_fail(HEL_ERROR_UNSUPPORTED, "the tensor holds NaN or infinity");
         goto done;
     }
-    hel_percentiles percentiles = hel_percentiles_of(options->percentile, count);
+    hel_percentiles percentiles = hel_percentiles_of(j->options->percentile, count);
     float limits[HEL_HISTOGRAM_RANKS];
     for (int r = 0; r < HEL_HISTOGRAM_RANKS; r++) limits[r] = sorted[percentiles.ranks[r]];
-    HEL_TRY_DONE(sidecar_from(&percentiles, limits, options, sidecar));
+    HEL_TRY_DONE(sidecar_from(&percentiles, limits, j->options, sidecar));
     HEL_TRY_DONE(hel_values_scan(values, sift_values, &(sift){.sidecar = sidecar}));
     count = without_kept(sorted, count, sidecar);
-    status = hel_bins_from_sorted(sorted, count, bins);
+    status = hel_bins_from_sorted(sorted, count, &j->bins);
 done:
     hel_free(sorted);
     return status;
 }
 
-static hel_status gathered_bins(const hel_values *values, const hel_fit_options *options, hel_sidecar *sidecar,
-                                hel_bins *bins) {
-    hel_histogram histogram;
-    HEL_TRY(hel_histogram_create(values, &histogram));
-    hel_percentiles percentiles = hel_percentiles_of(options->percentile, values->count);
-    float limits[HEL_HISTOGRAM_RANKS];
-    hel_status status;
-    HEL_TRY_DONE(hel_histogram_select(&histogram, values, percentiles.ranks, HEL_HISTOGRAM_RANKS, limits));
-    HEL_TRY_DONE(sidecar_from(&percentiles, limits, options, sidecar));
-    HEL_TRY_DONE(hel_histogram_group(&histogram, BINS, bins));
-    HEL_TRY_DONE(hel_values_scan(values, sift_values, &(sift){sidecar, &histogram, bins}));
-    hel_bins_tidy(bins);
-done:
-    hel_histogram_finish(&histogram);
-    return status;
+static hel_status gathered_bins(job *j) {
+    hel_sidecar *sidecar = &j->fitted->sidecar;
+    HEL_TRY(hel_histogram_create(j->values, &j->histogram));
+    hel_percentiles percentiles = hel_percentiles_of(j->options->percentile, j->values->count);
+    float limits[HEL_HISTOGRAM_RANKS] = {-FLT_MAX, -FLT_MAX, FLT_MAX, FLT_MAX}; // nothing is outside
+    if (j->options->sidecar)
+        HEL_TRY(hel_histogram_select(&j->histogram, j->values, percentiles.ranks, HEL_HISTOGRAM_RANKS, limits));
+    HEL_TRY(sidecar_from(&percentiles, limits, j->options, sidecar));
+    HEL_TRY(hel_histogram_group(&j->histogram, BINS, &j->tallies, &j->n_tallies));
+    HEL_TRY(hel_values_scan(j->values, sift_values, &(sift){sidecar, &j->histogram, j->tallies}));
+    return hel_bins_from_tallies(j->tallies, j->n_tallies, &j->bins);
 }
 
 // Whether some of a run of values lies outside low .. high.
@@ -134,23 +143,25 @@ static hel_status sift_halves(void *user, uint64_t first, const uint16_t *halves
 }
 
 // The distinct values are counted in one pass; a second one finds where those of the sidecar are.
-static hel_status half_bins(const hel_values *values, const hel_fit_options *options, hel_sidecar *sidecar, hel_bins *bins) {
+static hel_status half_bins(job *j) {
+    const hel_values *values = j->values;
+    hel_sidecar *sidecar = &j->fitted->sidecar;
     hel_distinct *distinct;
     HEL_TRY(hel_distinct_create(values, &distinct));
-    hel_percentiles percentiles = hel_percentiles_of(options->percentile, values->count);
+    hel_percentiles percentiles = hel_percentiles_of(j->options->percentile, values->count);
     float limits[HEL_HISTOGRAM_RANKS];
     for (int r = 0; r < HEL_HISTOGRAM_RANKS; r++) limits[r] = hel_distinct_select(distinct, percentiles.ranks[r]);
     hel_status status;
-    HEL_TRY_DONE(sidecar_from(&percentiles, limits, options, sidecar));
+    HEL_TRY_DONE(sidecar_from(&percentiles, limits, j->options, sidecar));
     if (sidecar->cap) HEL_TRY_DONE(hel_values_scan_halves(values, sift_halves, sidecar));
     for (uint32_t i = 0; i < sidecar->count; i++) hel_distinct_remove(distinct, sidecar->kept[i].value);
-    status = hel_distinct_bins(distinct, bins);
+    status = hel_distinct_bins(distinct, &j->bins);
 done:
     hel_free(distinct);
     return status;
 }
 
-typedef hel_status (*bins_maker)(const hel_values *values, const hel_fit_options *options, hel_sidecar *sidecar, hel_bins *bins);
+typedef hel_status (*bins_maker)(job *j);
 
 static bins_maker maker_for(const hel_values *values) {
     if (values->count <= SORT_LIMIT) return distinct_bins;
@@ -164,94 +175,34 @@ static void pad_codebook(hel_fitted *fitted, uint32_t used, uint32_t k) {
     fitted->k = k;
 }
 
-// What no codebook for the values can be below, `cost` being a bound for partitions of whole bins; the greater of two.
-//
-// The best partition of the values cuts bins. Give one that lies between codes a < b to the better side: that costs at most
-// (b - a) count width / 2, and as the codes ascend all differences b - a add up to the values' range at most. A bin cut
-// more than once holds a code, so that giving it away whole costs at most count width^2.
-//
-// Or move every value to its bin's mean: the root of any codebook's cost changes by the root of what lies within bins.
-static double bound_for_values(const hel_bins *bins, uint32_t k, double cost) {
-    double widest = 0, heaviest = 0, within = 0;
-    for (uint32_t b = 0; b < bins->n; b++) {
-        const hel_bin *bin = &bins->bins[b];
-        double width = (double)bin->high - bin->low;
-        if (width == 0) continue;
-        widest = fmax(widest, bin->count * width);
-        heaviest = fmax(heaviest, bin->count * width * width);
-        within += fmax(0, bin->squares - bin->sum * bin->sum / bin->count);
-    }
-    double range = (double)bins->bins[bins->n - 1].high - bins->bins[0].low;
-    double whole = cost - range * widest / 2 - (k - 1) * heaviest;
-    double root = sqrt(fmax(0, cost - within)) - sqrt(within);
-    return fmax(whole, root > 0 ? root * root : 0);
-}
-
 static hel_status optimal_codebook(const hel_bins *bins, uint32_t k, hel_fitted *out) {
     hel_partition partition;
     HEL_TRY(hel_kmeans1d_solve(bins, k, &partition));
     double means[HEL_CODEBOOK_MAX];
     hel_partition_means(bins, &partition, means);
     for (uint32_t c = 0; c < partition.clusters; c++) out->codebook[c] = (float)means[c];
-    out->lower_bound = bound_for_values(bins, k, partition.lower_bound);
+    out->lower_bound = partition.lower_bound;
     pad_codebook(out, partition.clusters, k);
     hel_partition_finish(&partition);
     return HEL_OK;
 }
 
-// One of Lloyd's steps on the values themselves; never worse, and better where boundaries cut bins.
-typedef struct polish {
-    hel_assigner assigner;
-    const hel_sidecar *sidecar;
-    uint32_t kept; // sidecar values passed
-    double sum[HEL_CODEBOOK_MAX];
-    uint64_t count[HEL_CODEBOOK_MAX];
-} polish;
-
-static void add_run(polish *p, const float *values, uint64_t count) {
-    for (uint64_t i = 0; i < count; i++) {
-        uint32_t code = hel_assign_exact(&p->assigner, values[i]);
-        p->sum[code] += values[i];
-        p->count[code]++;
-    }
-}
-
-static hel_status add_to_means(void *user, uint64_t first, const float *values, uint64_t count) {
-    polish *p = user;
-    uint64_t done = 0;
-    for (; p->kept < p->sidecar->count && p->sidecar->kept[p->kept].position < first + count; p->kept++) {
-        uint64_t next = p->sidecar->kept[p->kept].position - first;
-        add_run(p, values + done, next - done);
-        done = next + 1;
-    }
-    add_run(p, values + done, count - done);
-    return HEL_OK;
-}
-
-static hel_status polish_codebook(const hel_values *values, hel_fitted *fitted) {
-    polish *p = hel_alloc(sizeof *p);
-    if (!p) return hel_fail_memory(sizeof *p);
-    hel_status status = HEL_OK;
-    for (int pass = 0; status == HEL_OK && pass < POLISH_PASSES; pass++) {
-        memset(p, 0, sizeof *p);
-        p->sidecar = &fitted->sidecar;
-        hel_assigner_init(&p->assigner, fitted->codebook, fitted->k, false);
-        status = hel_values_scan(values, add_to_means, p);
-        for (uint32_t c = 0; status == HEL_OK && c < fitted->k; c++)
-            if (p->count[c]) fitted->codebook[c] = (float)(p->sum[c] / (double)p->count[c]);
-    }
-    hel_free(p);
-    return status;
-}
-
-static hel_status fit_optimal(const hel_values *values, const hel_fit_options *options, const hel_bins *bins,
-                              hel_fitted *out) {
-    if (!bins->n) { // the sidecar holds everything
-        pad_codebook(out, 1, options->k);
+static hel_status fit_optimal(job *j) {
+    hel_fitted *out = j->fitted;
+    if (!j->bins.n) { // the sidecar holds everything
+        pad_codebook(out, 1, j->options->k);
         return HEL_OK;
     }
-    HEL_TRY(optimal_codebook(bins, options->k, out));
-    return hel_bins_exact(bins) ? HEL_OK : polish_codebook(values, out);
+    HEL_TRY(optimal_codebook(&j->bins, j->options->k, out));
+    if (hel_bins_exact(&j->bins)) return HEL_OK;
+    HEL_TRY(hel_fit_bound(&j->bins, j->options->k, &out->lower_bound));
+    return hel_fit_polish(j->values, &j->histogram, j->tallies, j->n_tallies, POLISH_PASSES, out);
+}
+
+static void finish(job *j) {
+    hel_histogram_finish(&j->histogram);
+    hel_bins_finish(&j->bins);
+    hel_free(j->tallies);
 }
 
 hel_status hel_fit_values(const hel_values *values, const hel_fit_options *options, hel_fitted *out) {
@@ -259,9 +210,9 @@ hel_status hel_fit_values(const hel_values *values, const hel_fit_options *optio
     if (!values->count || !options->k || options->k > HEL_CODEBOOK_MAX)
         return hel_fail(HEL_ERROR_ARGUMENT, "a codebook has 1 to %d entries and is fitted to at least one value",
                         HEL_CODEBOOK_MAX);
-    hel_bins bins = {0};
+    job j = {.values = values, .options = options, .fitted = out};
     hel_status status;
-    HEL_TRY_DONE(maker_for(values)(values, options, &out->sidecar, &bins));
+    HEL_TRY_DONE(maker_for(values)(&j));
     hel_sidecar_sort(&out->sidecar);
     if (options->reference) {
         uint32_t used = 0;
@@ -269,10 +220,10 @@ hel_status hel_fit_values(const hel_values *values, const hel_fit_options *optio
         pad_codebook(out, used, options->k);
         out->lower_bound = -1;
     } else {
-        HEL_TRY_DONE(fit_optimal(values, options, &bins, out));
+        HEL_TRY_DONE(fit_optimal(&j));
     }
 done:
-    hel_bins_finish(&bins);
+    finish(&j);
     if (status != HEL_OK) hel_fitted_finish(out);
     return status;
 }

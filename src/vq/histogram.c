@@ -97,44 +97,64 @@ hel_status hel_histogram_select(const hel_histogram *histogram, const hel_values
 
 // ---------------------------------------------------------------- bins
 
-static double cell_edge(uint32_t cell) { return hel_key_float(cell << HEL_HISTOGRAM_SHIFT); }
+enum { BASE_BITS = HEL_HISTOGRAM_BASE_BITS, SEARCH_ROUNDS = 40 };
 
-// Walks the occupied cells and starts a new bin where count * width^2 would pass `limit`.
-// With `number` the cells are given the number of their bin. Returns the number of bins.
-static uint32_t group(hel_histogram *histogram, double limit, bool number) {
-    uint32_t bins = 0;
-    double count = 0, start = 0;
+static double cell_low(uint32_t cell) { return hel_key_float(cell << HEL_HISTOGRAM_SHIFT); }
+static double cell_high(uint32_t cell) { return hel_key_float(cell << HEL_HISTOGRAM_SHIFT | (LOW_VALUES - 1)); }
+
+// Into how many parts a cell is cut: as many as leave each `limit`, but no more than there are values.
+static uint32_t parts_for(const hel_histogram *histogram, uint32_t cell, double width, double limit) {
+    uint32_t count = histogram->cells[cell], most = HEL_MIN(count, LOW_VALUES);
+    if (histogram->exact || most == 1) return 1;
+    double parts = ceil(cbrt(count * width * width / limit));
+    return parts < most ? HEL_MAX((uint32_t)parts, 1) : most;
+}
+
+// Walks the occupied cells: cuts those of more than `limit` and joins the others to runs of at most that.
+// With `number` the cells are given the number of their first bin and their parts. Returns the number of bins.
+static uint64_t group(hel_histogram *histogram, double limit, bool number) {
+    uint64_t bins = 0, base = 0;
+    double count = INFINITY, start = 0; // of the run that is open
     for (uint32_t cell = histogram->first; cell <= histogram->last; cell++) {
-        uint32_t here = histogram->cells[cell];
+        uint32_t here = histogram->cells[cell], parts = 1;
         if (here) {
-            double width = cell_edge(cell + 1) - start;
-            if (!bins || (count + here) * width * width > limit) {
-                bins++;
-                count = 0;
-                start = cell_edge(cell);
+            double width = cell_high(cell) - cell_low(cell), joined = cell_high(cell) - start;
+            parts = parts_for(histogram, cell, width, limit);
+            if (parts > 1 || histogram->exact || !((count + here) * joined * joined <= limit)) {
+                base = bins;
+                bins += parts;
+                start = cell_low(cell);
+                count = parts > 1 ? INFINITY : 0; // nothing joins the parts of a cell
             }
             count += here;
         }
-        if (number) histogram->cells[cell] = bins ? bins - 1 : 0;
+        if (number) histogram->cells[cell] = (parts - 1) << BASE_BITS | (uint32_t)base;
     }
     return bins;
 }
 
-hel_status hel_histogram_group(hel_histogram *histogram, uint32_t most, hel_bins *out) {
-    double total = 0, limit = 0;
-    uint32_t bins = group(histogram, 0, false);
-    if (bins > most && !histogram->exact) {
-        // Cube roots add up to the same over any grouping of a smooth density, so their mean is the first guess.
-        for (uint32_t cell = histogram->first; cell <= histogram->last; cell++) {
-            double width = cell_edge(cell + 1) - cell_edge(cell);
-            if (histogram->cells[cell]) total += cbrt(histogram->cells[cell] * width * width);
-        }
-        limit = pow(total / most, 3);
-        while ((bins = group(histogram, limit, false)) > most) limit *= 2;
+// The least limit found that gives at most `most` bins. Where the density is smooth their number goes with the cube root.
+static double choose_limit(hel_histogram *histogram, uint32_t most) {
+    double total = 0, low = 0, high = INFINITY;
+    for (uint32_t cell = histogram->first; cell <= histogram->last; cell++) {
+        double width = cell_high(cell) - cell_low(cell);
+        total += cbrt(histogram->cells[cell] * width * width);
     }
-    hel_bin *table = hel_alloc_zero(bins, sizeof *table);
-    if (!table) return hel_fail_memory(bins * sizeof *table);
-    group(histogram, limit, true);
-    *out = (hel_bins){.bins = table, .n = bins};
-    return HEL_OK;
+    double limit = pow(total / most, 3);
+    for (uint32_t round = 0; round < SEARCH_ROUNDS || high == INFINITY; round++) {
+        uint64_t bins = group(histogram, limit, false);
+        *(bins > most ? &low : &high) = limit;
+        if (bins <= most && bins >= most - most / 32) break;
+        double next = limit * pow((double)bins / (most - most / 64), 3);
+        limit = next > low && next < high ? next : high == INFINITY ? 8 * limit : low > 0 ? sqrt(low) * sqrt(high) : high / 8;
+    }
+    return high;
+}
+
+hel_status hel_histogram_group(hel_histogram *histogram, uint32_t most, hel_tally **out, uint32_t *out_count) {
+    double limit = group(histogram, 0, false) > most && !histogram->exact ? choose_limit(histogram, most) : 0;
+    uint32_t bins = (uint32_t)group(histogram, limit, true);
+    *out = hel_alloc_zero(bins, sizeof **out);
+    *out_count = bins;
+    return *out ? HEL_OK : hel_fail_memory(bins * sizeof **out);
 }

@@ -10,7 +10,7 @@
 enum { HEL_HISTOGRAM_SHIFT = 11, HEL_HISTOGRAM_CELLS = 1 << (32 - HEL_HISTOGRAM_SHIFT) };
 
 typedef struct hel_histogram {
-    uint32_t *cells;      // counts by key >> HEL_HISTOGRAM_SHIFT; after hel_histogram_group the number of its bin
+    uint32_t *cells;      // counts by key >> HEL_HISTOGRAM_SHIFT; after hel_histogram_group the numbers of its bins
     uint32_t first, last; // occupied cells lie in first .. last
     bool exact;           // no value uses bits of mantissa below the cells': one distinct value each
 } hel_histogram;
@@ -24,12 +24,18 @@ enum { HEL_HISTOGRAM_RANKS = 4 };
 hel_status hel_histogram_select(const hel_histogram *histogram, const hel_values *values, const uint64_t *ranks,
                                 uint32_t count, float *out);
 
-// Makes every occupied cell a bin where they are exact or at most `most`, else gathers them to at most `most` bins of
-// near-equal count * width^2, the bin's share of the quantisation error. The bins come empty: fill them with
-// hel_bin_add(&bins[hel_histogram_bin(...)], value). The counts are lost.
-hel_status hel_histogram_group(hel_histogram *histogram, uint32_t most, hel_bins *out);
+// Makes bins of the cells, numbered in ascending order: one of each occupied cell where they are exact, else at most `most`
+// of near-equal count * width^2, a bin's share of the quantisation error, by joining light cells and cutting heavy ones. The
+// tallies [*out_count] come empty: add each value to that of hel_histogram_bin(...). The counts are lost. The caller frees
+// them with hel_free.
+hel_status hel_histogram_group(hel_histogram *histogram, uint32_t most, hel_tally **out, uint32_t *out_count);
+
+// After grouping a cell holds the number of its first bin and, above these bits, that of its parts less one.
+enum { HEL_HISTOGRAM_BASE_BITS = 32 - HEL_HISTOGRAM_SHIFT };
 
 static inline uint32_t hel_histogram_bin(const hel_histogram *histogram, float value) {
-    return histogram->cells[hel_float_key(value) >> HEL_HISTOGRAM_SHIFT];
+    uint32_t key = hel_float_key(value), cell = histogram->cells[key >> HEL_HISTOGRAM_SHIFT];
+    uint32_t within = key & ((1u << HEL_HISTOGRAM_SHIFT) - 1), parts = (cell >> HEL_HISTOGRAM_BASE_BITS) + 1;
+    return (cell & ((1u << HEL_HISTOGRAM_BASE_BITS) - 1)) + (within * parts >> HEL_HISTOGRAM_SHIFT);
 }
 #endif

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vq/kmeans1d.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -34,6 +35,7 @@ typedef struct solver {
     uint32_t *edges;      // and so many it has
     candidate *queue;
     double between;       // squared distances of the bins' means to the overall mean: energies lie in -between .. 0
+    double count, farthest, highest; // of all values; greatest |bin's mean - overall mean|; greatest |prefix sum|
 } solver;
 
 // Cost of one cluster less the constant sum of squares: -(sum^2) / count.
@@ -154,6 +156,27 @@ static bool search(solver *s, const hel_bins *bins, uint32_t k, bracket *ends, p
 
 // ---------------------------------------------------------------- set-up and result
 
+// What rounding takes from a prefix sum is added to the next ones, so that each is wrong by its own last place only.
+static void fill_prefixes(const hel_bins *bins, solver *s) {
+    double sum = 0, lost = 0;
+    for (uint32_t i = 0; i < bins->n; i++) {
+        s->count += bins->bins[i].count;
+        sum += bins->bins[i].sum;
+    }
+    double mean = sum / s->count;
+    s->prefixes[0] = (prefix){0, 0};
+    for (uint32_t i = 0; i < bins->n; i++) {
+        const hel_bin *bin = &bins->bins[i];
+        double about = bin->sum - bin->count * mean, before = s->prefixes[i].sum, whole = about - lost;
+        double after = before + whole;
+        lost = after - before - whole;
+        s->prefixes[i + 1] = (prefix){s->prefixes[i].count + bin->count, after};
+        s->between += about * about / bin->count;
+        s->farthest = fmax(s->farthest, fabs(about) / bin->count);
+        s->highest = fmax(s->highest, fabs(after));
+    }
+}
+
 static hel_status solver_create(const hel_bins *bins, solver *s) {
     size_t nodes = (size_t)bins->n + 1;
     s->n = bins->n;
@@ -164,19 +187,7 @@ static hel_status solver_create(const hel_bins *bins, solver *s) {
     s->queue = hel_alloc_array(nodes, sizeof *s->queue);
     if (!s->prefixes || !s->best || !s->before || !s->edges || !s->queue)
         return hel_fail_memory(nodes * sizeof(prefix));
-    double count = 0, sum = 0;
-    for (uint32_t i = 0; i < bins->n; i++) {
-        count += bins->bins[i].count;
-        sum += bins->bins[i].sum;
-    }
-    double mean = sum / count;
-    s->prefixes[0] = (prefix){0, 0};
-    for (uint32_t i = 0; i < bins->n; i++) {
-        const hel_bin *bin = &bins->bins[i];
-        double about = bin->sum - bin->count * mean;
-        s->prefixes[i + 1] = (prefix){s->prefixes[i].count + bin->count, s->prefixes[i].sum + about};
-        s->between += about * about / bin->count;
-    }
+    fill_prefixes(bins, s);
     return HEL_OK;
 }
 
@@ -190,10 +201,7 @@ static void solver_finish(solver *s) {
 
 static double within_bins(const hel_bins *bins) {
     double within = 0;
-    for (uint32_t i = 0; i < bins->n; i++) {
-        const hel_bin *bin = &bins->bins[i];
-        if (bin->low != bin->high) within += fmax(0, bin->squares - bin->sum * bin->sum / bin->count);
-    }
+    for (uint32_t i = 0; i < bins->n; i++) within += bins->bins[i].within;
     return within;
 }
 
@@ -224,6 +232,15 @@ static double between_cost(const hel_bins *bins, const uint32_t *bounds, uint32_
         }
     }
     return cost;
+}
+
+// How far rounding may have put a lower bound of `cost` above the truth: prefix sums are wrong in their last places and enter
+// the energies of `clusters` edges; and means of bins are, in theirs, which moves the root of a cost by at most the root of
+// the sum of those squares.
+static double rounding_of(const solver *s, const hel_bins *bins, uint32_t clusters, double cost) {
+    double place = 4 * DBL_EPSILON * fmax(fabs(bins->bins[0].low), fabs(bins->bins[bins->n - 1].high));
+    double moved = s->count * place * place;
+    return 4 * DBL_EPSILON * (clusters * s->farthest * s->highest + s->between) + 2 * sqrt(cost * moved) + moved;
 }
 
 static void trivial_path(const solver *s, uint32_t edges, path *out) {
@@ -266,8 +283,9 @@ hel_status hel_kmeans1d_solve(const hel_bins *bins, uint32_t k, hel_partition *o
     }
     HEL_TRY_DONE(solve(&s, bins, clusters, &ends, &found, &dual));
     double within = within_bins(bins), between = between_cost(bins, found.nodes, clusters);
+    double least = fmin(between, dual + s.between) - rounding_of(&s, bins, clusters, between);
     *out = (hel_partition){.bounds = found.nodes, .clusters = clusters, .cost = between + within,
-                           .lower_bound = fmax(0, fmin(between, dual + s.between)) + within};
+                           .lower_bound = fmax(0, least) + within};
     found.nodes = NULL;
 done:
     hel_free(ends.few.nodes);

@@ -13,7 +13,8 @@ typedef struct hel_partition {
     uint32_t *bounds;    // cluster c holds bins bounds[c] .. bounds[c + 1] - 1
     uint32_t clusters;   // min(k, number of bins)
     double cost;         // squared distances to the clusters' means, within bins too
-    double lower_bound;  // no partition along bins into `clusters` clusters costs less (Lagrange dual)
+    double lower_bound;  // no partition along bins into `clusters` clusters costs less (Lagrange dual, less what
+                         // rounding can do)
 } hel_partition;
 
 // k >= 1, at least one bin, all bins occupied. Sequential and deterministic.
