@@ -40,8 +40,9 @@ typedef struct hel_kmeans_params {
     bool exact;             // sums in double on the host, in the points' order: the same centroids, to the bit, on every
                             // device. Otherwise f32 sums on the device: the same in every run and for every number of
                             // threads. For d = 1 the codebook is then the optimum, ascending, and start, iterations and
-                            // tolerance play no part; of more than 2^22 values (k <= 256) that of a fine histogram. It
-                            // takes up to 84 bytes a value on the host; 2^32 values and more are UNSUPPORTED
+                            // tolerance play no part; of more than 2^22 values (k <= 256) that of a fine histogram, with
+                            // less than 16 MiB. Of fewer, or for more centroids, it takes up to 84 bytes a value on the
+                            // host; 2^32 values and more are UNSUPPORTED
     hel_progress_callback progress; // unit: points labelled, of those of all iterations; called on the calling thread;
                                     // may be NULL
     void *user;
@@ -54,7 +55,7 @@ HEL_DEFAULT(hel_kmeans_params)
 typedef struct hel_kmeans_result {
     float *centroids;     // [k, d], in no particular order
     uint64_t *counts;     // [k]: points whose nearest centroid it is
-    uint32_t *labels;     // [n]: the nearest centroid of each point
+    uint32_t *labels;     // [n]: the nearest centroid of each point; NULL where hel_kmeans_file says so
     uint64_t n;
     uint32_t k, d;
     uint32_t iterations;  // done
@@ -86,7 +87,9 @@ HEL_API hel_status hel_kmeans_assign(const hel_device *device, const float *poin
 // hel_kmeans_fit from file to file. `data` is an array of f32, f16 or f64 in a file of NPY, [n, d] or [n]; a flat array is
 // cut into points of d values (d = 0: 1), whose number must go into it. `codebook` becomes an NPY array f32 [k, d] and
 // `labels`, unless it is NULL, one of u32 [n]. Both are written under temporary names, synced and renamed; where one
-// exists and `overwrite` is false nothing is done. `result` may be NULL.
+// exists and `overwrite` is false nothing is done. `result` may be NULL. With `exact`, more than 2^22 points of d = 1 and
+// k <= 256 the file is read in pieces, about six times, and never lies in memory; the result then has no labels. Other fits
+// need what hel_kmeans_fit needs, and 4 n d bytes.
 // Statuses as hel_kmeans_fit, and NOT_FOUND, EXISTS, FORMAT, IO; ARGUMENT where d does not fit the array's shape.
 // Blocking. Thread-safety: safe for different outputs.
 HEL_API hel_status hel_kmeans_file(const hel_device *device, const char *data, uint32_t d, const char *codebook,

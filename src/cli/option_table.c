@@ -58,7 +58,8 @@ const verb_row verb_table[] = {
      "helicoid export model-hxq/ -o dense/", run_export},
     {"kmeans", "DATA", "Fit a codebook to points",
      "Reads points from an NPY array of floats, [points, values] or flat, fits k centroids to them and writes these as "
-     "an NPY array of f32 [k, values].",
+     "an NPY array of f32 [k, values]. With --exact, points of one value get the best codebook there is, from a few passes "
+     "over a file that may be larger than memory.",
      "helicoid kmeans points.npy -k 256 -o codebook.npy --labels labels.npy", run_kmeans},
     {"bench", "[WORK...]", "Measure speed, beside other programs too",
      "Times pieces of work in rounds that take turns, so that all meet the same state of the machine, and prints "

@@ -33,12 +33,16 @@ static void write_header(hel_dtype dtype, uint32_t rank, const uint64_t *shape, 
     memcpy(header, "\x93NUMPY\x01\x00\xf6\x00", PREAMBLE); // 0xf6 = 246 bytes follow
 }
 
-hel_status hel_npy_append(hel_writer *writer, hel_dtype dtype, uint32_t rank, const uint64_t *shape, const void *bytes) {
+hel_status hel_npy_begin(hel_writer *writer, hel_dtype dtype, uint32_t rank, const uint64_t *shape) {
     char header[HEADER + 1];
-    uint64_t elements, size;
     HEL_REQUIRE(type_name(dtype) && rank >= 1 && rank <= HEL_MAX_RANK);
-    HEL_REQUIRE(hel_shape_bytes(dtype, rank, shape, &elements, &size));
     write_header(dtype, rank, shape, header);
-    HEL_TRY(hel_writer_append(writer, header, HEADER));
+    return hel_writer_append(writer, header, HEADER);
+}
+
+hel_status hel_npy_append(hel_writer *writer, hel_dtype dtype, uint32_t rank, const uint64_t *shape, const void *bytes) {
+    uint64_t elements, size;
+    HEL_REQUIRE(rank <= HEL_MAX_RANK && hel_shape_bytes(dtype, rank, shape, &elements, &size));
+    HEL_TRY(hel_npy_begin(writer, dtype, rank, shape));
     return hel_writer_append(writer, bytes, size);
 }

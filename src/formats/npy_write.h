@@ -6,7 +6,10 @@
 #include "base/file.h"
 #include "formats/archive.h"
 
-// The header and `bytes`, the elements of an array F32, F64, U16 or U32 of `shape` [rank], 1 <= rank <= HEL_MAX_RANK.
+// The header of an array F32, F64, U16 or U32 of `shape` [rank], 1 <= rank <= HEL_MAX_RANK; the elements are to follow.
+hel_status hel_npy_begin(hel_writer *writer, hel_dtype dtype, uint32_t rank, const uint64_t *shape);
+
+// The header and `bytes`, all elements.
 hel_status hel_npy_append(hel_writer *writer, hel_dtype dtype, uint32_t rank, const uint64_t *shape, const void *bytes);
 
 #endif

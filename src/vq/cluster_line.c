@@ -11,11 +11,12 @@
 
 enum { SORT_MOST = 1 << 22 };
 
-static hel_status fit_gathered(const float *values, uint64_t n, uint32_t k, float *codebook) {
-    hel_values all = {.count = n, .data = values};
+bool hel_cluster_line_gathers(uint64_t n, uint32_t k) { return n > SORT_MOST && k <= HEL_CODEBOOK_MAX; }
+
+static hel_status fit_gathered(const hel_values *values, uint32_t k, float *codebook) {
     hel_fit_options options = {.k = k, .percentile = 100};
     hel_fitted fitted;
-    HEL_TRY(hel_fit_values(&all, &options, &fitted));
+    HEL_TRY(hel_fit_values(values, &options, &fitted));
     memcpy(codebook, fitted.codebook, k * sizeof *codebook);
     hel_fitted_finish(&fitted);
     return HEL_OK;
@@ -35,18 +36,27 @@ static hel_status solve(const hel_bins *bins, uint32_t k, float *codebook) {
     return status;
 }
 
-hel_status hel_cluster_line(const float *values, uint64_t n, uint32_t k, float *codebook) {
-    if (n > UINT32_MAX)
-        return hel_fail(HEL_ERROR_UNSUPPORTED, "%llu values are too many for an optimal codebook", (unsigned long long)n);
-    if (n > SORT_MOST && k <= HEL_CODEBOOK_MAX) return fit_gathered(values, n, k, codebook);
-    float *sorted = hel_alloc_array(n, sizeof *sorted);
-    if (!sorted) return hel_fail_memory(n * sizeof *sorted);
-    memcpy(sorted, values, n * sizeof *sorted);
+static hel_status copy_values(void *user, uint64_t first, const float *values, uint64_t count) {
+    memcpy((float *)user + first, values, count * sizeof *values);
+    return HEL_OK;
+}
+
+static hel_status fit_sorted(const hel_values *values, uint32_t k, float *codebook) {
+    float *sorted = hel_alloc_array(values->count, sizeof *sorted);
+    if (!sorted) return hel_fail_memory(values->count * sizeof *sorted);
     hel_bins bins = {0};
-    hel_status status = hel_sort_floats(sorted, (uint32_t)n);
-    if (status == HEL_OK) status = hel_bins_from_sorted(sorted, n, &bins);
+    hel_status status = hel_values_scan(values, copy_values, sorted);
+    if (status == HEL_OK) status = hel_sort_floats(sorted, (uint32_t)values->count);
+    if (status == HEL_OK) status = hel_bins_from_sorted(sorted, values->count, &bins);
     hel_free(sorted);
     if (status == HEL_OK) status = solve(&bins, k, codebook);
     hel_bins_finish(&bins);
     return status;
+}
+
+hel_status hel_cluster_line(const hel_values *values, uint32_t k, float *codebook) {
+    if (values->count > UINT32_MAX)
+        return hel_fail(HEL_ERROR_UNSUPPORTED, "%llu values are too many for an optimal codebook",
+                        (unsigned long long)values->count);
+    return (hel_cluster_line_gathers(values->count, k) ? fit_gathered : fit_sorted)(values, k, codebook);
 }

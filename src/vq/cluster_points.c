@@ -8,18 +8,27 @@
 
 enum { TOP_EXPONENT = 40 };
 
-hel_status hel_cluster_points_init(const float *values, uint64_t n, uint32_t d, hel_cluster_points *out) {
-    float most = 0;
-    for (uint64_t i = 0; i < n * d; i++) {
+hel_status hel_cluster_most(const float *values, uint64_t first, uint64_t count, uint32_t d, float *most) {
+    for (uint64_t i = 0; i < count; i++) {
         float magnitude = fabsf(values[i]);
         if (!(magnitude <= 0x1.fffffep127f))
-            return hel_fail(HEL_ERROR_UNSUPPORTED, "value %llu of point %llu is NaN or infinite", (unsigned long long)(i % d),
-                            (unsigned long long)(i / d));
-        if (magnitude > most) most = magnitude;
+            return hel_fail(HEL_ERROR_UNSUPPORTED, "value %llu of point %llu is NaN or infinite",
+                            (unsigned long long)((first + i) % d), (unsigned long long)((first + i) / d));
+        if (magnitude > *most) *most = magnitude;
     }
+    return HEL_OK;
+}
+
+double hel_cluster_scale_of(float most) {
     int exponent = TOP_EXPONENT;
     if (most > 0) frexp(most, &exponent);
-    *out = (hel_cluster_points){values, n, d, ldexp(1, TOP_EXPONENT - exponent)};
+    return ldexp(1, TOP_EXPONENT - exponent);
+}
+
+hel_status hel_cluster_points_init(const float *values, uint64_t n, uint32_t d, hel_cluster_points *out) {
+    float most = 0;
+    HEL_TRY(hel_cluster_most(values, 0, n * d, d, &most));
+    *out = (hel_cluster_points){values, n, d, hel_cluster_scale_of(most)};
     return HEL_OK;
 }
 

@@ -18,6 +18,10 @@ typedef struct hel_cluster_points {
 // Finds the scale; NaN and infinities are HEL_ERROR_UNSUPPORTED.
 hel_status hel_cluster_points_init(const float *values, uint64_t n, uint32_t d, hel_cluster_points *out);
 
+// The same in pieces: raises *most to the greatest magnitude of values first .. first + count - 1, and its scale.
+hel_status hel_cluster_most(const float *values, uint64_t first, uint64_t count, uint32_t d, float *most);
+double hel_cluster_scale_of(float most);
+
 // `count` values scaled, and scaled back.
 void hel_cluster_scale(const hel_cluster_points *points, const float *values, uint64_t count, float *out);
 void hel_cluster_unscale(const hel_cluster_points *points, float *values, uint64_t count);

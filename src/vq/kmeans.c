@@ -13,6 +13,7 @@
 #include "vq/cluster_empty.h"
 #include "vq/cluster_line.h"
 #include "vq/cluster_start.h"
+#include "vq/kmeans.h"
 
 static const hel_kmeans_params defaults = {
     .struct_size = sizeof(hel_kmeans_params),
@@ -38,9 +39,9 @@ typedef struct fit {
     double threshold;  // squared move below which a fit has converged
 } fit;
 
-static hel_status check_shape(const void *points, uint64_t n, uint32_t d, uint32_t k) {
+static hel_status check_shape(uint64_t n, uint32_t d, uint32_t k) {
     uint64_t values, bytes;
-    if (!points || !n || !d || !k)
+    if (!n || !d || !k)
         return hel_fail(HEL_ERROR_ARGUMENT, "%llu points of %u values and %u centroids: none of these can be zero",
                         (unsigned long long)n, d, k);
     if (!hel_size_mul(n, d, &values) || !hel_size_mul(values, sizeof(double), &bytes) || bytes > SIZE_MAX / 2 ||
@@ -49,7 +50,10 @@ static hel_status check_shape(const void *points, uint64_t n, uint32_t d, uint32
     return HEL_OK;
 }
 
-static hel_status check_params(const hel_kmeans_params *params, uint64_t n) {
+hel_status hel_kmeans_params_check(const hel_kmeans_params *given, uint64_t n, uint32_t d, hel_kmeans_params *params) {
+    *params = defaults;
+    HEL_TRY(HEL_PARAMS_READ(given, params, "hel_kmeans_params"));
+    HEL_TRY(check_shape(n, d, params->k));
     if (params->k > n)
         return hel_fail(HEL_ERROR_ARGUMENT, "%u centroids for %llu points", params->k, (unsigned long long)n);
     if (!(params->tolerance >= 0)) return hel_fail(HEL_ERROR_ARGUMENT, "the tolerance is %g", params->tolerance);
@@ -126,7 +130,7 @@ static hel_status place_centroids(fit *f) {
     hel_kmeans_result *r = f->result;
     if (r->d == 1 && f->params.exact) {
         r->converged = true;
-        return hel_cluster_line(f->points.values, r->n, r->k, r->centroids);
+        return hel_cluster_line(&(hel_values){.count = r->n, .data = f->points.values}, r->k, r->centroids);
     }
     if (f->params.start == HEL_KMEANS_START_PLUSPLUS)
         return hel_cluster_start_plusplus(&f->points, r->k, f->params.seed, &f->progress, r->centroids);
@@ -147,11 +151,15 @@ static hel_status prepare(fit *f, const hel_device *device) {
     return hel_cluster_device_create(device, &f->points, f->result->k, sums, &f->on);
 }
 
+hel_status hel_kmeans_count_empty(hel_kmeans_empty policy, hel_kmeans_result *result) {
+    result->empty = hel_cluster_count_empty(result->counts, result->k);
+    if (!result->empty || policy != HEL_KMEANS_EMPTY_ERROR) return HEL_OK;
+    return hel_fail(HEL_ERROR_UNSUPPORTED, "%u of %u clusters have no points", result->empty, result->k);
+}
+
 static hel_status finish(fit *f) {
     hel_kmeans_result *r = f->result;
-    r->empty = hel_cluster_count_empty(r->counts, r->k);
-    if (r->empty && f->params.empty == HEL_KMEANS_EMPTY_ERROR)
-        return hel_fail(HEL_ERROR_UNSUPPORTED, "%u of %u clusters have no points", r->empty, r->k);
+    HEL_TRY(hel_kmeans_count_empty(f->params.empty, r));
     for (uint64_t i = 0; i < r->n; i++)
         r->squared_error += hel_cluster_distance(&f->points, i, r->centroids + (size_t)r->labels[i] * r->d);
     return HEL_OK;
@@ -161,10 +169,9 @@ hel_status hel_kmeans_fit(const hel_device *device, const float *points, uint64_
                           const hel_kmeans_params *params, hel_kmeans_result *out) {
     HEL_REQUIRE(device && out);
     *out = (hel_kmeans_result){0};
-    fit f = {.params = defaults, .result = out};
-    HEL_TRY(HEL_PARAMS_READ(params, &f.params, "hel_kmeans_params"));
-    HEL_TRY(check_shape(points, n, d, f.params.k));
-    HEL_TRY(check_params(&f.params, n));
+    if (!points) return hel_fail(HEL_ERROR_ARGUMENT, "there are no points");
+    fit f = {.result = out};
+    HEL_TRY(hel_kmeans_params_check(params, n, d, &f.params));
     HEL_TRY(hel_cluster_points_init(points, n, d, &f.points));
     *out = (hel_kmeans_result){.n = n, .k = f.params.k, .d = d};
     hel_status status = prepare(&f, device);
@@ -205,7 +212,8 @@ static hel_status scale_both(const float *values, uint64_t n, uint32_t d, const 
 hel_status hel_kmeans_assign(const hel_device *device, const float *points, uint64_t n, uint32_t d, const float *centroids,
                              uint32_t k, uint32_t *out_labels, float *out_distances) {
     HEL_REQUIRE(device && centroids);
-    HEL_TRY(check_shape(points, n, d, k));
+    if (!points) return hel_fail(HEL_ERROR_ARGUMENT, "there are no points");
+    HEL_TRY(check_shape(n, d, k));
     hel_cluster_points all;
     HEL_TRY(scale_both(points, n, d, centroids, k, &all));
     uint32_t *labels = out_labels ? out_labels : hel_alloc_array(n, sizeof *labels);

@@ -5,6 +5,7 @@
 #include "base/size.h"
 #include "support/failing_heap.h"
 #include "support/npy_files.h"
+#include "vq/kmeans_stream.h"
 
 static const hel_device *device;
 
@@ -264,6 +265,51 @@ static void test_no_memory(void **state) {
     }
 }
 
+// ---------------------------------------------------------------- values in pieces
+
+typedef struct line { float values[3000]; uint32_t labels[3000]; uint64_t labelled; } line;
+
+static hel_status read_line(void *user, uint64_t first, uint64_t count, float *out) {
+    memcpy(out, ((line *)user)->values + first, count * sizeof *out);
+    return HEL_OK;
+}
+
+static hel_status keep_labels(void *user, const uint32_t *labels, uint64_t count) {
+    line *l = user;
+    memcpy(l->labels + l->labelled, labels, count * sizeof *labels);
+    l->labelled += count;
+    return HEL_OK;
+}
+
+// Every allocation fails once; then the numbers are those of the values in memory.
+static void test_stream(void **state) {
+    (void)state;
+    enum { N_LINE = 3000 };
+    line l = {0};
+    made_values(l.values, N_LINE, 8);
+    hel_kmeans_params params = hel_kmeans_params_default();
+    params.exact = true;
+    hel_kmeans_result r, expected;
+    assert_int_equal(hel_kmeans_fit(device, l.values, N_LINE, 1, &params, &expected), HEL_OK);
+    hel_kmeans_source source = {read_line, keep_labels, &l};
+    long live = heap.live;
+    hel_status status = HEL_ERROR_MEMORY;
+    for (long at = 1; status != HEL_OK; at++) {
+        l.labelled = 0;
+        heap.fail_at = heap.calls + at;
+        status = hel_kmeans_stream(device, &source, N_LINE, &params, &r);
+        heap.fail_at = 0;
+        if (status != HEL_OK) assert_int_equal(status, HEL_ERROR_MEMORY);
+        if (status != HEL_OK) assert_int_equal(heap.live, live);
+        assert_true(at < 1000);
+    }
+    assert_true(l.labelled == N_LINE && r.squared_error == expected.squared_error);
+    assert_memory_equal(l.labels, expected.labels, sizeof l.labels);
+    assert_memory_equal(r.centroids, expected.centroids, 256 * sizeof *r.centroids);
+    hel_kmeans_result_finish(&r);
+    hel_kmeans_result_finish(&expected);
+}
+
 // ---------------------------------------------------------------- files
 
 static void write_npy(const char *path, const char *descr, const char *shape, const void *bytes, size_t size) {
@@ -344,7 +390,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_empty_policies), cmocka_unit_test(test_split_largest), cmocka_unit_test(test_few_points),
         cmocka_unit_test(test_hostile),        cmocka_unit_test(test_extremes),      cmocka_unit_test(test_cancel),
-        cmocka_unit_test(test_no_memory),      cmocka_unit_test(test_files),
+        cmocka_unit_test(test_no_memory),      cmocka_unit_test(test_stream),        cmocka_unit_test(test_files),
     };
     return cmocka_run_group_tests(tests, open_device, close_device);
 }
