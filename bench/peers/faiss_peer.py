@@ -20,15 +20,27 @@ def fit(job: Job):
     return [Item("Kmeans", one_round, {"bytes": 2 * len(values), "group": BF16})]
 
 
-def assign(job: Job):
-    """points.npy [count, dims] and codes.npy [k, dims], f32."""
+def assign_shape(job: Job, shape):
+    """points_SHAPE.npy [count, d] and codes_SHAPE.npy [k, d], f32."""
     import faiss
-    faiss.omp_set_num_threads(job["threads"])
-    points, codes = job.array("points"), job.array("codes")
-    index = faiss.IndexFlatL2(codes.shape[1])
+    import numpy as np
+    points, codes = job.array(f"points_{shape}"), job.array(f"codes_{shape}")
+    k, d = codes.shape
+    index = faiss.IndexFlatL2(d)
     index.add(codes)
-    flops = 2 * len(points) * codes.size
-    return [Item("IndexFlatL2", lambda: stopwatch(index.search, points, 1)[0], {"flops": flops})]
+
+    def one_round():
+        seconds, (_, labels) = stopwatch(index.search, points, 1)
+        error = ((points.astype(np.float64) - codes[labels[:, 0]]) ** 2).sum()
+        return seconds, {"squared_error": float(error)}
+    return Item(f"IndexFlatL2_d{d}_k{k}", one_round, {"flops": 2 * len(points) * codes.size, "group": shape})
+
+
+def assign(job: Job):
+    import faiss
+    job.version = f"faiss {faiss.__version__}"
+    faiss.omp_set_num_threads(job["threads"])
+    return [assign_shape(job, shape) for shape in range(1, job["shapes"] + 1)]
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ typedef struct hel_bench_params {
     uint32_t rows, cols;         // of a matrix
     uint32_t columns;            // tokens of a product, or of a prompt
     uint64_t bytes;              // weights that matvec and matmul walk through, at least; a buffer to be read
-    uint64_t count;              // values to be fitted
+    uint64_t count;              // values to be fitted, or points to be labelled
     uint32_t k;                  // codebook entries: 256, 64, 32 or 16; 0 those that the work compares
     uint32_t layers, hidden, vocabulary; // of the random model; heads and feed-forward follow from `hidden`
     uint32_t tokens;             // generated one by one in a round
@@ -46,6 +46,7 @@ typedef struct hel_bench_params {
                                     // waited for, and what stops a run; on the calling thread; may be NULL
     void *user;
     hel_tuning tuning;           // of our matrix products, before they are timed
+    uint32_t dims;               // values of a point, up to 512; 0 those that the work compares
 } hel_bench_params;
 
 // Every work, no peers, the best device, 11 rounds, HEL_TUNING_AUTO.

@@ -13,6 +13,7 @@
     WORK(decode)              \
     WORK(prefill)             \
     WORK(fit)                 \
+    WORK(assign)              \
     WORK(compress)
 
 #define HEL_BENCH_WORK_DECLARE(name) extern const hel_bench_work_row hel_bench_work_##name;

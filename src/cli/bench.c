@@ -50,6 +50,7 @@ static hel_bench_params params_of(const cli_options *options) {
     params.bytes = options->bytes;
     params.count = options->values;
     params.k = (uint32_t)options->bench_k;
+    params.dims = (uint32_t)options->dimensions;
     params.layers = (uint32_t)options->layers;
     params.hidden = (uint32_t)options->hidden;
     params.vocabulary = (uint32_t)options->vocabulary;

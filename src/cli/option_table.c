@@ -152,7 +152,10 @@ const option_row option_table[] = {
     {"bytes", 0, OPTION_BYTES, AT(bytes), BENCH, "BYTES", .most = 9007199254740992.0,
      .help = "weights that a round of products walks through, and the buffer to read; K, M, G may follow; "
              "0: 256M for matvec, 64M for matmul, 512M for read"},
-    {"count", 0, OPTION_WHOLE, AT(values), BENCH, "N", .most = 4294967294.0, .help = "values to fit; 0: 100000000"},
+    {"count", 0, OPTION_WHOLE, AT(values), BENCH, "N", .most = 4294967294.0,
+     .help = "values to fit, 0: 100000000; points to label, 0: 262144"},
+    {"dimensions", 'D', OPTION_WHOLE, AT(dimensions), BENCH, "D", .most = 512,
+     .help = "values of a point that is labelled; unless given, those that the work compares"},
     {"k", 'k', OPTION_CHOICE, AT(bench_k), BENCH, "N", .choices = "256|64|32|16",
      .help = "codebook entries; unless given, those that the work compares"},
     {"layers", 0, OPTION_WHOLE, AT(layers), BENCH, "N", .most = 1000,

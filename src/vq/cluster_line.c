@@ -26,7 +26,7 @@ static hel_status solve(const hel_bins *bins, uint32_t k, float *codebook) {
     double *means = hel_alloc_array(k, sizeof *means);
     if (!means) return hel_fail_memory(k * sizeof *means);
     hel_partition partition;
-    hel_status status = hel_kmeans1d_solve(bins, k, &partition);
+    hel_status status = hel_kmeans1d_solve(bins, k, 0, &partition);
     if (status == HEL_OK) {
         hel_partition_means(bins, &partition, means);
         for (uint32_t c = 0; c < k; c++) codebook[c] = (float)means[c < partition.clusters ? c : partition.clusters - 1];

@@ -175,9 +175,10 @@ static void pad_codebook(hel_fitted *fitted, uint32_t used, uint32_t k) {
     fitted->k = k;
 }
 
-static hel_status optimal_codebook(const hel_bins *bins, uint32_t k, hel_fitted *out) {
+static hel_status optimal_codebook(const hel_bins *bins, uint32_t k, hel_fitted *out, double *price) {
     hel_partition partition;
-    HEL_TRY(hel_kmeans1d_solve(bins, k, &partition));
+    HEL_TRY(hel_kmeans1d_solve(bins, k, 0, &partition));
+    *price = partition.price;
     double means[HEL_CODEBOOK_MAX];
     hel_partition_means(bins, &partition, means);
     for (uint32_t c = 0; c < partition.clusters; c++) out->codebook[c] = (float)means[c];
@@ -193,9 +194,10 @@ static hel_status fit_optimal(job *j) {
         pad_codebook(out, 1, j->options->k);
         return HEL_OK;
     }
-    HEL_TRY(optimal_codebook(&j->bins, j->options->k, out));
+    double price;
+    HEL_TRY(optimal_codebook(&j->bins, j->options->k, out, &price));
     if (hel_bins_exact(&j->bins)) return HEL_OK;
-    HEL_TRY(hel_fit_bound(&j->bins, j->options->k, &out->lower_bound));
+    HEL_TRY(hel_fit_bound(&j->bins, j->options->k, price, &out->lower_bound));
     return hel_fit_polish(j->values, &j->histogram, j->tallies, j->n_tallies, POLISH_PASSES, out);
 }
 

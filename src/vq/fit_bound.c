@@ -48,12 +48,12 @@ static void split_bin(const hel_bins *bins, uint32_t b, atoms *out) {
     out->growth += fmax(0, squares - bin->within) + bin->count * DBL_EPSILON * (squares + bin->within);
 }
 
-hel_status hel_fit_bound(const hel_bins *bins, uint32_t k, double *out) {
+hel_status hel_fit_bound(const hel_bins *bins, uint32_t k, double price, double *out) {
     atoms split = {.at.bins = hel_alloc_array(bins->n, 2 * sizeof *split.at.bins)};
     if (!split.at.bins) return hel_fail_memory(bins->n * 2 * sizeof *split.at.bins);
     for (uint32_t b = 0; b < bins->n; b++) split_bin(bins, b, &split);
     hel_partition partition;
-    hel_status status = hel_kmeans1d_solve(&split.at, k, &partition);
+    hel_status status = hel_kmeans1d_solve(&split.at, k, price, &partition);
     if (status == HEL_OK) {
         *out = fmax(0, partition.lower_bound - split.growth);
         hel_partition_finish(&partition);

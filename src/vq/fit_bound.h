@@ -5,7 +5,7 @@
 
 #include "vq/bins.h"
 
-// For any `k` codes and any values that lie in the bins as these say.
-hel_status hel_fit_bound(const hel_bins *bins, uint32_t k, double *out);
+// For any `k` codes and any values that lie in the bins as these say. `price` as for hel_kmeans1d_solve.
+hel_status hel_fit_bound(const hel_bins *bins, uint32_t k, double price, double *out);
 
 #endif

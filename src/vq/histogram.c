@@ -97,7 +97,7 @@ hel_status hel_histogram_select(const hel_histogram *histogram, const hel_values
 
 // ---------------------------------------------------------------- bins
 
-enum { BASE_BITS = HEL_HISTOGRAM_BASE_BITS, SEARCH_ROUNDS = 40 };
+enum { BASE_BITS = HEL_HISTOGRAM_BASE_BITS, SEARCH_ROUNDS = 12 };
 
 static double cell_low(uint32_t cell) { return hel_key_float(cell << HEL_HISTOGRAM_SHIFT); }
 static double cell_high(uint32_t cell) { return hel_key_float(cell << HEL_HISTOGRAM_SHIFT | (LOW_VALUES - 1)); }
@@ -105,7 +105,7 @@ static double cell_high(uint32_t cell) { return hel_key_float(cell << HEL_HISTOG
 // Into how many parts a cell is cut: as many as leave each `limit`, but no more than there are values.
 static uint32_t parts_for(const hel_histogram *histogram, uint32_t cell, double width, double limit) {
     uint32_t count = histogram->cells[cell], most = HEL_MIN(count, LOW_VALUES);
-    if (histogram->exact || most == 1) return 1;
+    if (histogram->exact || most == 1 || count * width * width <= limit) return 1;
     double parts = ceil(cbrt(count * width * width / limit));
     return parts < most ? HEL_MAX((uint32_t)parts, 1) : most;
 }
@@ -133,10 +133,11 @@ static uint64_t group(hel_histogram *histogram, double limit, bool number) {
     return bins;
 }
 
-// The least limit found that gives at most `most` bins. Where the density is smooth their number goes with the cube root.
+// A limit that gives at most `most` bins, and few less. Where the density is smooth their number goes with the cube root.
 static double choose_limit(hel_histogram *histogram, uint32_t most) {
     double total = 0, low = 0, high = INFINITY;
     for (uint32_t cell = histogram->first; cell <= histogram->last; cell++) {
+        if (!histogram->cells[cell]) continue;
         double width = cell_high(cell) - cell_low(cell);
         total += cbrt(histogram->cells[cell] * width * width);
     }
@@ -144,8 +145,8 @@ static double choose_limit(hel_histogram *histogram, uint32_t most) {
     for (uint32_t round = 0; round < SEARCH_ROUNDS || high == INFINITY; round++) {
         uint64_t bins = group(histogram, limit, false);
         *(bins > most ? &low : &high) = limit;
-        if (bins <= most && bins >= most - most / 32) break;
-        double next = limit * pow((double)bins / (most - most / 64), 3);
+        if (bins <= most && bins >= most - most / 8) break;
+        double next = limit * pow((double)bins / (most - most / 16), 3);
         limit = next > low && next < high ? next : high == INFINITY ? 8 * limit : low > 0 ? sqrt(low) * sqrt(high) : high / 8;
     }
     return high;

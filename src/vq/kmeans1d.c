@@ -135,12 +135,13 @@ static double next_price(const bracket *ends, uint32_t k, double last_price, uin
     return (ends->few.energy - ends->many.energy) / apart;
 }
 
-// Narrows the bracket until a path has k edges or both ends are shortest at one price. False where rounding leaves
-// neither.
-static bool search(solver *s, const hel_bins *bins, uint32_t k, bracket *ends, path *found, double *dual) {
-    double price = first_price(bins, k), rounding = 1e-15 * s->between;
+// From price `*at` on: narrows the bracket until a path has k edges or both ends are shortest at one price. False where
+// rounding leaves neither.
+static bool search(solver *s, uint32_t k, bracket *ends, path *found, double *dual, double *at) {
+    double price = *at, rounding = 1e-15 * s->between;
     bool equal = false;
     for (uint32_t round = 0; round < MAX_ROUNDS; round++) {
+        *at = price;
         shortest_paths(s, price);
         double least = s->best[s->n];
         *dual = fmax(*dual, least - price * k);
@@ -250,7 +251,7 @@ static void trivial_path(const solver *s, uint32_t edges, path *out) {
     for (uint32_t i = 0; i < edges; i++) out->energy += edge(s, out->nodes[i], out->nodes[i + 1]);
 }
 
-static hel_status solve(solver *s, const hel_bins *bins, uint32_t k, bracket *ends, path *found, double *dual) {
+static hel_status solve(solver *s, uint32_t k, bracket *ends, path *found, double *dual, double *price) {
     if (k == 1 || k == s->n) {
         trivial_path(s, k, found);
         *dual = found->energy;
@@ -260,11 +261,11 @@ static hel_status solve(solver *s, const hel_bins *bins, uint32_t k, bracket *en
     trivial_path(s, s->n, &ends->many);
     ends->high = INFINITY;
     *dual = -INFINITY;
-    if (search(s, bins, k, ends, found, dual)) return HEL_OK;
+    if (search(s, k, ends, found, dual, price)) return HEL_OK;
     return hel_fail(HEL_ERROR_INTERNAL, "no partition of %u bins into %u clusters was found", s->n, k);
 }
 
-hel_status hel_kmeans1d_solve(const hel_bins *bins, uint32_t k, hel_partition *out) {
+hel_status hel_kmeans1d_solve(const hel_bins *bins, uint32_t k, double price, hel_partition *out) {
     *out = (hel_partition){0};
     solver s = {0};
     bracket ends = {0};
@@ -281,10 +282,11 @@ hel_status hel_kmeans1d_solve(const hel_bins *bins, uint32_t k, hel_partition *o
         status = hel_fail_memory(nodes * sizeof(uint32_t));
         goto done;
     }
-    HEL_TRY_DONE(solve(&s, bins, clusters, &ends, &found, &dual));
+    if (!(price > 0)) price = first_price(bins, clusters);
+    HEL_TRY_DONE(solve(&s, clusters, &ends, &found, &dual, &price));
     double within = within_bins(bins), between = between_cost(bins, found.nodes, clusters);
     double least = fmin(between, dual + s.between) - rounding_of(&s, bins, clusters, between);
-    *out = (hel_partition){.bounds = found.nodes, .clusters = clusters, .cost = between + within,
+    *out = (hel_partition){.bounds = found.nodes, .clusters = clusters, .cost = between + within, .price = price,
                            .lower_bound = fmax(0, least) + within};
     found.nodes = NULL;
 done:

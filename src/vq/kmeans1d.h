@@ -15,10 +15,12 @@ typedef struct hel_partition {
     double cost;         // squared distances to the clusters' means, within bins too
     double lower_bound;  // no partition along bins into `clusters` clusters costs less (Lagrange dual, less what
                          // rounding can do)
+    double price;        // per cluster at which it is a shortest path
 } hel_partition;
 
-// k >= 1, at least one bin, all bins occupied. Sequential and deterministic.
-hel_status hel_kmeans1d_solve(const hel_bins *bins, uint32_t k, hel_partition *out);
+// k >= 1, at least one bin, all bins occupied. The search begins at `price`, that of a partition of bins much like these; 0
+// where there is none. Sequential and deterministic.
+hel_status hel_kmeans1d_solve(const hel_bins *bins, uint32_t k, double price, hel_partition *out);
 void hel_partition_finish(hel_partition *partition);
 
 // Means of the clusters, ascending.

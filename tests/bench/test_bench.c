@@ -6,6 +6,8 @@
 #include <dirent.h>
 #include <helicoid/bench.h>
 
+#include "base/size.h"
+
 static char folder[TESTS_PATH];
 static long stride = 1;
 
@@ -19,6 +21,7 @@ static hel_bench_params small_params(const char *const *works) {
     params.rows = 16, params.cols = 64, params.columns = 16;
     params.bytes = 16384;
     params.count = 40000; // more than are sorted
+    params.dims = 2;
     params.layers = 1, params.hidden = 64, params.vocabulary = 80, params.tokens = 2;
     return params;
 }
@@ -39,7 +42,7 @@ static void test_works(void **state) {
         assert_true(hel_bench_work_at(count)->name[0] && hel_bench_work_at(count)->summary[0]);
         count++;
     }
-    assert_true(count >= 7);
+    assert_true(count >= 8);
     assert_null(hel_bench_work_at(SIZE_MAX));
 }
 
@@ -95,6 +98,22 @@ static void test_ratios(void **state) {
     assert_tidy();
 }
 
+// The error is what centroids drawn like the points leave, and falls with their number.
+static void test_assign(void **state) {
+    (void)state;
+    hel_bench_report report;
+    hel_bench_params params = small_params((const char *const[]){"assign", NULL});
+    assert_int_equal(hel_bench(&params, &report), HEL_OK);
+    const hel_bench_item *few = find(&report, "d2 k256"), *many = find(&report, "d2 k4096");
+    assert_true(report.n_items == 4 && report.n_notes == 0); // and reading
+    assert_true(few->gflops > 0 && many->squared_error > 0 && many->squared_error < few->squared_error / 4);
+    assert_true(few->squared_error > 100 && few->squared_error < 4000); // 40,000 points of variance 2
+    hel_bench_report_finish(&report);
+    params.dims = 513;
+    assert_int_equal(hel_bench(&params, &report), HEL_ERROR_ARGUMENT);
+    assert_tidy();
+}
+
 static bool stop_later(void *user, const char *stage, uint64_t done, uint64_t total) {
     int *left = user;
     assert_true(stage[0] && done <= total);
@@ -120,11 +139,12 @@ static void test_cancel(void **state) {
 // The first run writes the random models, so that the others are alike.
 static void test_memory(void **state) {
     (void)state;
-    static const char *const works[][3] = {{"matvec", "fit"}, {"matmul", "compress"}, {"decode", "prefill"}};
-    for (size_t w = 0; w < 3; w++) {
+    static const char *const works[][4] = {{"matvec", "fit"}, {"matmul", "compress"}, {"decode", "prefill", "assign"}};
+    for (size_t w = 0; w < HEL_COUNT(works); w++) {
         hel_bench_report report;
         hel_bench_params params = small_params(works[w]);
         params.rounds = 1;
+        if (w == 2) params.count = 100; // for 4096 centroids
         assert_int_equal(hel_bench(&params, &report), HEL_OK);
         hel_bench_report_finish(&report);
         long failed = 0;
@@ -151,6 +171,7 @@ int main(int argc, char **argv) {
     heap_install();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_works),  cmocka_unit_test(test_arguments), cmocka_unit_test(test_ratios),
+        cmocka_unit_test(test_assign),
         cmocka_unit_test(test_cancel), cmocka_unit_test(test_memory),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

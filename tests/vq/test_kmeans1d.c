@@ -100,7 +100,7 @@ static void check_against_brute_force(float *values, uint32_t n, uint32_t k) {
     hel_bins bins;
     hel_partition partition;
     assert_int_equal(hel_bins_from_sorted(values, n, &bins), HEL_OK);
-    assert_int_equal(hel_kmeans1d_solve(&bins, k, &partition), HEL_OK);
+    assert_int_equal(hel_kmeans1d_solve(&bins, k, 0, &partition), HEL_OK);
     assert_int_equal(partition.clusters, HEL_MIN(k, bins.n));
     assert_int_equal(partition.bounds[0], 0);
     assert_int_equal(partition.bounds[partition.clusters], bins.n);
@@ -158,14 +158,16 @@ static void test_divide_and_conquer(void **state) {
         assert_int_equal(hel_sort_floats(values, COUNT), HEL_OK);
         hel_bins bins;
         assert_int_equal(hel_bins_from_sorted(values, COUNT, &bins), HEL_OK);
+        double price = 1e-3; // poor advice, then that of another k
         for (size_t i = 0; i < HEL_COUNT(sizes); i++) {
             hel_partition partition;
-            assert_int_equal(hel_kmeans1d_solve(&bins, sizes[i], &partition), HEL_OK);
+            assert_int_equal(hel_kmeans1d_solve(&bins, sizes[i], i % 2 ? price : 0, &partition), HEL_OK);
             double expected = divide_and_conquer(&bins, sizes[i]);
             if (fabs(partition.cost - expected) > 1e-8 * expected)
                 fail_msg("%.17g, optimum %.17g", partition.cost, expected);
             assert_true(partition.lower_bound <= expected * (1 + 1e-8));
             assert_true(partition.lower_bound > expected * (1 - 1e-6));
+            price = partition.price;
             hel_partition_finish(&partition);
         }
         hel_bins_finish(&bins);
@@ -280,7 +282,7 @@ static void test_bound(void **state) {
         hel_bins bins;
         double bound, optimum = brute_force(values, n, k), scale = variance(values, n);
         assert_int_equal(hel_bins_from_tallies(tallies, used + 1, &bins), HEL_OK);
-        assert_int_equal(hel_fit_bound(&bins, k, &bound), HEL_OK);
+        assert_int_equal(hel_fit_bound(&bins, k, 0, &bound), HEL_OK);
         if (!(bound <= optimum + 1e-12 * scale)) fail_msg("seed %d: %.17g is no bound, optimum %.17g", (int)seed, bound, optimum);
         if (run == 1) assert_true(bound >= optimum - 1e-8 * scale);
         hel_bins_finish(&bins);
