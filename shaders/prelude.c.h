@@ -30,6 +30,8 @@ typedef float f32;
 #define END }
 // Items of `total` that fall to one lane, as an array size: here one lane may have them all.
 #define LANE_ITEMS(total) (total)
+// Of whole numbers, in a buffer: other threads run other work-groups.
+#define ATOMIC_ADD(array, index, value) __atomic_fetch_add(&array[index], value, __ATOMIC_RELAXED)
 #define GROUP (hel_group->group)
 #ifdef HEL_C_LANES
 #define LANE (hel_group->lane)

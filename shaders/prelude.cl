@@ -29,4 +29,6 @@ static inline float half_low(uint word) { return vload_half(0, (const __private 
 #define GROUP ((u32)(get_group_id(1) * get_num_groups(0) + get_group_id(0)))
 // Items of `total` that fall to one lane, as an array size.
 #define LANE_ITEMS(total) (((total) + WORKGROUP - 1) / WORKGROUP)
+// Of whole numbers, in a buffer.
+#define ATOMIC_ADD(array, index, value) atomic_add(&array[index], value)
 #define BARRIER barrier(CLK_LOCAL_MEM_FENCE)

@@ -33,4 +33,6 @@ FUNCTION float half_low(u32 word) {
 #define GROUP ((u32)(blockIdx.y * gridDim.x + blockIdx.x))
 // Items of `total` that fall to one lane, as an array size.
 #define LANE_ITEMS(total) (((total) + WORKGROUP - 1) / WORKGROUP)
+// Of whole numbers, in a buffer.
+#define ATOMIC_ADD(array, index, value) atomicAdd(&array[index], value)
 #define BARRIER __syncthreads()

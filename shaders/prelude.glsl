@@ -29,4 +29,6 @@
 #define GROUP (gl_WorkGroupID.y * gl_NumWorkGroups.x + gl_WorkGroupID.x)
 // Items of `total` that fall to one lane, as an array size.
 #define LANE_ITEMS(total) (((total) + WORKGROUP - 1) / WORKGROUP)
+// Of whole numbers, in a buffer.
+#define ATOMIC_ADD(array, index, value) atomicAdd(array[index], value)
 #define BARRIER barrier()

@@ -177,6 +177,26 @@ hel_status hel_cluster_label(hel_cluster_device *on, const float *centroids, hel
     return HEL_OK;
 }
 
+static hel_status count_slices(const hel_cluster_device *on, uint32_t shift, hel_buffer *counts) {
+    for (uint32_t s = 0; s < on->n_slices; s++) {
+        hel_histogram_params params = {.n = on->slices[s].count, .shift = shift};
+        hel_binding bindings[] = {{.buffer = on->slices[s].points}, {.buffer = counts}};
+        HEL_TRY(dispatch(on, "histogram", 0, bindings, HEL_COUNT(bindings), &params, sizeof params,
+                         hel_ceil_div(params.n, HEL_HISTOGRAM_CHUNK)));
+    }
+    return HEL_OK;
+}
+
+hel_status hel_cluster_histogram(const hel_cluster_device *on, uint32_t shift, uint32_t *cells) {
+    uint64_t bytes = sizeof *cells << (32 - shift);
+    hel_buffer *counts;
+    HEL_TRY(hel_buffer_create(on->device, bytes, &counts)); // zeros
+    hel_status status = count_slices(on, shift, counts);
+    if (status == HEL_OK) status = hel_buffer_read(on->device, HEL_QUEUE_COMPUTE, counts, 0, cells, bytes);
+    hel_buffer_destroy(on->device, &counts);
+    return status;
+}
+
 hel_status hel_cluster_update(hel_cluster_device *on, float *centroids) {
     uint64_t cells = (uint64_t)on->k * on->points->d;
     hel_kmeans_update_params params = {.blocks = (uint32_t)on->blocks, .k = on->k, .d = on->points->d};

@@ -43,6 +43,10 @@ hel_status hel_cluster_advance(hel_cluster_progress *progress, uint64_t points);
 hel_status hel_cluster_label(hel_cluster_device *on, const float *centroids, hel_cluster_progress *progress,
                              uint32_t *labels);
 
+// Values on a line (d = 1): how many of them, as the device has them, fall into each of the cells [2^(32 - shift)] of the
+// floats' keys (vq/values.h). For less than 2^32 of them.
+hel_status hel_cluster_histogram(const hel_cluster_device *on, uint32_t shift, uint32_t *cells);
+
 // After hel_cluster_label: the means of the clusters; those without points keep theirs.
 hel_status hel_cluster_update(hel_cluster_device *on, float *centroids);
 

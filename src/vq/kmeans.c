@@ -130,7 +130,7 @@ static hel_status place_centroids(fit *f) {
     hel_kmeans_result *r = f->result;
     if (r->d == 1 && f->params.exact) {
         r->converged = true;
-        return hel_cluster_line(&(hel_values){.count = r->n, .data = f->points.values}, r->k, r->centroids);
+        return hel_cluster_line_on(&f->on, r->k, r->centroids);
     }
     if (f->params.start == HEL_KMEANS_START_PLUSPLUS)
         return hel_cluster_start_plusplus(&f->points, r->k, f->params.seed, &f->progress, r->centroids);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// kmeans_assign, kmeans_partial, kmeans_update: one round of Lloyd's iterations.
+// kmeans_assign, kmeans_partial, kmeans_update: one round of Lloyd's iterations; histogram, for values on a line.
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "harness.h"
 #include "kernels.h"
@@ -217,7 +218,62 @@ static void partial_bench(check *c) {
     check_bench(c, &call, "n 262144 k 256 d 8", 4.0 * N * (D + 1.0));
 }
 
+// ---------------------------------------------------------------- histogram
+
+// Cells ascend: the cell of a value is the number of cells whose least value is not above it, by comparing floats.
+static uint32_t cell_of(float value, uint32_t shift) {
+    uint32_t low = 0, high = (UINT32_C(1) << (32 - shift)) - 1;
+    while (low < high) {
+        uint32_t middle = low + (high - low + 1) / 2, key = middle << shift;
+        uint32_t bits = key & 0x80000000u ? key & 0x7fffffffu : ~key;
+        float edge;
+        memcpy(&edge, &bits, sizeof edge);
+        bool above = isnan(edge) ? key > 0x80000000u : edge > value; // NaN has the outermost cells
+        if (above) high = middle - 1;
+        else low = middle;
+    }
+    return low;
+}
+
+static void histogram_case(check *c, check_fill fill) {
+    check_begin(c, fill);
+    uint32_t n = check_random(c, 3) ? check_size(c, 900) : 4000 + check_random(c, 6000), shift = 16 + check_random(c, 13);
+    uint32_t cells = UINT32_C(1) << (32 - shift);
+    check_shape(c, "n %u, shift %u", n, shift);
+    float *values = check_values(c, n, fill, RANGE);
+    for (uint32_t i = 0; i < n; i += 7) values[i] = i % 2 ? -0.0f : 0.0f;
+    uint32_t *before = check_words(c, cells), *counts = check_words(c, cells), *want = check_words(c, cells);
+    for (uint32_t cell = 0; cell < cells; cell++) want[cell] = before[cell] = check_random(c, 5);
+    for (uint32_t i = 0; i < n; i++) want[cell_of(values[i], shift)]++;
+    hel_histogram_params params = {.n = n, .shift = shift};
+    check_call call = {.kernel = c->kernel,
+                       .bindings = {{values, n, NULL}, {before, cells, counts}},
+                       .n_bindings = 2,
+                       .params = &params,
+                       .params_size = sizeof params,
+                       .groups = (n + HEL_HISTOGRAM_CHUNK - 1) / HEL_HISTOGRAM_CHUNK};
+    if (check_run(c, &call)) check_compare_words(c, "counts", counts, want, cells);
+    check_end(c);
+}
+
+static void histogram_cases(check *c) { check_each_fill(c, 3, histogram_case); }
+
+static void histogram_bench(check *c) {
+    enum { N = 1 << 22, SHIFT = 11, CELLS = 1 << (32 - SHIFT) };
+    check_begin(c, CHECK_UNIFORM);
+    hel_histogram_params params = {.n = N, .shift = SHIFT};
+    check_call call = {.kernel = c->kernel,
+                       .bindings = {{check_values(c, N, CHECK_UNIFORM, 0), N, NULL},
+                                    {check_words(c, CELLS), CELLS, check_words(c, CELLS)}},
+                       .n_bindings = 2,
+                       .params = &params,
+                       .params_size = sizeof params,
+                       .groups = N / HEL_HISTOGRAM_CHUNK};
+    check_bench(c, &call, "n 4194304 shift 11", 4.0 * N);
+}
+
 const check_kernel check_vq_kernels[] = {
+    {"histogram", histogram_cases, histogram_bench},
     {"kmeans_assign", assign_cases, assign_bench},
     {"kmeans_partial", partial_cases, partial_bench},
     {"kmeans_update", update_cases, NULL},

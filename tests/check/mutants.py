@@ -60,6 +60,8 @@ MUTANTS = [
     ("sign of the exponent", "swiglu", "swiglu.k", "EXP(-gate[i])", "EXP(gate[i])"),
     ("last element", "add", "add.k", "UMIN(p.n, (GROUP + 1u) * CHUNK)", "UMIN(p.n - 1u, (GROUP + 1u) * CHUNK)"),
     ("column", "divide_columns", "divide_columns.k", "scales[i % p.cols]", "scales[i / p.cols]"),
+    ("order of negative values", "histogram", "histogram.k", "? ~bits", "? bits"),
+    ("zero with a sign", "histogram", "histogram.k", "values[i] == 0x80000000u ? 0u : values[i]", "values[i]"),
     ("first of the nearest", "kmeans_assign", "kmeans_assign.k", "if (distance < least)", "if (distance <= least)"),
     ("barrier before the next tile", "kmeans_assign", "kmeans_assign.k", "            item++;\n        }\n        BARRIER;\n",
      "            item++;\n        }\n"),

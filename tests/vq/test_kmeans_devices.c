@@ -3,6 +3,7 @@
 // in every run.
 #include "kmeans_points.h"
 
+#include "base/half.h"
 #include "base/size.h"
 
 static const hel_device *cpu, *device;
@@ -43,6 +44,29 @@ static void test_fits(void **state) {
     }
 }
 
+// The optimum for values on a line: of few digits, which the device counts, to the smallest; and of all digits.
+static void test_line(void **state) {
+    (void)state;
+    enum { N_LINE = 9001 };
+    float *points = malloc(N_LINE * sizeof *points);
+    for (uint32_t variant = 0; variant < 6; variant++) {
+        made_values(points, N_LINE, 70 + variant);
+        for (uint32_t i = 0; i < N_LINE; i++) {
+            if (variant % 2 == 0) points[i] = hel_bf16_to_float(hel_float_to_bf16(points[i]));
+            if (variant == 1) points[i] = hel_f16_to_float(hel_float_to_f16(points[i]));
+            if (variant == 2 && i % 3 == 0) points[i] = i % 2 ? -0.0f : 0.0f;
+            if (variant == 4) points[i] *= i % 2 ? 0x1p-126f : 0x1p+100f; // too far apart for one scale
+            if (variant == 5 && i) points[i] = points[0];
+        }
+        const uint32_t shape[] = {N_LINE, 1, variant < 3 ? 256 : 300};
+        hel_kmeans_result here = fit_on(cpu, points, shape, true), there = fit_on(device, points, shape, true);
+        assert_same(&here, &there);
+        hel_kmeans_result_finish(&there);
+        hel_kmeans_result_finish(&here);
+    }
+    free(points);
+}
+
 int main(int argc, char **argv) {
     hel_status status = argc == 2 ? hel_device_open(argv[1], NULL, &device) : HEL_ERROR_ARGUMENT;
     if (status == HEL_ERROR_UNAVAILABLE) {
@@ -50,7 +74,7 @@ int main(int argc, char **argv) {
         return 77;
     }
     if (status != HEL_OK || hel_device_open("cpu", NULL, &cpu) != HEL_OK) return 1;
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_fits)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_fits), cmocka_unit_test(test_line)};
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     hel_device_destroy(&device);
     hel_device_destroy(&cpu);
