@@ -82,6 +82,9 @@ hel_status cpu_mark(const hel_device *device, hel_queue queue, uint64_t *out_tic
 hel_status cpu_wait(const hel_device *device, uint64_t ticket, uint64_t timeout_ns);
 hel_status cpu_timer_query(const hel_device *device, uint32_t slot, uint64_t *out_ns);
 
+// Room for a run at hand, on cache lines, in device->scratch: grows and stays, as one device does one thing at a time.
+hel_status cpu_scratch_reserve(cpu_device *device, size_t size);
+
 // kernels/table.c: the best version for this processor, NULL where the C form is all there is.
 const cpu_kernel_entry *cpu_kernel_best(const hel_kernel_source *source);
 // Names the instruction sets in use, for hel_device.driver ("AVX-512 VBMI VNNI BF16").

@@ -4,7 +4,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
-#include "cpu.h"
+#include "convolution.h"
 
 static void destroy(hel_device *data) {
     cpu_device *device = cpu_device_of(data);
@@ -31,6 +31,9 @@ static const hel_device_functions functions = {
     .mark = cpu_mark,
     .wait = cpu_wait,
     .timer_query = cpu_timer_query,
+    .convolution_create = cpu_convolution_create,
+    .convolution_run = cpu_convolution_run,
+    .convolution_destroy = cpu_convolution_destroy,
 };
 
 static hel_status count(uint32_t *out) {

@@ -57,8 +57,7 @@ static void run_groups(void *user, uint64_t item, uint32_t thread) {
     }
 }
 
-// Grows and stays: one device runs one dispatch at a time.
-static hel_status reserve_scratch(cpu_device *device, size_t size) {
+hel_status cpu_scratch_reserve(cpu_device *device, size_t size) {
     if (size <= device->scratch_size) return HEL_OK;
     hel_free_aligned(device->scratch);
     device->scratch_size = 0;
@@ -79,7 +78,7 @@ static hel_status prepare(dispatch_state *state) {
     if (!vector || !vector->scratch) return HEL_OK;
     cpu_scratch scratch = vector->scratch(&state->launch);
     if (!scratch.size) return HEL_OK;
-    HEL_TRY(reserve_scratch(state->device, scratch.size));
+    HEL_TRY(cpu_scratch_reserve(state->device, scratch.size));
     state->launch.scratch = state->device->scratch;
     hel_threads_run(state->device->threads, scratch.items, prepare_item, state);
     return HEL_OK;

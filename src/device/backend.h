@@ -7,6 +7,7 @@
 
 #include "base/os.h"
 #include "device/choices.h"
+#include "device/convolution.h"
 #include "device/kernel_source.h"
 
 struct hel_buffer {
@@ -63,6 +64,10 @@ typedef struct hel_device_functions {
                                    hel_recording **out);
     __typeof__(hel_recording_replay) *recording_replay;
     void (*recording_destroy)(const hel_device *device, hel_recording *recording);
+    // The three are NULL where the device has no convolutions of its own.
+    __typeof__(hel_convolution_create) *convolution_create; // sets all but `steps` of the base
+    __typeof__(hel_convolution_run) *convolution_run;
+    void (*convolution_destroy)(const hel_device *device, hel_convolution *plan);
 } hel_device_functions;
 
 // Every backend's device begins with this. device.c sets all but `functions` and the data before

@@ -1,99 +1,362 @@
 // SPDX-License-Identifier: Apache-2.0
-// fftconv against the sum that it abbreviates.
+// fftconv_block, fftconv_split and fftconv_join against the sums that they abbreviate.
+#include <complex.h>
 #include <math.h>
 #include <stdio.h>
 
 #include "harness.h"
 #include "kernels.h"
 
-enum { RANGE = 30 };
+enum { RANGE = 30, MAX_BLOCKS = 3 };
 
-static float *make_turns(check *c, uint32_t size) {
-    const double turn = 8.0 * atan(1.0);
-    float *turns = check_floats(c, size);
-    for (uint32_t i = 0; i < size / 2; i++) {
-        turns[2 * i] = (float)cos(turn * i / size);
-        turns[2 * i + 1] = (float)sin(turn * i / size);
+static double complex turn_of(double angle) { return cexp(2.0 * 3.14159265358979323846 * I * angle); }
+
+static void put(double complex value, float out[2]) {
+    out[0] = (float)creal(value);
+    out[1] = (float)cimag(value);
+}
+
+static double norm_of(const double complex *x, uint32_t n) {
+    double sum = 0.0;
+    for (uint32_t i = 0; i < n; i++) sum += creal(x[i]) * creal(x[i]) + cimag(x[i]) * cimag(x[i]);
+    return sqrt(sum);
+}
+
+static double complex *check_complexes(check *c, size_t count) { return check_memory(c, count, sizeof(double complex)); }
+
+// An input, where the call uses it.
+static check_binding given(bool used, const float *data, uint32_t words) {
+    return used ? (check_binding){data, words, NULL} : (check_binding){NULL, 0, NULL};
+}
+
+// ---------------------------------------------------------------- fftconv_block
+
+// The root that the i-th of SIZE remainders belongs to, modulo x^size - e^(2 pi i angle).
+static double root_angle(double angle, uint32_t size, uint32_t i) {
+    for (uint32_t half = size / 2; half; half /= 2) angle = (angle + (i / half & 1)) / 2;
+    return angle;
+}
+
+static float *block_turns(check *c, uint32_t size, uint32_t blocks, const double *angles) {
+    float *turns = check_floats(c, 64 * blocks + size), *out = turns;
+    for (uint32_t b = 0; b < blocks; b++)
+        for (int l = 0; l < 32; l++, out += 2) put(turn_of(ldexp(angles[b], -l - 1)), out);
+    for (uint32_t j = 0; j < size / 2; j++, out += 2) {
+        double angle = 0.0;
+        for (int bit = 0; j >> bit; bit++) angle += ldexp(j >> bit & 1, -bit - 2);
+        put(turn_of(angle), out);
     }
     return turns;
 }
 
-static double largest_of(const float *x, uint32_t n) {
-    double largest = 0.0;
-    for (uint32_t i = 0; i < n; i++) largest = fmax(largest, fabs((double)x[i]));
-    return largest;
+typedef struct fftconv_shape {
+    uint32_t size, steps, channels, rows, blocks, flags, points;
+    bool spectra, in_rows;
+    double angles[MAX_BLOCKS];
+} fftconv_shape;
+
+typedef struct fftconv_data {
+    float *u, *gate_in, *gate_out, *bias, *h, *spectra, *work, *y, *before;
+} fftconv_data;
+
+static fftconv_shape random_shape(check *c) {
+    static const uint32_t flags[] = {0, HEL_FLAG_GATE_IN | HEL_FLAG_GATE_OUT | HEL_FLAG_DIRECT, HEL_FLAG_REVERSED | HEL_FLAG_SUM,
+                                     HEL_FLAG_GATE_IN | HEL_FLAG_REVERSED, HEL_FLAG_DIRECT | HEL_FLAG_SUM}; // each is compiled
+    fftconv_shape s = {.size = 64u << check_random(c, 3), .channels = check_size(c, 4), .blocks = 1};
+    s.spectra = !check_random(c, 4);
+    s.in_rows = check_random(c, 3);
+    if (s.in_rows) s.flags = flags[check_random(c, 5)];
+    if (!s.in_rows) s.blocks = 1 + check_random(c, MAX_BLOCKS);
+    for (uint32_t b = 0; b < s.blocks; b++) s.angles[b] = s.in_rows ? 0.25 : check_uniform(c);
+    s.points = s.size * s.blocks;
+    s.steps = s.in_rows && check_random(c, 4) ? check_size(c, s.size) : s.points;
+    s.rows = s.channels * (1 + check_random(c, 2));
+    check_shape(c, "size %u, steps %u, rows %u, channels %u, blocks %u, flags %u, spectra %d", s.size, s.steps, s.rows, s.channels,
+                s.blocks, s.flags, s.spectra);
+    return s;
 }
 
-static double squares_of(const float *x, uint32_t n) {
-    double sum = 0.0, largest = largest_of(x, n);
-    for (uint32_t i = 0; i < n && largest > 0.0; i++) sum += (x[i] / largest) * (x[i] / largest);
-    return sum;
+// The filters' remainders, as floats, from random filters of a block's length.
+static void make_spectra(check *c, const fftconv_shape *s, fftconv_data *d) {
+    for (uint32_t r = 0; r < s->channels * s->blocks; r++)
+        for (uint32_t i = 0; i < s->size; i++) {
+            double complex sum = 0.0, root = turn_of(root_angle(s->angles[r % s->blocks], s->size, i)), power = 1.0;
+            for (uint32_t n = 0; n < s->size; n++, power *= root) sum += d->h[r * s->size + n] * power;
+            put(sum / s->size, d->spectra + 2 * (r * s->size + i));
+        }
+    (void)c;
 }
 
-// The error of an FFT is normwise (Higham 2002, theorem 24.2): a few roundings a pass of the norm of what goes in,
-// here both signals scaled to 1 and packed as one.
-static void expect_row(const float *u, const float *h, double bias, uint32_t n, uint32_t size, double *want,
-                       double *limit) {
-    double error =
-        4.0 * log2(size) * CHECK_U * largest_of(u, n) * largest_of(h, n) * (squares_of(u, n) + squares_of(h, n));
-    for (uint32_t t = 0; t < n; t++) {
-        for (uint32_t s = 0; s <= t; s++) want[t] += (double)h[s] * u[t - s];
-        want[t] += bias * u[t];
-        limit[t] = error + 4.0 * CHECK_U * (fabs(want[t]) + fabs(bias * u[t])) + 8.0 * CHECK_TINY;
+static uint32_t place(const fftconv_shape *s, uint32_t row, uint32_t step) {
+    return row * s->steps + (s->flags & HEL_FLAG_REVERSED ? s->steps - 1 - step : step);
+}
+
+static double input_at(const fftconv_shape *s, const fftconv_data *d, uint32_t row, uint32_t step) {
+    uint32_t at = place(s, row, step);
+    return d->u[at] * (s->flags & HEL_FLAG_GATE_IN ? (double)d->gate_in[at] : 1.0);
+}
+
+static void load_block(const fftconv_shape *s, const fftconv_data *d, uint32_t row, uint32_t block, double complex *out) {
+    const float *work = d->before + 2 * row * s->points + block * s->size;
+    for (uint32_t i = 0; i < s->size; i++) {
+        if (!(s->in_rows)) out[i] = work[i] + I * work[s->points + i];
+        else out[i] = i < s->steps ? input_at(s, d, row, i) : 0.0;
     }
 }
 
+// The error of an FFT is normwise (Higham 2002, theorem 24.2): a few roundings a level of the norms of what goes in.
+static double error_of(const fftconv_shape *s, double norms) {
+    return (6.0 * log2(s->size) + 8.0) * CHECK_U * norms + 16.0 * s->size * CHECK_TINY;
+}
+
+// The product modulo x^size - z, by its definition.
+static double complex product_at(const double complex *a, const float *h, uint32_t size, double complex z, uint32_t n) {
+    double complex sum = 0.0, wrapped = 0.0;
+    for (uint32_t i = 0; i <= n; i++) sum += a[i] * h[n - i];
+    for (uint32_t i = n + 1; i < size; i++) wrapped += a[i] * h[size + n - i];
+    return sum + z * wrapped;
+}
+
+static double filter_norm(const float *h, uint32_t n) {
+    double sum = 0.0;
+    for (uint32_t i = 0; i < n; i++) sum += (double)h[i] * h[i];
+    return sqrt(sum);
+}
+
+static void expect_row(const fftconv_shape *s, const fftconv_data *d, uint32_t row, const double complex *a, double *want,
+                       double *limit) {
+    const float *h = d->h + row % s->channels * s->size;
+    double error = error_of(s, norm_of(a, s->size) * filter_norm(h, s->size)), bias = d->bias[row % s->channels];
+    for (uint32_t t = 0; t < s->steps; t++) {
+        uint32_t at = place(s, row, t);
+        double direct = s->flags & HEL_FLAG_DIRECT ? bias * creal(a[t]) : 0.0, gate = s->flags & HEL_FLAG_GATE_OUT ? d->gate_out[at] : 1.0;
+        double before = s->flags & HEL_FLAG_SUM ? d->before[at] : 0.0;
+        want[at] = gate * (creal(product_at(a, h, s->size, I, t)) + direct) + before;
+        limit[at] = fabs(gate) * (error + 4.0 * CHECK_U * fabs(direct)) + 4.0 * CHECK_U * (fabs(want[at]) + fabs(before)) +
+                    8.0 * CHECK_TINY;
+    }
+}
+
+static void expect_block(const fftconv_shape *s, const fftconv_data *d, uint32_t row, uint32_t block, const double complex *a,
+                         double *want, double *limit) {
+    uint32_t channel_block = row % s->channels * s->blocks + block, at = 2 * row * s->points + block * s->size;
+    const float *h = d->h + channel_block * s->size;
+    double error = error_of(s, norm_of(a, s->size) * filter_norm(h, s->size));
+    for (uint32_t n = 0; n < s->size; n++) {
+        double complex value = product_at(a, h, s->size, turn_of(s->angles[block]), n);
+        want[at + n] = creal(value), want[at + s->points + n] = cimag(value);
+        limit[at + n] = limit[at + s->points + n] = error;
+    }
+}
+
+static void expect_spectrum(const fftconv_shape *s, uint32_t row, uint32_t block, const double complex *a, double *want,
+                            double *limit) {
+    uint32_t at = 2 * (row * s->points + block * s->size);
+    double error = error_of(s, norm_of(a, s->size) * sqrt(s->size)) / s->points;
+    for (uint32_t i = 0; i < s->size; i++) {
+        double complex sum = 0.0, root = turn_of(root_angle(s->angles[block], s->size, i)), power = 1.0;
+        for (uint32_t n = 0; n < s->size; n++, power *= root) sum += a[n] * power;
+        want[at + 2 * i] = creal(sum) / s->points, want[at + 2 * i + 1] = cimag(sum) / s->points;
+        limit[at + 2 * i] = limit[at + 2 * i + 1] = error;
+    }
+}
+
+static void expect_all(check *c, const fftconv_shape *s, const fftconv_data *d, double *want, double *limit) {
+    double complex *a = check_complexes(c, s->size);
+    for (uint32_t row = 0; row < s->rows; row++)
+        for (uint32_t block = 0; block < s->blocks; block++) {
+            load_block(s, d, row, block, a);
+            if (s->spectra) expect_spectrum(s, row, block, a, want, limit);
+            else if (s->in_rows) expect_row(s, d, row, a, want, limit);
+            else expect_block(s, d, row, block, a, want, limit);
+        }
+}
+
 static void fftconv_case(check *c, check_fill fill) {
-    static const uint32_t sizes[] = {128, 512, 1024};
     check_begin(c, fill);
-    uint32_t size = sizes[check_random(c, 3)], n = check_random(c, 4) ? check_size(c, size / 2) : size / 2;
-    uint32_t channels = check_size(c, 6), rows = channels * (1 + check_random(c, 2)), words = rows * n;
-    check_shape(c, "rows %u, channels %u, steps %u, size %u", rows, channels, n, size);
-    float *u = check_values(c, words, fill, RANGE), *h = check_values(c, channels * n, fill, RANGE);
-    float *bias = check_values(c, channels, fill, RANGE), *y = check_floats(c, words);
-    double *want = check_doubles(c, words), *limit = check_doubles(c, words);
-    for (uint32_t r = 0; r < rows; r++)
-        expect_row(u + r * n, h + r % channels * n, bias[r % channels], n, size, want + r * n, limit + r * n);
-    hel_fftconv_params params = {.steps = n, .channels = channels};
+    fftconv_shape s = random_shape(c);
+    bool rows = s.in_rows, spectra = s.spectra;
+    uint32_t words = s.rows * s.steps, complexes = 2 * s.rows * s.points, out = spectra ? complexes : words;
+    fftconv_data d = {.u = check_values(c, words, fill, RANGE), .gate_in = check_values(c, words, fill, 0),
+                      .gate_out = check_values(c, words, fill, RANGE), .bias = check_values(c, s.channels, fill, RANGE),
+                      .h = check_values(c, s.channels * s.points, fill, RANGE), .spectra = check_floats(c, 2 * s.channels * s.points)};
+    make_spectra(c, &s, &d);
+    uint32_t changed = rows || spectra ? out : complexes;
+    d.before = check_values(c, rows ? out : complexes, fill, RANGE);
+    double *want = check_doubles(c, changed), *limit = check_doubles(c, changed);
+    expect_all(c, &s, &d, want, limit);
+    float *result = check_floats(c, changed);
+    bool to_y = rows || spectra;
+    hel_fftconv_block_params params = {.steps = s.steps, .channels = s.channels, .blocks = s.blocks, .scale = 1.0f / (float)s.points};
     check_call call = {.kernel = c->kernel,
-                       .constants = {size},
-                       .n_constants = 1,
-                       .bindings = {{u, words, NULL},
-                                    {h, channels * n, NULL},
-                                    {bias, channels, NULL},
-                                    {make_turns(c, size), size, NULL},
-                                    {NULL, words, y}},
-                       .n_bindings = 5,
+                       .constants = {s.size, s.spectra, s.in_rows, s.flags},
+                       .n_constants = 4,
+                       .bindings = {given(rows, d.u, words),
+                                    given(s.flags & HEL_FLAG_GATE_IN, d.gate_in, words),
+                                    given(s.flags & HEL_FLAG_GATE_OUT, d.gate_out, words),
+                                    given(s.flags & HEL_FLAG_DIRECT, d.bias, s.channels),
+                                    given(!spectra, d.spectra, 2 * s.channels * s.points),
+                                    {block_turns(c, s.size, s.blocks, s.angles), 64 * s.blocks + s.size, NULL},
+                                    {rows ? NULL : d.before, rows ? 4 : complexes, to_y ? NULL : result},
+                                    {s.flags & HEL_FLAG_SUM && !spectra ? d.before : NULL, to_y ? out : 4, to_y ? result : NULL}},
+                       .n_bindings = 8,
                        .params = &params,
                        .params_size = sizeof params,
-                       .groups = rows};
-    if (check_run(c, &call)) check_compare(c, "y", y, want, limit, words, NULL);
+                       .groups = (uint64_t)s.rows * s.blocks};
+    if (check_run(c, &call)) check_compare(c, to_y ? "y" : "work", result, want, limit, changed, NULL);
     check_end(c);
 }
 
 static void fftconv_cases(check *c) { check_each_fill(c, 3, fftconv_case); }
 
 static void fftconv_bench(check *c) {
-    enum { ROWS = 768, STEPS = 512, SIZE = 1024 };
+    enum { ROWS = 768, STEPS = 1024 };
+    const double angle = 0.25;
     check_begin(c, CHECK_UNIFORM);
-    float *u = check_values(c, ROWS * STEPS, CHECK_UNIFORM, 0), *bias = check_values(c, ROWS, CHECK_UNIFORM, 0);
-    hel_fftconv_params params = {.steps = STEPS, .channels = ROWS};
+    float *u = check_values(c, ROWS * STEPS, CHECK_UNIFORM, 0), *spectra = check_values(c, 2 * ROWS * STEPS, CHECK_UNIFORM, 0);
+    hel_fftconv_block_params params = {.steps = STEPS, .channels = ROWS, .blocks = 1};
     check_call call = {.kernel = c->kernel,
-                       .constants = {SIZE},
+                       .constants = {STEPS},
                        .n_constants = 1,
                        .bindings = {{u, ROWS * STEPS, NULL},
-                                    {u, ROWS * STEPS, NULL},
-                                    {bias, ROWS, NULL},
-                                    {make_turns(c, SIZE), SIZE, NULL},
+                                    {NULL, 0, NULL},
+                                    {NULL, 0, NULL},
+                                    {NULL, 0, NULL},
+                                    {spectra, 2 * ROWS * STEPS, NULL},
+                                    {block_turns(c, STEPS, 1, &angle), 64 + STEPS, NULL},
+                                    {NULL, 4, NULL},
                                     {NULL, ROWS * STEPS, check_floats(c, ROWS * STEPS)}},
-                       .n_bindings = 5,
+                       .n_bindings = 8,
                        .params = &params,
                        .params_size = sizeof params,
                        .groups = ROWS};
-    check_bench(c, &call, "rows 768 steps 512", 12.0 * ROWS * STEPS);
+    check_bench(c, &call, "rows 768 steps 1024", 16.0 * ROWS * STEPS);
 }
 
+// ---------------------------------------------------------------- fftconv_split, fftconv_join
+
+typedef struct split_shape {
+    uint32_t radix, part, blocks, rows, steps, points;
+    bool in_rows;
+    double angles[MAX_BLOCKS];
+} split_shape;
+
+static split_shape random_split(check *c) {
+    static const uint32_t radices[] = {1, 2, 5, 12, 16}; // each is compiled
+    split_shape s = {.radix = radices[check_random(c, 5)], .part = check_size(c, 300), .rows = check_size(c, 3), .blocks = 1};
+    s.in_rows = check_random(c, 2);
+    if (!s.in_rows) s.blocks = 1 + check_random(c, MAX_BLOCKS);
+    s.points = s.blocks * s.radix * s.part;
+    s.steps = s.in_rows ? 1 + check_random(c, s.points) : s.points;
+    for (uint32_t b = 0; b < s.blocks; b++) s.angles[b] = check_uniform(c);
+    check_shape(c, "radix %u, part %u, rows %u, blocks %u, steps %u", s.radix, s.part, s.rows, s.blocks, s.steps);
+    return s;
+}
+
+static float *split_turns(check *c, const split_shape *s) {
+    float *turns = check_floats(c, 2 * (s->blocks + 1) * s->radix), *out = turns;
+    for (uint32_t b = 0; b <= s->blocks; b++)
+        for (uint32_t t = 0; t < s->radix; t++, out += 2) put(turn_of((b < s->blocks ? s->angles[b] : 1.0) * t / s->radix), out);
+    return turns;
+}
+
+// Complex values [rows][2][points] from the work buffer, or real ones [rows][steps] from u.
+static double complex *read_points(check *c, const split_shape *s, const float *work, const float *u) {
+    double complex *out = check_complexes(c, s->rows * s->points);
+    for (uint32_t i = 0; i < s->rows * s->points; i++) {
+        uint32_t row = i / s->points, at = i % s->points;
+        if (u) out[i] = at < s->steps ? u[row * s->steps + at] : 0.0;
+        else out[i] = work[2 * row * s->points + at] + I * work[(2 * row + 1) * s->points + at];
+    }
+    return out;
+}
+
+// out[to] = sum over from of e^(sign 2 pi i (angle + j) t / radix) in[from], j counting blocks of one side, t of the other.
+static double complex exchanged(const split_shape *s, const double complex *in, uint32_t i, bool join, double *magnitude) {
+    uint32_t size = s->radix * s->part, block = i % s->points / size, first = i / size * size, to = i % size / s->part;
+    double complex sum = 0.0;
+    *magnitude = 0.0;
+    for (uint32_t from = 0; from < s->radix; from++) {
+        uint32_t j = join ? from : to, t = join ? to : from;
+        double complex x = in[first + from * s->part + i % s->part];
+        sum += turn_of((join ? -1.0 : 1.0) * (s->angles[block] + j) * t / s->radix) * x;
+        *magnitude += cabs(x);
+    }
+    return sum;
+}
+
+static void expect_exchange(check *c, const split_shape *s, const double complex *in, bool join, double *want, double *limit) {
+    (void)c;
+    for (uint32_t i = 0; i < s->rows * s->points; i++) {
+        uint32_t row = i / s->points, at = i % s->points;
+        double magnitude;
+        double complex value = exchanged(s, in, i, join, &magnitude);
+        double error = (12.0 + s->radix) * CHECK_U * magnitude + 16.0 * s->radix * CHECK_TINY;
+        if (join && s->in_rows) {
+            if (at < s->steps) want[row * s->steps + at] = creal(value), limit[row * s->steps + at] = error;
+            continue;
+        }
+        uint32_t re = 2 * row * s->points + at, im = re + s->points;
+        want[re] = creal(value), want[im] = cimag(value);
+        limit[re] = limit[im] = error;
+    }
+}
+
+static void split_case(check *c, check_fill fill) {
+    check_begin(c, fill);
+    split_shape s = random_split(c);
+    uint32_t complexes = 2 * s.rows * s.points, words = s.rows * s.steps;
+    float *u = check_values(c, words, fill, RANGE), *work = check_values(c, complexes, fill, RANGE), *result = check_floats(c, complexes);
+    double *want = check_doubles(c, complexes), *limit = check_doubles(c, complexes);
+    expect_exchange(c, &s, read_points(c, &s, work, s.in_rows ? u : NULL), false, want, limit);
+    hel_fftconv_split_params params = {.steps = s.steps, .channels = 1, .blocks = s.blocks, .part = s.part};
+    check_call call = {.kernel = c->kernel,
+                       .constants = {s.radix, s.in_rows},
+                       .n_constants = 2,
+                       .bindings = {given(s.in_rows, u, words),
+                                    {NULL, 0, NULL},
+                                    {split_turns(c, &s), 2 * (s.blocks + 1) * s.radix, NULL},
+                                    {s.in_rows ? NULL : work, complexes, result}},
+                       .n_bindings = 4,
+                       .params = &params,
+                       .params_size = sizeof params,
+                       .groups = (uint64_t)s.rows * s.blocks * ((s.part + HEL_FFTCONV_SPLIT_CHUNK - 1) / HEL_FFTCONV_SPLIT_CHUNK)};
+    if (check_run(c, &call)) check_compare(c, "work", result, want, limit, complexes, NULL);
+    check_end(c);
+}
+
+static void join_case(check *c, check_fill fill) {
+    check_begin(c, fill);
+    split_shape s = random_split(c);
+    uint32_t complexes = 2 * s.rows * s.points, words = s.rows * s.steps, changed = s.in_rows ? words : complexes;
+    float *work = check_values(c, complexes, fill, RANGE), *result = check_floats(c, changed);
+    double *want = check_doubles(c, changed), *limit = check_doubles(c, changed);
+    expect_exchange(c, &s, read_points(c, &s, work, NULL), true, want, limit);
+    hel_fftconv_join_params params = {.steps = s.steps, .channels = 1, .blocks = s.blocks, .part = s.part};
+    check_call call = {.kernel = c->kernel,
+                       .constants = {s.radix, s.in_rows},
+                       .n_constants = 2,
+                       .bindings = {{NULL, 0, NULL},
+                                    {NULL, 0, NULL},
+                                    {NULL, 0, NULL},
+                                    {NULL, 0, NULL},
+                                    {split_turns(c, &s), 2 * (s.blocks + 1) * s.radix, NULL},
+                                    {work, complexes, s.in_rows ? NULL : result},
+                                    {NULL, s.in_rows ? words : 4, s.in_rows ? result : NULL}},
+                       .n_bindings = 7,
+                       .params = &params,
+                       .params_size = sizeof params,
+                       .groups = (uint64_t)s.rows * s.blocks * ((s.part + HEL_FFTCONV_JOIN_CHUNK - 1) / HEL_FFTCONV_JOIN_CHUNK)};
+    if (check_run(c, &call)) check_compare(c, s.in_rows ? "y" : "work", result, want, limit, changed, NULL);
+    check_end(c);
+}
+
+static void split_cases(check *c) { check_each_fill(c, 2, split_case); }
+static void join_cases(check *c) { check_each_fill(c, 2, join_case); }
+
 const check_kernel check_fftconv_kernels[] = {
-    {"fftconv", fftconv_cases, fftconv_bench},
+    {"fftconv_block", fftconv_cases, fftconv_bench},
+    {"fftconv_split", split_cases, NULL},
+    {"fftconv_join", join_cases, NULL},
     {NULL, NULL, NULL},
 };

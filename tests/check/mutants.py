@@ -68,9 +68,12 @@ MUTANTS = [
     ("points of the next block", "kmeans_partial", "kmeans_partial.k", "UMIN(p.n, (GROUP + 1u) * p.block)", "p.n"),
     ("cluster without points", "kmeans_update", "kmeans_update.k", "if (count > 0u) ", ""),
     ("first cluster of a wide point", "kmeans_update", "kmeans_update.k", "+ place / p.d]", "+ place]"),
-    ("transform back", "fftconv", "fftconv.k", "direction == 0u ? -turns", "direction == 1u ? turns"),
-    ("barrier between passes", "fftconv", "fftconv.k", "            BARRIER;\n            u32 to", "            u32 to"),
-    ("direct path", "fftconv", "fftconv.k", " + bias[channel]", " - bias[channel]"),
+    ("transform back", "fftconv_block", "fftconv_block.k", "d_im * s_re - d_re * s_im", "d_im * s_re + d_re * s_im"),
+    ("barrier between levels", "fftconv_block", "fftconv_block.k", "        f32 c_re = turns[2u * level], c_im = turns[2u * level + 1u];\n        BARRIER;\n",
+     "        f32 c_re = turns[2u * level], c_im = turns[2u * level + 1u];\n"),
+    ("direct path", "fftconv_block", "fftconv.kh", "result += bias[", "result -= bias["),
+    ("last place of a part", "fftconv_split", "fftconv_split.k", "UMIN(first + CHUNK, p.part)", "UMIN(first + CHUNK, p.part - 1u)"),
+    ("roots of the way back", "fftconv_join", "fftconv_join.k", "u32 root = roots + 2u * (j * t % RADIX)", "u32 root = roots + 2u * (j + t % RADIX)"),
 ]
 
 

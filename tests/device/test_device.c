@@ -155,13 +155,11 @@ static void test_kernel_limits(void **state) {
     assert_int_equal(try_sizes("linear_matvec", many_tokens, 5, &linear, sizeof linear), HEL_ERROR_UNSUPPORTED);
 
     uint32_t size = 256, largest = UINT32_MAX;
-    hel_fftconv_params fftconv = {.steps = 128, .channels = 1};
-    assert_int_equal(try_sizes("fftconv", &size, 1, &fftconv, sizeof fftconv), HEL_OK);
-    fftconv.steps = 129;
-    assert_int_equal(try_sizes("fftconv", &size, 1, &fftconv, sizeof fftconv), HEL_ERROR_UNSUPPORTED);
-    while (16 * size <= device->limits.shared_memory) size *= 2;
-    assert_int_equal(try_sizes("fftconv", &size, 1, &fftconv, sizeof fftconv), HEL_ERROR_UNSUPPORTED);
-    assert_int_equal(try_sizes("fftconv", &largest, 1, &fftconv, sizeof fftconv), HEL_ERROR_UNSUPPORTED);
+    hel_fftconv_block_params fftconv = {.steps = 128, .channels = 1, .blocks = 1};
+    assert_int_equal(try_sizes("fftconv_block", &size, 1, &fftconv, sizeof fftconv), HEL_OK);
+    while (8 * size <= device->limits.shared_memory) size *= 2;
+    assert_int_equal(try_sizes("fftconv_block", &size, 1, &fftconv, sizeof fftconv), HEL_ERROR_UNSUPPORTED);
+    assert_int_equal(try_sizes("fftconv_block", &largest, 1, &fftconv, sizeof fftconv), HEL_ERROR_UNSUPPORTED);
 }
 
 // Kernels reach every word of a binding by an index of 32 bits, on an open device as on a listed one.

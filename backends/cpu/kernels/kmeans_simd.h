@@ -10,7 +10,6 @@
 #if defined(__AVX512F__)
 typedef __mmask16 vec_mask;
 enum { VECTORS_AT_ONCE = 3, CENTROIDS_AT_ONCE = 8 };
-static inline vec vec_sub(vec a, vec b) { return _mm512_sub_ps(a, b); }
 static inline vec vec_lesser(vec a, vec b) { return _mm512_min_ps(a, b); }
 static inline vec vec_greater(vec a, vec b) { return _mm512_max_ps(a, b); }
 static inline vec_mask vec_less(vec a, vec b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }
@@ -39,7 +38,6 @@ static inline ivec ivec_add_pairs(ivec a, ivec b, ivec c) {
 #elif defined(__AVX2__)
 typedef __m256 vec_mask;
 enum { VECTORS_AT_ONCE = 2, CENTROIDS_AT_ONCE = 4 };
-static inline vec vec_sub(vec a, vec b) { return _mm256_sub_ps(a, b); }
 static inline vec vec_lesser(vec a, vec b) { return _mm256_min_ps(a, b); }
 static inline vec vec_greater(vec a, vec b) { return _mm256_max_ps(a, b); }
 static inline vec_mask vec_less(vec a, vec b) { return _mm256_cmp_ps(a, b, _CMP_LT_OQ); }
@@ -67,7 +65,6 @@ static inline ivec ivec_add_pairs(ivec a, ivec b, ivec c) {
 #elif defined(__aarch64__)
 typedef uint32x4_t vec_mask;
 enum { VECTORS_AT_ONCE = 3, CENTROIDS_AT_ONCE = 8 };
-static inline vec vec_sub(vec a, vec b) { return vsubq_f32(a, b); }
 static inline vec vec_lesser(vec a, vec b) { return vminnmq_f32(a, b); }
 static inline vec vec_greater(vec a, vec b) { return vmaxnmq_f32(a, b); }
 static inline vec_mask vec_less(vec a, vec b) { return vcltq_f32(a, b); }

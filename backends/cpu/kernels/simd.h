@@ -23,19 +23,43 @@
 #define SIMD_FIXED 1
 #endif
 typedef __m512 vec;
-enum { WIDTH = 16, ROWS_AT_ONCE = 8, TOKENS_AT_ONCE = 3 };
+enum { WIDTH = 16, LOG_WIDTH = 4, ROWS_AT_ONCE = 8, TOKENS_AT_ONCE = 3 };
 static inline vec vec_zero(void) { return _mm512_setzero_ps(); }
 static inline vec vec_set(float x) { return _mm512_set1_ps(x); }
 static inline vec vec_load(const float *p) { return _mm512_loadu_ps(p); }
 static inline void vec_store(float *p, vec a) { _mm512_storeu_ps(p, a); }
 static inline vec vec_fma(vec a, vec b, vec c) { return _mm512_fmadd_ps(a, b, c); }
+static inline vec vec_fnma(vec a, vec b, vec c) { return _mm512_fnmadd_ps(a, b, c); } // c - a b
+static inline vec vec_fms(vec a, vec b, vec c) { return _mm512_fmsub_ps(a, b, c); }
 static inline vec vec_add(vec a, vec b) { return _mm512_add_ps(a, b); }
+static inline vec vec_sub(vec a, vec b) { return _mm512_sub_ps(a, b); }
 static inline vec vec_mul(vec a, vec b) { return _mm512_mul_ps(a, b); }
 static inline vec vec_div(vec a, vec b) { return _mm512_div_ps(a, b); }
 static inline vec vec_min(vec a, vec b) { return _mm512_min_ps(a, b); }
 static inline vec vec_max(vec a, vec b) { return _mm512_max_ps(a, b); }
 static inline vec vec_round(vec a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 static inline vec vec_scale(vec a, vec exponent) { return _mm512_scalef_ps(a, exponent); } // a 2^exponent, a whole number
+static inline vec vec_reverse(vec a) {
+    return _mm512_permutexvar_ps(_mm512_set_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15), a);
+}
+// Pairs of rows, pairs of pairs within 128 bits, then the sixteen squares of 128 bits.
+static inline void vec_transpose(vec a[16]) {
+    vec b[16];
+    for (int i = 0; i < 16; i += 2) b[i] = _mm512_unpacklo_ps(a[i], a[i + 1]), b[i + 1] = _mm512_unpackhi_ps(a[i], a[i + 1]);
+    for (int i = 0; i < 16; i += 4)
+        for (int j = 0; j < 2; j++) {
+            __m512d low = _mm512_castps_pd(b[i + j]), high = _mm512_castps_pd(b[i + 2 + j]);
+            a[i + 2 * j] = _mm512_castpd_ps(_mm512_unpacklo_pd(low, high));
+            a[i + 2 * j + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(low, high));
+        }
+    for (int i = 0; i < 4; i++) {
+        vec even0 = _mm512_shuffle_f32x4(a[i], a[4 + i], 0x88), odd0 = _mm512_shuffle_f32x4(a[i], a[4 + i], 0xdd);
+        vec even1 = _mm512_shuffle_f32x4(a[8 + i], a[12 + i], 0x88), odd1 = _mm512_shuffle_f32x4(a[8 + i], a[12 + i], 0xdd);
+        b[i] = _mm512_shuffle_f32x4(even0, even1, 0x88), b[8 + i] = _mm512_shuffle_f32x4(even0, even1, 0xdd);
+        b[4 + i] = _mm512_shuffle_f32x4(odd0, odd1, 0x88), b[12 + i] = _mm512_shuffle_f32x4(odd0, odd1, 0xdd);
+    }
+    for (int i = 0; i < 16; i++) a[i] = b[i];
+}
 
 // Lane i of the result is the sum of a[i]'s lanes.
 static inline vec vec_sums(const vec a[16]) {
@@ -59,13 +83,16 @@ static inline vec vec_of_bf16(const uint16_t *p) {
 #include <immintrin.h>
 #define SIMD(name) name##_avx2
 typedef __m256 vec;
-enum { WIDTH = 8, ROWS_AT_ONCE = 4, TOKENS_AT_ONCE = 3 };
+enum { WIDTH = 8, LOG_WIDTH = 3, ROWS_AT_ONCE = 4, TOKENS_AT_ONCE = 3 };
 static inline vec vec_zero(void) { return _mm256_setzero_ps(); }
 static inline vec vec_set(float x) { return _mm256_set1_ps(x); }
 static inline vec vec_load(const float *p) { return _mm256_loadu_ps(p); }
 static inline void vec_store(float *p, vec a) { _mm256_storeu_ps(p, a); }
 static inline vec vec_fma(vec a, vec b, vec c) { return _mm256_fmadd_ps(a, b, c); }
+static inline vec vec_fnma(vec a, vec b, vec c) { return _mm256_fnmadd_ps(a, b, c); } // c - a b
+static inline vec vec_fms(vec a, vec b, vec c) { return _mm256_fmsub_ps(a, b, c); }
 static inline vec vec_add(vec a, vec b) { return _mm256_add_ps(a, b); }
+static inline vec vec_sub(vec a, vec b) { return _mm256_sub_ps(a, b); }
 static inline vec vec_mul(vec a, vec b) { return _mm256_mul_ps(a, b); }
 static inline vec vec_div(vec a, vec b) { return _mm256_div_ps(a, b); }
 static inline vec vec_min(vec a, vec b) { return _mm256_min_ps(a, b); }
@@ -77,6 +104,20 @@ static inline vec vec_power(__m256i exponent) {
 static inline vec vec_scale(vec a, vec exponent) { // in two steps, so that both powers of two are normal
     __m256i whole = _mm256_cvtps_epi32(exponent), half = _mm256_srai_epi32(whole, 1);
     return _mm256_mul_ps(_mm256_mul_ps(a, vec_power(half)), vec_power(_mm256_sub_epi32(whole, half)));
+}
+static inline vec vec_reverse(vec a) { return _mm256_permutevar8x32_ps(a, _mm256_set_epi32(0, 1, 2, 3, 4, 5, 6, 7)); }
+static inline void vec_transpose(vec a[8]) {
+    vec b[8];
+    for (int i = 0; i < 8; i += 2) b[i] = _mm256_unpacklo_ps(a[i], a[i + 1]), b[i + 1] = _mm256_unpackhi_ps(a[i], a[i + 1]);
+    for (int i = 0; i < 8; i += 4)
+        for (int j = 0; j < 2; j++) {
+            __m256d low = _mm256_castps_pd(b[i + j]), high = _mm256_castps_pd(b[i + 2 + j]);
+            a[i + 2 * j] = _mm256_castpd_ps(_mm256_unpacklo_pd(low, high));
+            a[i + 2 * j + 1] = _mm256_castpd_ps(_mm256_unpackhi_pd(low, high));
+        }
+    for (int i = 0; i < 4; i++)
+        b[i] = _mm256_permute2f128_ps(a[i], a[4 + i], 0x20), b[4 + i] = _mm256_permute2f128_ps(a[i], a[4 + i], 0x31);
+    for (int i = 0; i < 8; i++) a[i] = b[i];
 }
 static inline vec vec_sums(const vec a[8]) {
     vec low = _mm256_hadd_ps(_mm256_hadd_ps(a[0], a[1]), _mm256_hadd_ps(a[2], a[3]));
@@ -92,13 +133,16 @@ static inline vec vec_of_bf16(const uint16_t *p) {
 #include <arm_neon.h>
 #define SIMD(name) name##_neon
 typedef float32x4_t vec;
-enum { WIDTH = 4, ROWS_AT_ONCE = 4, TOKENS_AT_ONCE = 4 };
+enum { WIDTH = 4, LOG_WIDTH = 2, ROWS_AT_ONCE = 4, TOKENS_AT_ONCE = 4 };
 static inline vec vec_zero(void) { return vdupq_n_f32(0.0f); }
 static inline vec vec_set(float x) { return vdupq_n_f32(x); }
 static inline vec vec_load(const float *p) { return vld1q_f32(p); }
 static inline void vec_store(float *p, vec a) { vst1q_f32(p, a); }
 static inline vec vec_fma(vec a, vec b, vec c) { return vfmaq_f32(c, a, b); }
+static inline vec vec_fnma(vec a, vec b, vec c) { return vfmsq_f32(c, a, b); } // c - a b
+static inline vec vec_fms(vec a, vec b, vec c) { return vfmaq_f32(vnegq_f32(c), a, b); }
 static inline vec vec_add(vec a, vec b) { return vaddq_f32(a, b); }
+static inline vec vec_sub(vec a, vec b) { return vsubq_f32(a, b); }
 static inline vec vec_mul(vec a, vec b) { return vmulq_f32(a, b); }
 static inline vec vec_div(vec a, vec b) { return vdivq_f32(a, b); }
 static inline vec vec_min(vec a, vec b) { return vminq_f32(a, b); }
@@ -110,6 +154,17 @@ static inline vec vec_power(int32x4_t exponent) {
 static inline vec vec_scale(vec a, vec exponent) { // in two steps, so that both powers of two are normal
     int32x4_t whole = vcvtnq_s32_f32(exponent), half = vshrq_n_s32(whole, 1);
     return vmulq_f32(vmulq_f32(a, vec_power(half)), vec_power(vsubq_s32(whole, half)));
+}
+static inline vec vec_reverse(vec a) {
+    vec pairs = vrev64q_f32(a);
+    return vcombine_f32(vget_high_f32(pairs), vget_low_f32(pairs));
+}
+static inline void vec_transpose(vec a[4]) {
+    float32x4x2_t top = vtrnq_f32(a[0], a[1]), bottom = vtrnq_f32(a[2], a[3]);
+    for (int i = 0; i < 2; i++) {
+        a[i] = vcombine_f32(vget_low_f32(top.val[i]), vget_low_f32(bottom.val[i]));
+        a[2 + i] = vcombine_f32(vget_high_f32(top.val[i]), vget_high_f32(bottom.val[i]));
+    }
 }
 static inline vec vec_sums(const vec a[4]) { return vpaddq_f32(vpaddq_f32(a[0], a[1]), vpaddq_f32(a[2], a[3])); }
 static inline vec vec_of_halves(const uint16_t *p) { return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p))); }

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "../convolution.h"
 #include "kernels.h"
 
 static cpu_isa limit = CPU_ISA_AVX512BF16;
@@ -53,6 +54,20 @@ const cpu_kernel_entry *cpu_kernel_best(const hel_kernel_source *source) {
     for (; entry && entry->name; entry++)
         if (strcmp(entry->name, source->name) == 0) return entry;
     return NULL;
+}
+
+const cpu_convolution_entry *cpu_convolution_best(void) {
+    switch (cpu_isa_best()) {
+#if defined(__x86_64__)
+    case CPU_ISA_AVX512BF16: return &cpu_convolution_avx512bf16;
+    case CPU_ISA_AVX512VBMI: return &cpu_convolution_avx512vbmi;
+    case CPU_ISA_AVX512: return &cpu_convolution_avx512;
+    case CPU_ISA_AVX2: return &cpu_convolution_avx2;
+#elif defined(__aarch64__)
+    case CPU_ISA_NEON: return &cpu_convolution_neon;
+#endif
+    default: return NULL;
+    }
 }
 
 bool cpu_is_fixed(const uint32_t *constants, uint32_t tokens) {

@@ -10,6 +10,8 @@
 
 #include "kmeans.inc.c"
 
+#include "convolution.inc.c"
+
 const cpu_kernel_entry SIMD(cpu_entries)[] = {
 #ifdef SIMD_FIXED
     {"linear_matvec", SIMD(cpu_linear_matvec), SIMD(cpu_linear_matvec_scratch), SIMD(cpu_linear_matvec_prepare)},

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "device/convolution.h"
+
+#include "base/error.h"
+#include "base/os.h"
+#include "base/require.h"
+#include "base/size.h"
+#include "device/backend.h"
+#include "device/dispatch.h"
+
+hel_status hel_convolution_create(const hel_device *device, uint32_t steps, hel_convolution **out) {
+    HEL_REQUIRE(device && out && steps > 0 && steps <= HEL_CONVOLUTION_MAX_STEPS);
+    *out = NULL;
+    hel_device_base *base = hel_device_base_of(device);
+    if (!base->functions->convolution_create)
+        return hel_fail(HEL_ERROR_UNSUPPORTED, "%s: the device has no convolution of its own", device->backend);
+    hel_os_mutex_lock(base->lock);
+    hel_status status = base->functions->convolution_create(device, steps, out);
+    hel_os_mutex_unlock(base->lock);
+    if (status == HEL_OK) (*out)->steps = steps;
+    return status;
+}
+
+void hel_convolution_destroy(const hel_device *device, hel_convolution **plan) {
+    if (!plan || !*plan) return;
+    hel_device_base *base = hel_device_base_of(device);
+    hel_os_mutex_lock(base->lock);
+    base->functions->convolution_destroy(device, *plan);
+    hel_os_mutex_unlock(base->lock);
+    *plan = NULL;
+}
+
+// A range of at least `size` bytes, or, where that is allowed, none.
+static bool range_holds(const hel_binding *binding, uint64_t size, bool optional) {
+    if (!binding->buffer) return optional;
+    return size <= UINT64_MAX - 3 && hel_buffer_has(binding->buffer, binding->offset, hel_round_up(size, 4)) &&
+           (!binding->size || binding->size >= size);
+}
+
+hel_status hel_convolution_run(const hel_device *device, const hel_convolution *plan, const hel_convolution_call *call) {
+    HEL_REQUIRE(device && plan && call && call->channels);
+    uint64_t values = (uint64_t)call->rows * plan->steps * hel_storage_size(call->storage);
+    uint64_t out = call->transform ? call->rows * plan->spectrum_size : values;
+    HEL_REQUIRE(range_holds(&call->u, values, false) && range_holds(&call->y, out, false));
+    HEL_REQUIRE(range_holds(&call->gate_in, values, true) && range_holds(&call->gate_out, values, true));
+    HEL_REQUIRE(range_holds(&call->bias, call->channels * sizeof(float), true));
+    HEL_REQUIRE(call->transform || range_holds(&call->spectra, call->channels * plan->spectrum_size, false));
+    if (!call->rows) return HEL_OK;
+    hel_device_base *base = hel_device_base_of(device);
+    hel_os_mutex_lock(base->lock);
+    hel_status status = base->functions->convolution_run(device, plan, call);
+    hel_os_mutex_unlock(base->lock);
+    return status;
+}

@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ops/fftconv.h"
+
+#include <math.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "base/require.h"
+#include "base/size.h"
+#include "kernels.h"
+
+// Bytes of split rows at a time: on large devices they stay in the second-level cache.
+enum { SCRATCH_BYTES = 32 << 20 };
+enum { LEVELS = 32 }; // of a block in its twiddles, as fftconv_block.k has it
+
+// ---------------------------------------------------------------- sizes
+
+// The largest block that a work-group's memory holds.
+static uint32_t largest_block(const hel_device *device) {
+    uint32_t size = 2;
+    while (2 * size * 2 * sizeof(float) <= device->limits.shared_memory) size *= 2;
+    return size;
+}
+
+// Up to three radices whose product is the least that is not below `parts`; of several the most even ones.
+static bool choose_radices(uint32_t parts, hel_fftconv_plan *plan) {
+    uint32_t best = UINT32_MAX, most = HEL_FFTCONV_SPLIT_MAX_RADIX;
+    for (uint32_t a = 1; a <= most; a++)
+        for (uint32_t b = 1; b <= a; b++) {
+            uint32_t c = (uint32_t)HEL_MAX(hel_ceil_div(parts, a * b), 1);
+            if (c > b || a * b * c >= best) continue;
+            best = a * b * c;
+            plan->radices[0] = a, plan->radices[1] = b, plan->radices[2] = c;
+        }
+    plan->n_splits = 0;
+    while (plan->n_splits < HEL_FFTCONV_MAX_SPLITS && plan->radices[plan->n_splits] > 1) plan->n_splits++;
+    return best < UINT32_MAX;
+}
+
+static hel_status choose_sizes(uint32_t steps, hel_fftconv_plan *plan) {
+    uint32_t largest = largest_block(plan->device);
+    plan->size = 2;
+    while (plan->size < HEL_MIN(steps, largest)) plan->size *= 2;
+    if (!choose_radices((uint32_t)hel_ceil_div(steps, plan->size), plan))
+        return hel_fail(HEL_ERROR_UNSUPPORTED, "a convolution of %u steps needs more than %u splits on %s:%u", steps,
+                        HEL_FFTCONV_MAX_SPLITS, plan->device->backend, plan->device->index);
+    plan->points = plan->size;
+    for (uint32_t i = 0; i < plan->n_splits; i++) plan->points *= plan->radices[i];
+    return HEL_OK;
+}
+
+// ---------------------------------------------------------------- twiddles
+
+static void put_turn(double angle, float out[2]) {
+    const double two_pi = 6.283185307179586476925;
+    out[0] = (float)cos(two_pi * angle);
+    out[1] = (float)sin(two_pi * angle);
+}
+
+// The angle, in turns, of block b after the first `splits`; the row is x^N - e^(2 pi i / 4).
+static double block_angle(const hel_fftconv_plan *plan, uint32_t splits, uint32_t b) {
+    uint32_t digits[HEL_FFTCONV_MAX_SPLITS];
+    for (uint32_t i = splits; i-- > 0; b /= plan->radices[i]) digits[i] = b % plan->radices[i];
+    double angle = 0.25;
+    for (uint32_t i = 0; i < splits; i++) angle = (angle + digits[i]) / plan->radices[i];
+    return angle;
+}
+
+static uint32_t blocks_after(const hel_fftconv_plan *plan, uint32_t splits) {
+    uint32_t blocks = 1;
+    for (uint32_t i = 0; i < splits; i++) blocks *= plan->radices[i];
+    return blocks;
+}
+
+static void fill_split(const hel_fftconv_plan *plan, uint32_t split, float *out) {
+    uint32_t blocks = blocks_after(plan, split), radix = plan->radices[split];
+    for (uint32_t b = 0; b < blocks; b++)
+        for (uint32_t t = 0; t < radix; t++, out += 2) put_turn(block_angle(plan, split, b) * t / radix, out);
+    for (uint32_t t = 0; t < radix; t++, out += 2) put_turn((double)t / radix, out);
+}
+
+static double mirrored(uint32_t j) {
+    double value = 0.0;
+    for (double weight = 0.5; j; j >>= 1, weight /= 2) value += j & 1 ? weight : 0.0;
+    return value;
+}
+
+static void fill_blocks(const hel_fftconv_plan *plan, float *out) {
+    uint32_t blocks = blocks_after(plan, plan->n_splits);
+    for (uint32_t b = 0; b < blocks; b++) {
+        double angle = block_angle(plan, plan->n_splits, b) / 2;
+        for (uint32_t l = 0; l < LEVELS; l++, out += 2, angle /= 2) put_turn(angle, out);
+    }
+    for (uint32_t j = 0; j < HEL_MAX(plan->size / 2, 1); j++, out += 2) put_turn(mirrored(j) / 2, out);
+}
+
+static hel_status make_turns(hel_fftconv_plan *plan, uint32_t i) {
+    bool split = i < plan->n_splits;
+    size_t blocks = blocks_after(plan, i);
+    size_t pairs = split ? (blocks + 1) * plan->radices[i] : blocks * LEVELS + HEL_MAX(plan->size / 2, 1);
+    size_t size = pairs * 2 * sizeof(float);
+    float *turns = hel_alloc(size);
+    if (!turns) return hel_fail_memory(size);
+    if (split) fill_split(plan, i, turns);
+    else fill_blocks(plan, turns);
+    hel_status status = hel_buffer_create(plan->device, size, &plan->turns[i]);
+    if (status == HEL_OK) status = hel_buffer_write(plan->device, HEL_QUEUE_COMPUTE, plan->turns[i], 0, turns, size);
+    hel_free(turns);
+    return status;
+}
+
+// ---------------------------------------------------------------- plans
+
+hel_status hel_fftconv_plan_init(const hel_device *device, uint32_t steps, hel_fftconv_plan *out) {
+    HEL_REQUIRE(device && out && steps > 0 && steps <= HEL_CONVOLUTION_MAX_STEPS);
+    *out = (hel_fftconv_plan){.device = device, .steps = steps};
+    hel_status status = hel_convolution_create(device, steps, &out->own);
+    if (status == HEL_OK) {
+        out->spectrum_size = out->own->spectrum_size;
+        return HEL_OK;
+    }
+    if (status != HEL_ERROR_UNSUPPORTED) return status;
+    HEL_TRY(choose_sizes(steps, out));
+    out->spectrum_size = 2 * (uint64_t)out->points * sizeof(float);
+    for (uint32_t i = 0; i <= out->n_splits; i++)
+        if ((status = make_turns(out, i)) != HEL_OK) {
+            hel_fftconv_plan_finish(out);
+            return status;
+        }
+    return HEL_OK;
+}
+
+void hel_fftconv_plan_finish(hel_fftconv_plan *plan) {
+    if (!plan->device) return;
+    hel_convolution_destroy(plan->device, &plan->own);
+    for (uint32_t i = 0; i <= HEL_FFTCONV_MAX_SPLITS; i++) hel_buffer_destroy(plan->device, &plan->turns[i]);
+    *plan = (hel_fftconv_plan){0};
+}
+
+// ---------------------------------------------------------------- kernels
+
+// Rows of a call that are under way together: consecutive channels of one batch item.
+typedef struct rows_at_once {
+    hel_exec *exec;
+    const hel_fftconv_plan *plan;
+    const hel_convolution_call *call;
+    uint32_t first, count;
+    uint32_t u_first, y_first, spectra_first; // elements before what is bound of each buffer begins
+    hel_binding u, gate_in, gate_out, bias, spectra, work, y;
+} rows_at_once;
+
+// `count` elements from `first` on, bound from the last place that may be before them.
+static hel_binding bind_from(const hel_exec *exec, hel_binding whole, uint64_t first, uint64_t count, uint32_t *out_before) {
+    *out_before = 0;
+    if (!whole.buffer) return (hel_binding){.buffer = exec->nothing};
+    uint64_t at = whole.offset + first * sizeof(float), begin = at - at % exec->device->limits.offset_alignment;
+    *out_before = (uint32_t)((at - begin) / sizeof(float));
+    return (hel_binding){whole.buffer, begin, at - begin + count * sizeof(float)};
+}
+
+static void bind_rows(rows_at_once *rows) {
+    const hel_convolution_call *call = rows->call;
+    const hel_exec *exec = rows->exec;
+    uint64_t steps = rows->plan->steps, spectrum = rows->plan->spectrum_size / sizeof(float);
+    uint64_t out = call->transform ? spectrum : steps, channel = rows->first % call->channels;
+    uint32_t same;
+    rows->u = bind_from(exec, call->u, rows->first * steps, rows->count * steps, &rows->u_first);
+    rows->gate_in = bind_from(exec, call->gate_in, rows->first * steps, rows->count * steps, &same);
+    rows->gate_out = bind_from(exec, call->gate_out, rows->first * steps, rows->count * steps, &same);
+    rows->y = bind_from(exec, call->y, rows->first * out, rows->count * out, &rows->y_first);
+    rows->bias = bind_from(exec, call->bias, 0, call->channels, &same);
+    rows->spectra = bind_from(exec, call->spectra, channel * spectrum, rows->count * spectrum, &rows->spectra_first);
+    // The kernel counts from the spectrum of channel 0.
+    rows->spectra_first = (uint32_t)(channel * spectrum) - rows->spectra_first;
+}
+
+static uint32_t flags_of(const hel_convolution_call *call) {
+    return (call->gate_in.buffer ? HEL_FLAG_GATE_IN : 0) | (call->gate_out.buffer ? HEL_FLAG_GATE_OUT : 0) |
+           (call->bias.buffer ? HEL_FLAG_DIRECT : 0) | (call->reversed ? HEL_FLAG_REVERSED : 0) |
+           (call->accumulate ? HEL_FLAG_SUM : 0);
+}
+
+static void run_blocks(const rows_at_once *rows) {
+    const hel_fftconv_plan *plan = rows->plan;
+    uint32_t blocks = blocks_after(plan, plan->n_splits);
+    uint32_t constants[] = {plan->size, rows->call->transform, !plan->n_splits, flags_of(rows->call)};
+    hel_fftconv_block_params params = {.steps = plan->steps, .channels = rows->call->channels, .first_row = rows->first,
+                                 .u_first = rows->u_first, .y_first = rows->y_first, .blocks = blocks,
+                                 .spectra_first = rows->spectra_first, .scale = 1.0f / (float)plan->points};
+    hel_binding bindings[] = {rows->u, rows->gate_in, rows->gate_out, rows->bias, rows->spectra,
+                              {.buffer = plan->turns[plan->n_splits]}, rows->work, rows->y};
+    hel_exec_dispatch(rows->exec, &(hel_call){.kernel = "fftconv_block",
+                                              .constants = constants,
+                                              .n_constants = HEL_COUNT(constants),
+                                              .bindings = bindings,
+                                              .n_bindings = HEL_COUNT(bindings),
+                                              .params = &params,
+                                              .params_size = sizeof params,
+                                              .groups = (uint64_t)rows->count * blocks});
+}
+
+typedef struct split_call {
+    uint32_t constants[3];
+    uint64_t groups;
+    hel_fftconv_split_params params;
+} split_call;
+
+static split_call split_of(const rows_at_once *rows, uint32_t split) {
+    const hel_fftconv_plan *plan = rows->plan;
+    uint32_t blocks = blocks_after(plan, split), part = plan->points / blocks_after(plan, split + 1);
+    return (split_call){.constants = {plan->radices[split], !split, flags_of(rows->call)},
+                        .groups = (uint64_t)rows->count * blocks * hel_ceil_div(part, HEL_FFTCONV_SPLIT_CHUNK),
+                        .params = {.steps = plan->steps, .channels = rows->call->channels, .first_row = rows->first,
+                                   .u_first = rows->u_first, .y_first = rows->y_first, .blocks = blocks, .part = part}};
+}
+
+static void run_split(const rows_at_once *rows, uint32_t split) {
+    split_call of = split_of(rows, split);
+    hel_binding bindings[] = {rows->u, rows->gate_in, {.buffer = rows->plan->turns[split]}, rows->work};
+    hel_exec_dispatch(rows->exec, &(hel_call){.kernel = "fftconv_split",
+                                              .constants = of.constants,
+                                              .n_constants = HEL_COUNT(of.constants),
+                                              .bindings = bindings,
+                                              .n_bindings = HEL_COUNT(bindings),
+                                              .params = &of.params,
+                                              .params_size = sizeof of.params,
+                                              .groups = of.groups});
+}
+
+static void run_join(const rows_at_once *rows, uint32_t split) {
+    split_call of = split_of(rows, split);
+    hel_binding bindings[] = {rows->u, rows->gate_in, rows->gate_out, rows->bias, {.buffer = rows->plan->turns[split]},
+                              rows->work, rows->y};
+    hel_exec_dispatch(rows->exec, &(hel_call){.kernel = "fftconv_join",
+                                              .constants = of.constants,
+                                              .n_constants = HEL_COUNT(of.constants),
+                                              .bindings = bindings,
+                                              .n_bindings = HEL_COUNT(bindings),
+                                              .params = &of.params,
+                                              .params_size = sizeof of.params,
+                                              .groups = of.groups});
+}
+
+static void run_rows(hel_exec *exec, const hel_fftconv_plan *plan, const hel_convolution_call *call, uint32_t first,
+                     uint32_t count) {
+    rows_at_once rows = {.exec = exec, .plan = plan, .call = call, .first = first, .count = count};
+    uint64_t mark = hel_exec_mark(exec);
+    // What a kernel may write is bound by itself, even where it is not used.
+    rows.work = plan->n_splits ? hel_exec_tensor(exec, count, 2 * plan->points).where : hel_exec_tensor(exec, 1, 1).where;
+    bind_rows(&rows);
+    for (uint32_t i = 0; i < plan->n_splits; i++) run_split(&rows, i);
+    run_blocks(&rows);
+    for (uint32_t i = call->transform ? 0 : plan->n_splits; i-- > 0;) run_join(&rows, i);
+    hel_exec_release(exec, mark);
+}
+
+// How many rows are under way at once: what scratch and bindings hold.
+static uint32_t rows_at_a_time(const hel_fftconv_plan *plan) {
+    uint64_t most = plan->device->limits.max_binding / (plan->spectrum_size + plan->device->limits.offset_alignment);
+    if (plan->n_splits) most = HEL_MIN(most, SCRATCH_BYTES / plan->spectrum_size);
+    return (uint32_t)HEL_MIN(HEL_MAX(most, 1), UINT32_MAX);
+}
+
+void hel_fftconv_run(hel_exec *exec, const hel_fftconv_plan *plan, const hel_convolution_call *call) {
+    if (plan->own) {
+        if (!hel_exec_idle(exec)) hel_exec_fail(exec, hel_convolution_run(plan->device, plan->own, call));
+        return;
+    }
+    if (call->storage != HEL_STORAGE_F32) {
+        hel_exec_fail(exec, hel_fail(HEL_ERROR_UNSUPPORTED, "convolutions on %s take floats only", plan->device->backend));
+        return;
+    }
+    for (uint32_t first = 0, count; first < call->rows && exec->status == HEL_OK; first += count) {
+        count = HEL_MIN(rows_at_a_time(plan), call->channels - first % call->channels);
+        count = HEL_MIN(count, call->rows - first);
+        run_rows(exec, plan, call, first, count);
+    }
+}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// Long causal convolution of the rows of [rows, steps] with a filter for each channel, the heart of Hyena (Poli et al. 2023):
+//   y = gate_out (h * v + bias v)  [+ y],   v = gate_in u,   (h * v)[t] = sum over s <= t of h[s] v[t - s]
+// by one transform there and one back, for any number of steps. Where the device has convolutions of its own (the CPU's vector
+// code) they are taken; elsewhere kernels: fftconv_block alone where a row fits a work-group's memory, else between fftconv_split
+// and fftconv_join, as many rows at a time as SCRATCH_BYTES hold.
+#ifndef HEL_OPS_FFTCONV_H
+#define HEL_OPS_FFTCONV_H
+
+#include "device/convolution.h"
+#include "ops/exec.h"
+
+enum { HEL_FFTCONV_MAX_SPLITS = 3 };
+
+// What is made once for a number of steps. The caller's; freed with hel_fftconv_plan_finish before the device.
+typedef struct hel_fftconv_plan {
+    const hel_device *device;
+    uint32_t steps;
+    uint64_t spectrum_size;       // bytes of one filter's spectrum, in an order of the plan's own
+    hel_convolution *own;         // the device's plan; what follows is for kernels
+    uint32_t size, points;        // of a block that fits a work-group, of a row
+    uint32_t n_splits, radices[HEL_FFTCONV_MAX_SPLITS];
+    hel_buffer *turns[HEL_FFTCONV_MAX_SPLITS + 1]; // of each split, then of the blocks
+} hel_fftconv_plan;
+
+// `steps` is 1 to HEL_CONVOLUTION_MAX_STEPS. Statuses: ARGUMENT, UNSUPPORTED, MEMORY, DEVICE_MEMORY, DEVICE.
+hel_status hel_fftconv_plan_init(const hel_device *device, uint32_t steps, hel_fftconv_plan *out);
+void hel_fftconv_plan_finish(hel_fftconv_plan *plan); // accepts a zeroed plan
+
+// What hel_convolution_call says. Storage is f32 on devices without convolutions of their own (UNSUPPORTED).
+void hel_fftconv_run(hel_exec *exec, const hel_fftconv_plan *plan, const hel_convolution_call *call);
+
+// Where gradients go; those without a buffer are not made. All but the filters' are as u is.
+typedef struct hel_fftconv_gradients {
+    hel_binding u, gate_in, gate_out;
+    hel_binding filters; // f32 [channels, steps], summed over the batch; a filter's first is its bias's, too
+} hel_fftconv_gradients;
+
+// Gradients of a sum from those of y, `dy` [rows, steps]. `call` is the forward call (`reversed`, `accumulate`, `transform` and y
+// are not heeded); rows are whole batches of channels.
+void hel_fftconv_backward(hel_exec *exec, const hel_fftconv_plan *plan, const hel_convolution_call *call, hel_binding dy,
+                          const hel_fftconv_gradients *out);
+
+#endif

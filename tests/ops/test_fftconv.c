@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: Apache-2.0
+// The long convolution and its gradients on a device against a double-precision transform: test_fftconv DEVICE.
+#include "support/support.h"
+
+#include <complex.h>
+
+#include <helicoid/device.h>
+
+#include "ops/fftconv.h"
+#include "support/device_here.h"
+
+static const hel_device *device;
+static const char *device_name;
+
+// ---------------------------------------------------------------- the oracle
+
+static void fft(double complex *x, size_t n, int sign) {
+    const double pi = 3.14159265358979323846;
+    for (size_t i = 1, j = 0; i < n; i++) {
+        size_t bit = n >> 1;
+        for (; j & bit; bit >>= 1) j ^= bit;
+        j ^= bit;
+        if (i < j) {
+            double complex t = x[i];
+            x[i] = x[j];
+            x[j] = t;
+        }
+    }
+    for (size_t span = 1; span < n; span *= 2)
+        for (size_t k = 0; k < span; k++) {
+            double complex turn = cexp(sign * pi * I * (double)k / (double)span);
+            for (size_t i = k; i < n; i += 2 * span) {
+                double complex high = x[i + span] * turn;
+                x[i + span] = x[i] - high;
+                x[i] += high;
+            }
+        }
+}
+
+// out[t] += sum over s <= t of a[s] b[t - s]
+static void add_product(const double *a, const double *b, size_t n, double *out) {
+    size_t size = 2;
+    while (size < 2 * n) size *= 2;
+    double complex *x = calloc(size, sizeof *x), *y = calloc(size, sizeof *y);
+    assert_true(x && y);
+    for (size_t i = 0; i < n; i++) x[i] = a[i], y[i] = b[i];
+    fft(x, size, -1);
+    fft(y, size, -1);
+    for (size_t i = 0; i < size; i++) x[i] *= y[i];
+    fft(x, size, 1);
+    for (size_t i = 0; i < n; i++) out[i] += creal(x[i]) / (double)size;
+    free(x);
+    free(y);
+}
+
+// ---------------------------------------------------------------- a case
+
+typedef struct rows {
+    float *values;
+    hel_buffer *buffer;
+} rows;
+
+typedef struct shape {
+    uint32_t steps, channels, batch;
+    bool gates;
+    uint32_t rows;
+} shape;
+
+static uint64_t state = 1;
+static float uniform(void) {
+    state = state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (float)(state >> 40) * 0x1p-23f - 1.0f;
+}
+
+static rows make_rows(size_t count, bool random) {
+    rows out = {malloc(count * sizeof(float)), NULL};
+    assert_non_null(out.values);
+    for (size_t i = 0; i < count; i++) out.values[i] = random ? uniform() : NAN;
+    assert_int_equal(hel_buffer_create(device, count * sizeof(float), &out.buffer), HEL_OK);
+    assert_int_equal(hel_buffer_write(device, HEL_QUEUE_COMPUTE, out.buffer, 0, out.values, count * sizeof(float)), HEL_OK);
+    return out;
+}
+
+static void fetch(rows *r) {
+    assert_int_equal(hel_buffer_read(device, HEL_QUEUE_COMPUTE, r->buffer, 0, r->values, hel_buffer_size(r->buffer)), HEL_OK);
+}
+
+static void free_rows(rows *r) {
+    free(r->values);
+    hel_buffer_destroy(device, &r->buffer);
+}
+
+static double norm_of(const double *x, size_t n) {
+    double sum = 0.0;
+    for (size_t i = 0; i < n; i++) sum += x[i] * x[i];
+    return sqrt(sum);
+}
+
+// Errors of FFTs grow with the square root of their depth (Schatzman 1996), relative to the norms of what is multiplied, which
+// a few steps may cancel; 1.5 is about twice what FFTW shows (docs/fftconv.md).
+static void expect(const char *what, const shape *s, const float *got, const double *want, size_t n, double factors) {
+    double error = 0.0, norm = fmax(norm_of(want, n), factors), limit = 1.5 * sqrt(log2(2.0 * s->steps)) * 0x1p-23;
+    for (size_t i = 0; i < n; i++) error += ((double)got[i] - want[i]) * ((double)got[i] - want[i]);
+    if (sqrt(error) <= limit * norm) return;
+    fail_msg("%s: %s of %u steps, %u channels, batch %u: error %.3g, allowed %.3g", device_name, what, s->steps, s->channels,
+             s->batch, sqrt(error) / norm, limit);
+}
+
+typedef struct setting {
+    shape s;
+    rows u, h, gate_in, gate_out, bias, dy, spectra, y, du, dgate_in, dgate_out, dh;
+} setting;
+
+static hel_binding all(const rows *r) { return (hel_binding){.buffer = r->buffer}; }
+
+static void run(setting *c, hel_exec *exec, const hel_fftconv_plan *plan) {
+    hel_convolution_call spectra = {.rows = c->s.channels, .channels = c->s.channels, .transform = true, .u = all(&c->h),
+                                    .y = all(&c->spectra)};
+    hel_convolution_call call = {.rows = c->s.rows, .channels = c->s.channels, .u = all(&c->u), .bias = all(&c->bias),
+                                 .spectra = all(&c->spectra), .y = all(&c->y)};
+    hel_fftconv_gradients gradients = {.u = all(&c->du), .filters = all(&c->dh)};
+    if (c->s.gates) {
+        call.gate_in = all(&c->gate_in), call.gate_out = all(&c->gate_out);
+        gradients.gate_in = all(&c->dgate_in), gradients.gate_out = all(&c->dgate_out);
+    }
+    hel_fftconv_run(exec, plan, &spectra);
+    hel_fftconv_run(exec, plan, &call);
+    hel_fftconv_backward(exec, plan, &call, all(&c->dy), &gradients);
+}
+
+static void run_planned(setting *c, const hel_fftconv_plan *plan) {
+    hel_exec exec;
+    assert_int_equal(hel_exec_init(&exec, device), HEL_OK);
+    hel_exec_plan_begin(&exec);
+    run(c, &exec, plan);
+    assert_int_equal(hel_exec_plan_end(&exec), HEL_OK);
+    hel_exec_reset(&exec);
+    run(c, &exec, plan);
+    if (exec.status != HEL_OK) fail_msg("%s", hel_error_message());
+    rows *results[] = {&c->y, &c->du, &c->dgate_in, &c->dgate_out, &c->dh};
+    for (size_t i = 0; i < 5; i++) fetch(results[i]);
+    hel_exec_finish(&exec);
+}
+
+// One row of everything in double precision; what the filter gets is added up.
+static void check_row(const setting *c, uint32_t row, double *dh, double *dh_factors) {
+    size_t n = c->s.steps, at = row * n;
+    uint32_t channel = row % c->s.channels;
+    double *m = calloc(8 * n, sizeof *m), *v = m, *h = m + n, *z = m + 2 * n, *dz = m + 3 * n, *back = m + 4 * n,
+           *want = m + 5 * n, *turned = m + 6 * n;
+    assert_non_null(m);
+    for (size_t t = 0; t < n; t++) {
+        double in = c->s.gates ? c->gate_in.values[at + t] : 1.0, out = c->s.gates ? c->gate_out.values[at + t] : 1.0;
+        v[t] = in * c->u.values[at + t];
+        h[t] = c->h.values[channel * n + t];
+        dz[n - 1 - t] = out * c->dy.values[at + t]; // turned round
+        z[t] = c->bias.values[channel] * v[t];
+        back[n - 1 - t] = c->bias.values[channel] * dz[n - 1 - t];
+    }
+    double of_h = norm_of(h, n), of_z = of_h * norm_of(v, n), of_back = of_h * norm_of(dz, n);
+    *dh_factors += norm_of(v, n) * norm_of(dz, n);
+    add_product(h, v, n, z);
+    add_product(h, dz, n, back);
+    add_product(v, dz, n, turned);
+    for (size_t t = 0; t < n; t++) dh[t] += turned[n - 1 - t];
+    for (size_t t = 0; t < n; t++) want[t] = z[t] * (c->s.gates ? c->gate_out.values[at + t] : 1.0);
+    expect("y", &c->s, c->y.values + at, want, n, of_z);
+    for (size_t t = 0; t < n; t++) want[t] = back[n - 1 - t] * (c->s.gates ? c->gate_in.values[at + t] : 1.0);
+    expect("du", &c->s, c->du.values + at, want, n, of_back);
+    if (c->s.gates) {
+        for (size_t t = 0; t < n; t++) want[t] = back[n - 1 - t] * c->u.values[at + t];
+        expect("d gate_in", &c->s, c->dgate_in.values + at, want, n, of_back);
+        for (size_t t = 0; t < n; t++) want[t] = z[t] * c->dy.values[at + t];
+        expect("d gate_out", &c->s, c->dgate_out.values + at, want, n, of_z);
+    }
+    free(m);
+}
+
+static void check_all(const setting *c) {
+    for (uint32_t channel = 0; channel < c->s.channels; channel++) {
+        double *dh = calloc(c->s.steps, sizeof *dh), factors = 0.0;
+        assert_non_null(dh);
+        for (uint32_t b = 0; b < c->s.batch; b++) check_row(c, b * c->s.channels + channel, dh, &factors);
+        expect("dh", &c->s, c->dh.values + (size_t)channel * c->s.steps, dh, c->s.steps, factors);
+        free(dh);
+    }
+}
+
+static void check_shape(uint32_t steps, uint32_t channels, uint32_t batch, bool gates) {
+    hel_fftconv_plan plan;
+    assert_int_equal(hel_fftconv_plan_init(device, steps, &plan), HEL_OK);
+    shape s = {steps, channels, batch, gates, channels * batch};
+    size_t n = (size_t)s.rows * steps, taps = (size_t)channels * steps;
+    setting c = {s,
+                 make_rows(n, true),
+                 make_rows(taps, true),
+                 make_rows(n, true),
+                 make_rows(n, true),
+                 make_rows(channels, true),
+                 make_rows(n, true),
+                 make_rows(channels * plan.spectrum_size / sizeof(float), false),
+                 make_rows(n, false),
+                 make_rows(n, false),
+                 make_rows(n, false),
+                 make_rows(n, false),
+                 make_rows(taps, false)};
+    run_planned(&c, &plan);
+    check_all(&c);
+    rows *each[] = {&c.u, &c.h, &c.gate_in, &c.gate_out, &c.bias, &c.dy, &c.spectra, &c.y, &c.du, &c.dgate_in, &c.dgate_out, &c.dh};
+    for (size_t i = 0; i < sizeof each / sizeof *each; i++) free_rows(each[i]);
+    hel_fftconv_plan_finish(&plan);
+}
+
+static void test_lengths(void **unused) {
+    (void)unused;
+    static const uint32_t lengths[] = {1, 2, 3, 5, 127, 1000, 4096, 10007, 65536};
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+        check_shape(lengths[i], 3, 2, true);
+        check_shape(lengths[i], 2, 1, false);
+    }
+}
+
+static void test_sizes(void **unused) { // each way to split, on the CPU: two, four, odd numbers
+    (void)unused;
+    for (uint32_t steps = 510; steps < 8192; steps += steps / 3 + 1) check_shape(steps, 1, 1, true);
+}
+
+static void test_million(void **unused) {
+    (void)unused;
+    check_shape(1000003, 1, 1, true);
+}
+
+int main(int argc, char **argv) {
+    if (argc < 2) return 2;
+    device_name = argv[1];
+    if (!device_here(strcmp(argv[1], "scalar") == 0 ? "cpu" : argv[1])) return SKIPPED;
+    hel_device_params params = hel_device_params_default();
+    params.scalar = strcmp(argv[1], "scalar") == 0;
+    if (hel_device_open(params.scalar ? "cpu" : argv[1], &params, &device) != HEL_OK) return 1;
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_lengths), cmocka_unit_test(test_sizes), cmocka_unit_test(test_million)};
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    hel_device_destroy(&device);
+    return failed;
+}
