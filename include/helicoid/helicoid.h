@@ -7,6 +7,7 @@
 #include <helicoid/common.h>
 #include <helicoid/compress.h>
 #include <helicoid/device.h>
+#include <helicoid/fftconv.h>
 #include <helicoid/generate.h>
 #include <helicoid/kmeans.h>
 #include <helicoid/model.h>

@@ -7,6 +7,7 @@
 #include "base/os_console.h"
 #include "cli/progress.h"
 #include "cli/report.h"
+#include "cli/runner.h"
 #include "cli/verbs.h"
 
 static hel_kmeans_empty empty_of(const char *name) {
@@ -28,13 +29,6 @@ static hel_kmeans_params params_of(const cli_options *options) {
     params.exact = options->exact;
     params.progress = progress_report;
     return params;
-}
-
-static hel_status open_device(const cli_options *options, const hel_device **out) {
-    hel_device_params params = hel_device_params_default();
-    params.threads = (uint32_t)options->threads;
-    params.memory_limit = options->memory_limit;
-    return options->device ? hel_device_open(options->device, &params, out) : hel_device_open_best(&params, out);
 }
 
 // Every iteration labels all points, and so does the start.
@@ -69,7 +63,7 @@ int run_kmeans(const cli_options *options) {
     hel_kmeans_params params = params_of(options);
     hel_kmeans_result result = {0};
     const hel_device *device = NULL;
-    int code = report_status(options, open_device(options, &device));
+    int code = runner_open_device(options, &device);
     if (code != EXIT_OK) return code;
     progress_start(options, PROGRESS_POINTS);
     double start = hel_os_seconds();

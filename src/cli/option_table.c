@@ -16,9 +16,10 @@ enum {
     EXPORT = 1u << 8,
     KMEANS = 1u << 9,
     BENCH = 1u << 10,
-    ALL = (1u << 11) - 1,
+    FFTCONV = 1u << 11,
+    ALL = (1u << 12) - 1,
     MODELS = GENERATE | PERPLEXITY | LOGITS, // verbs that run a model
-    WRITERS = COMPRESS | LOGITS | EXPORT | KMEANS | BENCH,
+    WRITERS = COMPRESS | LOGITS | EXPORT | KMEANS | BENCH | FFTCONV,
 };
 
 const verb_row verb_table[] = {
@@ -68,6 +69,11 @@ const verb_row verb_table[] = {
      "OUT gets everything as JSON, with the machine, the versions and the command. docs/benchmarks.md says how peers "
      "are set up.",
      "helicoid bench matvec decode --against llama_cpp -o bench.json", run_bench},
+    {"fftconv", "U H", "Convolve long sequences with long filters",
+     "Reads sequences U, [steps], [channels, steps] or [batch, channels, steps], and a filter for each channel or one for "
+     "all, H, [channels, taps] or [taps], from NPY arrays of floats, and writes the causal convolutions, an array of f32 in "
+     "U's shape: one value a step, made of that step and those before it. Any number of steps up to 4,194,304.",
+     "helicoid fftconv u.npy h.npy -o y.npy", run_fftconv},
 };
 
 const size_t verb_count = sizeof verb_table / sizeof verb_table[0];
@@ -83,6 +89,10 @@ const option_row option_table[] = {
     {"k", 'k', OPTION_WHOLE, AT(k), KMEANS, "N", "256", .least = 1, .most = 4294967295.0, .help = "centroids"},
     {"dimensions", 'D', OPTION_WHOLE, AT(dimensions), KMEANS, "D", "0", .most = 4294967295.0,
      .help = "values of a point in a flat array; 0: as the array says, or 1"},
+    {"gate-in", 0, OPTION_TEXT, AT(gate_in), FFTCONV, "NPY", .help = "an array of U's shape that U is multiplied by first"},
+    {"gate-out", 0, OPTION_TEXT, AT(gate_out), FFTCONV, "NPY", .help = "an array of U's shape that the result is multiplied by"},
+    {"bias", 0, OPTION_TEXT, AT(bias), FFTCONV, "NPY",
+     .help = "a number for each channel, by which U is added to its convolution, before --gate-out"},
     {"labels", 0, OPTION_TEXT, AT(labels), KMEANS, "LABELS", .help = "also write the nearest centroid of each point, as u32"},
     {"iterations", 0, OPTION_WHOLE, AT(iterations), KMEANS, "N", "25", .most = 4294967294.0, .help = "at most"},
     {"tolerance", 0, OPTION_REAL, AT(tolerance), KMEANS, "T", "1e-4", .most = 1e6,
@@ -178,7 +188,7 @@ const option_row option_table[] = {
      .help = "tokenizer file where the model has none of its own"},
     {"gpu-layers", 0, OPTION_WHOLE, AT(gpu_layers), MODELS, "N", "4294967295", .most = 4294967295.0,
      .help = "layers on the first of several devices; unless given, an even split"},
-    {"mem-limit", 0, OPTION_BYTES, AT(memory_limit), MODELS | COMPRESS | KMEANS, "BYTES", "0", .most = 9007199254740992.0,
+    {"mem-limit", 0, OPTION_BYTES, AT(memory_limit), MODELS | COMPRESS | KMEANS | FFTCONV, "BYTES", "0", .most = 9007199254740992.0,
      .help = "buffers of compress (0: 160M), or of each device (0: no limit); K, M, G may follow"},
 
     {"precision", 0, OPTION_CHOICE, AT(precision), MODELS | BENCH, "TYPE", "f32", "f32|bf16",
@@ -188,7 +198,7 @@ const option_row option_table[] = {
              "for later runs; auto: on GPUs"},
     {"device", 'd', OPTION_TEXT, AT(device), ALL, "NAMES",
      .help = "cpu, vulkan:0, or several as in vulkan:0,cpu; unless given, the best one; "
-             "verbs that run no model, but for kmeans, work on the CPU"},
+             "verbs that run no model, but for kmeans and fftconv, work on the CPU"},
     {"threads", 'j', OPTION_WHOLE, AT(threads), ALL, "N", "0", .most = 4096, .help = "0: one per processor"},
     {"json", 0, OPTION_SWITCH, AT(json), ALL, .set = 1, .help = "report as JSON on standard output"},
     {"quiet", 'q', OPTION_SWITCH, AT(quiet), ALL, .set = 1, .help = "only errors and what was asked for"},

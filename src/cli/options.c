@@ -141,6 +141,12 @@ static int take_arguments(int argc, char **argv, cli_options *out) {
     return EXIT_OK;
 }
 
+static int count_words(const char *text) {
+    int words = 0;
+    for (; *text; text++) words += *text != ' ' && (text[1] == ' ' || !text[1]);
+    return words;
+}
+
 static int from_arguments(const verb_row *verb, int argc, char **argv, cli_options *out) {
     char letters[2 * MOST_OPTIONS + 2];
     struct option longs[MOST_OPTIONS];
@@ -159,12 +165,11 @@ static int from_arguments(const verb_row *verb, int argc, char **argv, cli_optio
         }
     }
     if (out->help) return EXIT_OK;
-    if (verb->argument[0] == '[') return take_arguments(argc, argv, out);
-    bool wants = verb->argument[0] != 0;
-    if (wants && optind >= argc) return report_usage(out, "%s is missing", verb->argument);
-    if (wants) out->model = argv[optind++];
-    if (optind < argc) return report_usage(out, "too many arguments: '%s'", argv[optind]);
-    return EXIT_OK;
+    int given = argc - optind, wanted = count_words(verb->argument);
+    if (verb->argument[0] != '[' && given < wanted)
+        return report_usage(out, given ? "%s are needed, and only one is there" : "%s is missing", verb->argument);
+    if (verb->argument[0] != '[' && given > wanted) return report_usage(out, "too many arguments: '%s'", argv[optind + wanted]);
+    return take_arguments(argc, argv, out);
 }
 
 int options_parse(const verb_row *verb, int argc, char **argv, cli_options *out) {

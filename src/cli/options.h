@@ -23,11 +23,12 @@ typedef struct cli_options {
     int argc; // as it was called, the verb first
     char **argv;
     const char *model; // the verb's one argument, or the first of them
-    const char **arguments; // all of them, NULL-terminated, where a verb takes any number
+    const char **arguments; // all of them, NULL-terminated
     const char *output, *format, *fit, *dtype, *labels, *start, *empty, *precision, *tune;
     const char *prompt, *system, *text_file, *tokens, *against;
     const char *device, *tokenizer, *progress, *color;
     const char *peers_folder, *data_folder, *bench_model;
+    const char *gate_in, *gate_out, *bias;
     const char **include, **exclude, **stop, **peers; // NULL-terminated, NULL where not given
     uint64_t k, count, context, stride, chunks, batch, threads, gpu_layers, memory_limit, dimensions, iterations;
     uint64_t rounds, peer_rounds, peer_seconds, rows, cols, columns, bytes, values;
@@ -41,7 +42,7 @@ typedef struct cli_options {
 
 typedef struct verb_row {
     const char *name;
-    const char *argument;    // its name in the usage line, "" for none; "[NAME...]": any number of them
+    const char *argument;    // its name in the usage line, "" for none, "A B" for two; "[NAME...]": any number of them
     const char *summary;     // one line
     const char *description; // paragraphs for the man page and --help
     const char *example;

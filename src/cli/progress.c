@@ -43,7 +43,7 @@ static void format_eta(char text[32], double seconds) {
 static void format_line(char line[LINE_SIZE], double time, uint64_t done, uint64_t total) {
     double spent = time - state.start, made = (double)(done - state.first);
     double speed = spent > 0 ? made / spent : 0;
-    const char *unit = state.unit == PROGRESS_POINTS ? "points" : "tokens";
+    const char *unit = state.unit == PROGRESS_POINTS ? "points" : state.unit == PROGRESS_ROWS ? "rows" : "tokens";
     char eta[32], have[32], all[32];
     format_eta(eta, speed > 0 && total >= done ? (double)(total - done) / speed : -1);
     double percent = total ? 100.0 * (double)done / (double)total : 0;

@@ -13,6 +13,14 @@ hel_tuning runner_tuning(const cli_options *options) {
     return strcmp(options->tune, "always") == 0 ? HEL_TUNING_ALWAYS : HEL_TUNING_AUTO;
 }
 
+int runner_open_device(const cli_options *options, const hel_device **out) {
+    hel_device_params params = hel_device_params_default();
+    params.threads = (uint32_t)options->threads;
+    params.memory_limit = options->memory_limit;
+    hel_status status = options->device ? hel_device_open(options->device, &params, out) : hel_device_open_best(&params, out);
+    return report_status(options, status);
+}
+
 int runner_load(const cli_options *options, const char *path, hel_model **out) {
     hel_model_params params = hel_model_params_default();
     params.devices = options->device;

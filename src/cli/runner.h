@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the verbs that run a model share.
+// What the verbs that work on devices share.
 #ifndef HEL_CLI_RUNNER_H
 #define HEL_CLI_RUNNER_H
 
@@ -9,6 +9,9 @@
 
 // What --tune says.
 hel_tuning runner_tuning(const cli_options *options);
+
+// Opens the device that the options name, or the best one; for verbs that work on one.
+int runner_open_device(const cli_options *options, const hel_device **out);
 
 // Loads a model onto the devices that the options name, with progress.
 int runner_load(const cli_options *options, const char *path, hel_model **out);

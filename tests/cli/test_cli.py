@@ -20,7 +20,7 @@ MODEL = str(DATA / "stories260K" / "stories260K.bin")
 RUNNER = shlex.split(os.environ.get("MESON_EXE_WRAPPER", ""))  # an emulator, for cross builds
 OK, FAILED, USAGE, INTEGRITY, UNSUPPORTED, UNAVAILABLE, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
 VERBS = ["devices", "compress", "info", "generate", "perplexity", "logits", "tokenize", "verify", "export", "kmeans",
-         "bench"]
+         "bench", "fftconv"]
 
 
 class Case(unittest.TestCase):
@@ -491,19 +491,15 @@ class Export(Case):
         self.assertEqual(sorted(p.name for p in self.folder.iterdir()), [dense.name, packed.name])
 
 
-class Kmeans(Case):
-    def setUp(self):
-        super().setUp()
-        self.data, self.book, self.labels = (self.folder / name for name in ("data.npy", "book.npy", "labels.npy"))
-
-    def write(self, values, shape, descr="<f4"):
+class Arrays(Case):
+    def write_npy(self, path, values, shape, descr="<f4"):
         text = f"{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}"
         header = text + " " * (117 - len(text)) + "\n"
         letter = {"<f4": "f", "<f2": "e", "<i4": "i"}[descr]
-        self.data.write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", 118) + header.encode() +
+        path.write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", 118) + header.encode() +
                               struct.pack(f"<{len(values)}{letter}", *values))
 
-    def read(self, path, descr, letter):
+    def read_npy(self, path, descr, letter):
         content = path.read_bytes()
         self.assertEqual(content[:8], b"\x93NUMPY\x01\x00")
         start = 10 + struct.unpack("<H", content[8:10])[0]
@@ -513,8 +509,14 @@ class Kmeans(Case):
         return (tuple(int(n) for n in shape.split(",") if n.strip()),
                 struct.unpack(f"<{(len(content) - start) // 4}{letter}", content[start:]))
 
+
+class Kmeans(Arrays):
+    def setUp(self):
+        super().setUp()
+        self.data, self.book, self.labels = (self.folder / name for name in ("data.npy", "book.npy", "labels.npy"))
+
     def corners(self):
-        self.write([x + (i % 5) / 10 for i in range(200) for x in ((i % 4) // 2 * 10.0, i % 2 * 10.0)], "(200, 2)")
+        self.write_npy(self.data, [x + (i % 5) / 10 for i in range(200) for x in ((i % 4) // 2 * 10.0, i % 2 * 10.0)], "(200, 2)")
 
     def test_fit(self):
         self.corners()
@@ -523,11 +525,11 @@ class Kmeans(Case):
         self.assertTrue(report["converged"])
         self.assertAlmostEqual(report["squared_error"], 200 * 2 * 0.02, places=4)
         self.assertGreater(report["points_per_second"], 0)
-        shape, centroids = self.read(self.book, "<f4", "f")
+        shape, centroids = self.read_npy(self.book, "<f4", "f")
         self.assertEqual(shape, (4, 2))
         self.assertEqual(sorted((round(centroids[i]), round(centroids[i + 1])) for i in (0, 2, 4, 6)),
                          [(0, 0), (0, 10), (10, 0), (10, 10)])
-        shape, labels = self.read(self.labels, "<u4", "I")
+        shape, labels = self.read_npy(self.labels, "<u4", "I")
         self.assertEqual(shape, (200,))
         for i in range(4, 200):
             self.assertEqual(labels[i], labels[i % 4])
@@ -549,12 +551,12 @@ class Kmeans(Case):
         self.assertEqual(len(books), 2)
 
     def test_flat(self):
-        self.write([1, 2, 3, 10, 20, 30] * 4, "(24,)", "<f2")
+        self.write_npy(self.data, [1, 2, 3, 10, 20, 30] * 4, "(24,)", "<f2")
         self.assertEqual(self.run_json("kmeans", self.data, "-k", "2", "-o", self.book, "-D", "3", "-d", "cpu")["points"], 8)
-        self.assertEqual(sorted(self.read(self.book, "<f4", "f")[1]), [1, 2, 3, 10, 20, 30])
+        self.assertEqual(sorted(self.read_npy(self.book, "<f4", "f")[1]), [1, 2, 3, 10, 20, 30])
         report = self.run_json("kmeans", self.data, "-k", "3", "-o", self.book, "-f", "--exact", "-d", "cpu")
         self.assertEqual((report["d"], report["iterations"]), (1, 0))
-        self.assertEqual(self.read(self.book, "<f4", "f")[1], (4, 20, 30))
+        self.assertEqual(self.read_npy(self.book, "<f4", "f")[1], (4, 20, 30))
 
     def test_wrong(self):
         self.run_program("kmeans", self.folder / "none.npy", "-o", self.book, code=FAILED)
@@ -565,12 +567,12 @@ class Kmeans(Case):
         self.run_program("kmeans", self.data, "-k", "4", "-o", self.folder / "no" / "b.npy", "-d", "cpu", code=FAILED)
         self.run_program("kmeans", self.data, "-k", "50", "-o", self.book, "--empty", "error", "-d", "cpu", code=UNSUPPORTED)
         self.run_program("kmeans", self.data, "-k", "4", "-o", self.book, "-d", "vulkan:77", code=UNAVAILABLE)
-        self.write([1.0, float("nan"), 3.0], "(3,)")
+        self.write_npy(self.data, [1.0, float("nan"), 3.0], "(3,)")
         self.run_program("kmeans", self.data, "-k", "2", "-o", self.book, "-d", "cpu", code=UNSUPPORTED)
         self.assertIn("NaN", self.errors)
-        self.write([], "(0,)")
+        self.write_npy(self.data, [], "(0,)")
         self.run_program("kmeans", self.data, "-k", "1", "-o", self.book, "-d", "cpu", code=USAGE)
-        self.write([1, 2, 3], "(3,)", "<i4")
+        self.write_npy(self.data, [1, 2, 3], "(3,)", "<i4")
         self.run_program("kmeans", self.data, "-k", "1", "-o", self.book, "-d", "cpu", code=UNSUPPORTED)
         self.data.write_bytes(b"not an array")
         self.run_program("kmeans", self.data, "-k", "1", "-o", self.book, "-d", "cpu", code=FAILED)
@@ -588,7 +590,7 @@ class Kmeans(Case):
         self.assertEqual(sorted(p.name for p in self.folder.iterdir()), ["book.npy", "data.npy"])
 
     def test_interrupt(self):
-        self.write([(i * 7919 % 65537) / 65537 for i in range(120000)], "(30000, 4)")
+        self.write_npy(self.data, [(i * 7919 % 65537) / 65537 for i in range(120000)], "(30000, 4)")
         process = subprocess.Popen(RUNNER + [PROGRAM, "kmeans", self.data, "-k", "3000", "-o", self.book, "-d", "cpu", "-j", "1",
                                              "--iterations", "100000", "--tolerance", "0", "--progress", "always"],
                                    stderr=subprocess.PIPE)
@@ -598,6 +600,57 @@ class Kmeans(Case):
         process.communicate(timeout=60)
         self.assertEqual(process.returncode, INTERRUPTED)
         self.assertEqual([p.name for p in self.folder.iterdir()], ["data.npy"])
+
+
+class Fftconv(Arrays):
+    def setUp(self):
+        super().setUp()
+        self.u, self.h, self.y, self.gate, self.bias = (self.folder / f"{name}.npy" for name in ("u", "h", "y", "gate", "bias"))
+
+    def test_sums(self):
+        steps, u, h = 700, [(i * 7 % 11) / 8 for i in range(4 * 700)], [(i % 5) / 4 for i in range(2 * 300)]
+        self.write_npy(self.u, u, f"(2, 2, {steps})")
+        self.write_npy(self.h, h, "(2, 300)", "<f2")
+        self.write_npy(self.gate, [2] * len(u), f"(2, 2, {steps})")
+        self.write_npy(self.bias, [0.5, 1], "(2,)")
+        report = self.run_json("fftconv", self.u, self.h, "-o", self.y, "--gate-out", self.gate, "--bias", self.bias, "-d", "cpu")
+        self.assertEqual([report[name] for name in ("batch", "channels", "steps", "filters", "taps")], [2, 2, steps, 2, 300])
+        shape, y = self.read_npy(self.y, "<f4", "f")
+        self.assertEqual(shape, (2, 2, steps))
+        for row in range(4):
+            v, taps = u[row * steps:(row + 1) * steps], h[row % 2 * 300:][:300]
+            for t in (0, 1, 299, 300, 699):
+                want = 2 * (sum(taps[s] * v[t - s] for s in range(min(t + 1, 300))) + (0.5, 1)[row % 2] * v[t])
+                self.assertAlmostEqual(y[row * steps + t], want, delta=2e-3)
+
+    def test_one_row(self):
+        self.write_npy(self.u, [1, 2, 3], "(3,)")
+        self.write_npy(self.h, [1, 1], "(2,)")
+        self.assertIn("1 x 1 rows of 3 steps, 1 filters of 2 taps", self.run_program("fftconv", self.u, self.h, "-o", self.y, "-d", "cpu"))
+        for got, want in zip(self.read_npy(self.y, "<f4", "f")[1], (1, 3, 5)):
+            self.assertAlmostEqual(got, want, places=5)
+        self.run_program("fftconv", self.u, self.h, "-o", self.y, "-d", "cpu", code=FAILED) # is there already
+        self.assertEqual(self.run_program("fftconv", self.u, self.h, "-o", self.y, "-f", "-q", "-d", "cpu"), "")
+
+    def test_wrong(self):
+        self.write_npy(self.u, [1, 2, 3, 4], "(2, 2)")
+        self.write_npy(self.h, [1] * 3, "(3,)")
+        self.run_program("fftconv", self.u, "-o", self.y, code=USAGE)
+        self.assertIn("U H are needed", self.errors)
+        self.run_program("fftconv", self.u, self.h, self.h, "-o", self.y, code=USAGE)
+        self.run_program("fftconv", self.u, self.h, code=USAGE)
+        self.run_program("fftconv", self.u, self.h, "-o", self.y, "-d", "cpu", code=USAGE)
+        self.assertIn("3 taps are longer than the 2 steps", self.errors)
+        self.write_npy(self.h, [1] * 3, "(3, 1)")
+        self.run_program("fftconv", self.u, self.h, "-o", self.y, "-d", "cpu", code=USAGE)
+        self.assertIn("3 filters for 2 channels", self.errors)
+        self.write_npy(self.h, [1] * 2, "(2,)", "<i4")
+        self.run_program("fftconv", self.u, self.h, "-o", self.y, "-d", "cpu", code=UNSUPPORTED)
+        self.write_npy(self.h, [1] * 2, "(2,)")
+        self.run_program("fftconv", self.u, self.h, "-o", self.y, "--bias", self.u, "-d", "cpu", code=USAGE)
+        self.run_program("fftconv", self.u, self.h, "-o", self.y, "--gate-in", self.h, "-d", "cpu", code=USAGE)
+        self.run_program("fftconv", self.u, self.folder / "none.npy", "-o", self.y, "-d", "cpu", code=FAILED)
+        self.assertFalse(self.y.exists())
 
 
 if __name__ == "__main__":

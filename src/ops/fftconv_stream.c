@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ops/fftconv_stream.h"
+
+#include <string.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "base/params.h"
+#include "base/require.h"
+#include "base/size.h"
+#include "ops/fftconv.h"
+
+// Bytes of u that are under way at once; gates, y and spectra are as many each, or twice as many.
+enum { BYTES_AT_ONCE = 64 << 20 };
+
+static const hel_fftconv_params defaults = {.struct_size = sizeof(hel_fftconv_params), .batch = 1, .channels = 1};
+
+void hel_fftconv_params_init(hel_fftconv_params *params, size_t struct_size) { HEL_PARAMS_WRITE(params, struct_size, &defaults); }
+
+hel_status hel_fftconv_params_check(hel_fftconv_params *params) {
+    HEL_REQUIRE(params->batch && params->channels && params->steps);
+    if (params->steps > HEL_FFTCONV_MAX_STEPS)
+        return hel_fail(HEL_ERROR_UNSUPPORTED, "%u steps are more than %u", params->steps, HEL_FFTCONV_MAX_STEPS);
+    uint64_t rows = (uint64_t)params->batch * params->channels;
+    if (rows > UINT32_MAX) return hel_fail(HEL_ERROR_UNSUPPORTED, "%llu rows are more than 2^32", (unsigned long long)rows);
+    if (!params->filters) params->filters = params->channels;
+    if (!params->taps) params->taps = params->steps;
+    if (params->filters != 1 && params->filters != params->channels)
+        return hel_fail(HEL_ERROR_ARGUMENT, "%u filters for %u channels: one for all, or one for each", params->filters,
+                        params->channels);
+    if (params->taps > params->steps)
+        return hel_fail(HEL_ERROR_ARGUMENT, "filters of %u taps are longer than the %u steps", params->taps, params->steps);
+    return HEL_OK;
+}
+
+typedef struct job {
+    const hel_fftconv_params *params;
+    const hel_fftconv_stream *stream;
+    hel_fftconv_plan plan;
+    hel_exec exec;
+    uint32_t at_once; // rows
+    float *rows;      // on the host, of one array
+    hel_buffer *u, *gate_in, *gate_out, *bias, *spectra, *y;
+} job;
+
+static hel_status make_rows(const job *j, bool wanted, hel_buffer **out) {
+    return wanted ? hel_buffer_create(j->plan.device, (uint64_t)j->at_once * j->plan.steps * sizeof(float), out) : HEL_OK;
+}
+
+static hel_binding rows_bound(const job *j, hel_buffer *buffer, uint32_t count) {
+    return buffer ? (hel_binding){buffer, 0, (uint64_t)count * j->plan.steps * sizeof(float)} : (hel_binding){0};
+}
+
+static hel_status upload(const job *j, hel_fftconv_array array, uint64_t first, uint64_t count, hel_buffer *to) {
+    if (!to) return HEL_OK;
+    HEL_TRY(j->stream->read(j->stream->user, array, first, count, j->rows));
+    return hel_buffer_write(j->plan.device, HEL_QUEUE_COMPUTE, to, 0, j->rows, count * sizeof(float));
+}
+
+// ---------------------------------------------------------------- what runs on the device
+
+static void transform_filters(job *j, uint32_t count) {
+    hel_convolution_call call = {.rows = count, .channels = count, .transform = true, .u = rows_bound(j, j->y, count),
+                                 .y = {.buffer = j->spectra}};
+    hel_fftconv_run(&j->exec, &j->plan, &call);
+}
+
+static void convolve(job *j, uint32_t count) {
+    hel_convolution_call call = {.rows = count,
+                                 .channels = j->params->filters == 1 ? 1 : count,
+                                 .u = rows_bound(j, j->u, count),
+                                 .gate_in = rows_bound(j, j->gate_in, count),
+                                 .gate_out = rows_bound(j, j->gate_out, count),
+                                 .bias = {.buffer = j->bias},
+                                 .spectra = {.buffer = j->spectra},
+                                 .y = rows_bound(j, j->y, count)};
+    hel_fftconv_run(&j->exec, &j->plan, &call);
+}
+
+// The filters of channels from `channel` on, zeros behind their taps, go through y.
+static hel_status load_filters(job *j, uint32_t channel, uint32_t count) {
+    uint32_t taps = j->params->taps, steps = j->plan.steps;
+    HEL_TRY(j->stream->read(j->stream->user, HEL_FFTCONV_H, (uint64_t)channel * taps, (uint64_t)count * taps, j->rows));
+    for (uint32_t i = count; i-- > 0 && taps < steps;) {
+        memmove(j->rows + (size_t)i * steps, j->rows + (size_t)i * taps, taps * sizeof(float));
+        memset(j->rows + (size_t)i * steps + taps, 0, (steps - taps) * sizeof(float));
+    }
+    HEL_TRY(hel_buffer_write(j->plan.device, HEL_QUEUE_COMPUTE, j->y, 0, j->rows, (uint64_t)count * steps * sizeof(float)));
+    hel_exec_reset(&j->exec);
+    transform_filters(j, count);
+    return j->exec.status;
+}
+
+// ---------------------------------------------------------------- rows
+
+static hel_status run_rows(job *j, uint32_t batch, uint32_t channel, uint32_t count) {
+    uint64_t steps = j->plan.steps, first = ((uint64_t)batch * j->params->channels + channel) * steps, values = count * steps;
+    HEL_TRY(upload(j, HEL_FFTCONV_U, first, values, j->u));
+    HEL_TRY(upload(j, HEL_FFTCONV_GATE_IN, first, values, j->gate_in));
+    HEL_TRY(upload(j, HEL_FFTCONV_GATE_OUT, first, values, j->gate_out));
+    HEL_TRY(upload(j, HEL_FFTCONV_BIAS, channel, count, j->bias));
+    hel_exec_reset(&j->exec);
+    convolve(j, count);
+    HEL_TRY(j->exec.status);
+    HEL_TRY(hel_buffer_read(j->plan.device, HEL_QUEUE_COMPUTE, j->y, 0, j->rows, values * sizeof(float)));
+    return j->stream->write(j->stream->user, values, j->rows);
+}
+
+static hel_status tell(const job *j, uint64_t done) {
+    const hel_fftconv_params *p = j->params;
+    if (!p->progress || p->progress(p->user, "convolve", done, (uint64_t)p->batch * p->channels)) return HEL_OK;
+    return hel_fail(HEL_ERROR_CANCELLED, "the convolution was cancelled");
+}
+
+static hel_status run_all(job *j) {
+    uint32_t channels = j->params->channels, loaded = UINT32_MAX; // the channel that spectra begin with
+    for (uint32_t batch = 0; batch < j->params->batch; batch++)
+        for (uint32_t channel = 0, count; channel < channels; channel += count) {
+            count = HEL_MIN(j->at_once, channels - channel);
+            uint32_t wanted = j->params->filters == 1 ? 0 : channel;
+            if (wanted != loaded) HEL_TRY(load_filters(j, wanted, j->params->filters == 1 ? 1 : count));
+            loaded = wanted;
+            HEL_TRY(run_rows(j, batch, channel, count));
+            HEL_TRY(tell(j, (uint64_t)batch * channels + channel + count));
+        }
+    return HEL_OK;
+}
+
+// ---------------------------------------------------------------- beginning and end
+
+static hel_status prepare(job *j) {
+    const hel_device *device = j->plan.device;
+    uint64_t row = j->plan.steps * sizeof(float);
+    j->at_once = (uint32_t)HEL_MIN(HEL_MAX(BYTES_AT_ONCE / row, 1), j->params->channels);
+    uint32_t filters = j->params->filters == 1 ? 1 : j->at_once;
+    j->rows = hel_alloc_array((size_t)j->at_once * j->plan.steps, sizeof *j->rows);
+    if (!j->rows) return hel_fail_memory(j->at_once * row);
+    HEL_TRY(make_rows(j, true, &j->u));
+    HEL_TRY(make_rows(j, true, &j->y));
+    HEL_TRY(make_rows(j, j->stream->gate_in, &j->gate_in));
+    HEL_TRY(make_rows(j, j->stream->gate_out, &j->gate_out));
+    HEL_TRY(hel_buffer_create(device, filters * j->plan.spectrum_size, &j->spectra));
+    if (j->stream->bias) HEL_TRY(hel_buffer_create(device, j->at_once * sizeof(float), &j->bias));
+    HEL_TRY(hel_exec_init(&j->exec, device));
+    hel_exec_plan_begin(&j->exec);
+    transform_filters(j, filters);
+    convolve(j, j->at_once);
+    return hel_exec_plan_end(&j->exec);
+}
+
+static void finish(job *j) {
+    const hel_device *device = j->plan.device;
+    hel_buffer **buffers[] = {&j->u, &j->gate_in, &j->gate_out, &j->bias, &j->spectra, &j->y};
+    for (size_t i = 0; i < HEL_COUNT(buffers); i++) hel_buffer_destroy(device, buffers[i]);
+    if (j->exec.device) hel_exec_finish(&j->exec);
+    hel_fftconv_plan_finish(&j->plan);
+    hel_free(j->rows);
+}
+
+hel_status hel_fftconv_stream_run(const hel_device *device, const hel_fftconv_params *params, const hel_fftconv_stream *stream) {
+    job j = {.params = params, .stream = stream};
+    HEL_TRY(hel_fftconv_plan_init(device, params->steps, &j.plan));
+    hel_status status = prepare(&j);
+    if (status == HEL_OK) status = run_all(&j);
+    finish(&j);
+    return status;
+}
+
+// ---------------------------------------------------------------- arrays
+
+typedef struct arrays_at {
+    const hel_fftconv_arrays *arrays;
+    uint64_t written;
+} arrays_at;
+
+static hel_status read_array(void *user, hel_fftconv_array array, uint64_t first, uint64_t count, float *out) {
+    const hel_fftconv_arrays *a = ((const arrays_at *)user)->arrays;
+    const float *const from[] = {[HEL_FFTCONV_U] = a->u, [HEL_FFTCONV_GATE_IN] = a->gate_in, [HEL_FFTCONV_GATE_OUT] = a->gate_out,
+                                 [HEL_FFTCONV_H] = a->h, [HEL_FFTCONV_BIAS] = a->bias};
+    memcpy(out, from[array] + first, count * sizeof *out);
+    return HEL_OK;
+}
+
+static hel_status write_array(void *user, uint64_t count, const float *y) {
+    arrays_at *at = user;
+    memcpy(at->arrays->y + at->written, y, count * sizeof *y);
+    at->written += count;
+    return HEL_OK;
+}
+
+hel_status hel_fftconv(const hel_device *device, const hel_fftconv_params *params, const hel_fftconv_arrays *arrays) {
+    HEL_REQUIRE(device && arrays && arrays->u && arrays->h && arrays->y);
+    hel_fftconv_params values = defaults;
+    HEL_TRY(HEL_PARAMS_READ(params, &values, "hel_fftconv_params"));
+    HEL_TRY(hel_fftconv_params_check(&values));
+    hel_fftconv_stream stream = {arrays->gate_in != NULL, arrays->gate_out != NULL, arrays->bias != NULL, read_array, write_array,
+                                 &(arrays_at){arrays, 0}};
+    return hel_fftconv_stream_run(device, &values, &stream);
+}
