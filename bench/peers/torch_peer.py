@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""PyTorch on the CPU: dense f32 and bf16 products, by whichever of its entries is fastest."""
+"""PyTorch on the CPU: dense f32 and bf16 products, by whichever of its entries is fastest; torch.fft convolutions."""
+import longconv
 from protocol import Item, Job, error_db, fastest, over_copies, serve
 
 
@@ -29,5 +30,19 @@ def product(job: Job):
     return items
 
 
+def fftconv(job: Job):
+    import torch
+    job.version = f"torch {torch.__version__}"
+    torch.set_num_threads(job["threads"])
+    torch.set_grad_enabled(False)
+
+    def make(u, h, gate):
+        steps = u.shape[1]
+        size = longconv.good_size(2 * steps)
+        u, gate, filters = torch.from_numpy(u), torch.from_numpy(gate), torch.fft.rfft(torch.from_numpy(h), n=size)
+        return lambda: torch.fft.irfft(torch.fft.rfft(u * gate, n=size) * filters, n=size)[:, :steps] * gate
+    return longconv.items(job, make)
+
+
 if __name__ == "__main__":
-    serve({"matvec": product, "matmul": product})
+    serve({"matvec": product, "matmul": product, "fftconv": fftconv})

@@ -47,6 +47,7 @@ typedef struct hel_bench_params {
     void *user;
     hel_tuning tuning;           // of our matrix products, before they are timed
     uint32_t dims;               // values of a point, up to 512; 0 those that the work compares
+    uint32_t channels, length;   // rows of a convolution, and their steps
 } hel_bench_params;
 
 // Every work, no peers, the best device, 11 rounds, HEL_TUNING_AUTO.

@@ -14,6 +14,7 @@
     WORK(prefill)             \
     WORK(fit)                 \
     WORK(assign)              \
+    WORK(fftconv)             \
     WORK(compress)
 
 #define HEL_BENCH_WORK_DECLARE(name) extern const hel_bench_work_row hel_bench_work_##name;

@@ -51,6 +51,8 @@ static hel_bench_params params_of(const cli_options *options) {
     params.count = options->values;
     params.k = (uint32_t)options->bench_k;
     params.dims = (uint32_t)options->dimensions;
+    params.channels = (uint32_t)options->channels;
+    params.length = (uint32_t)options->length;
     params.layers = (uint32_t)options->layers;
     params.hidden = (uint32_t)options->hidden;
     params.vocabulary = (uint32_t)options->vocabulary;

@@ -159,6 +159,9 @@ const option_row option_table[] = {
     {"cols", 0, OPTION_WHOLE, AT(cols), BENCH, "N", .most = 1 << 30, .help = "of a matrix; 0: 4096"},
     {"columns", 0, OPTION_WHOLE, AT(columns), BENCH, "N", .most = 1 << 20,
      .help = "tokens of a product or of a prompt; 0: 512"},
+    {"channels", 0, OPTION_WHOLE, AT(channels), BENCH, "N", .most = 1 << 16, .help = "of a convolution; 0: 64"},
+    {"length", 0, OPTION_WHOLE, AT(length), BENCH, "L", .most = 1 << 22,
+     .help = "steps of a convolution; 0: 8192, 16384 and so on to 1048576"},
     {"bytes", 0, OPTION_BYTES, AT(bytes), BENCH, "BYTES", .most = 9007199254740992.0,
      .help = "weights that a round of products walks through, and the buffer to read; K, M, G may follow; "
              "0: 256M for matvec, 64M for matmul, 512M for read"},
