@@ -1,7 +1,10 @@
 #version 450
+#extension GL_EXT_control_flow_attributes : require
 // GLSL 4.50 for Vulkan 1.1: buffers are blocks, parameters are push constants, MODE and TUNE are specialisation constants.
 #define u32 uint
 #define f32 float
+#define u32x4 uvec4
+#define f32x4 vec4
 #define TO_F32(x) float(x)
 #define AS_F32(x) uintBitsToFloat(x)
 #define AS_U32(x) floatBitsToUint(x)
@@ -9,9 +12,11 @@
 #define UMIN(a, b) min(a, b)
 #define UMAX(a, b) max(a, b)
 #define PRECISE precise
+#define MUL_ADD(a, b, c) fma(a, b, c)
 #define SQRT(x) sqrt(x)
 #define EXP(x) exp(x)
 #define HALF_LOW(word) unpackHalf2x16(word).x
+#define UNROLL [[unroll]]
 #define FUNCTION
 
 #define KERNEL(name, size) layout(local_size_x_id = 31) in;
@@ -19,9 +24,11 @@
 #define OUT(i, T, name) layout(std430, set = 0, binding = i) restrict buffer Block##i { T name[]; };
 #define INOUT(i, T, name) OUT(i, T, name)
 #define PARAMS(T) layout(push_constant) uniform Push { T p; };
+#define VIEW4(i, T, from, name) layout(std430, set = 0, binding = i) readonly buffer View##i { T##x4 name[]; };
 #define MODE(id, name, value) layout(constant_id = id) const u32 name = value;
 #define TUNE(id, name, value) MODE(id, name, value)
 #define SHARED(T, name, count) shared T name[count];
+#define AT_BYTE(T, array, at) array[(at) / 4u]
 #define BEGIN void main() { if (GROUP >= p.groups) return;
 #define END }
 #define LANE gl_LocalInvocationID.x
@@ -32,3 +39,9 @@
 // Of whole numbers, in a buffer.
 #define ATOMIC_ADD(array, index, value) atomicAdd(array[index], value)
 #define BARRIER barrier()
+// Vulkan 1.1 promises no arithmetic in subgroups: each lane is one.
+#define SUBGROUPS WORKGROUP
+#define SUBGROUP LANE
+#define SUBGROUP_SUM(x) (x)
+#define SUBGROUP_FIRST true
+#define HIDDEN(x) (x)

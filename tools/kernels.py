@@ -59,6 +59,9 @@ class Kernel:
         self.constants = [c[2] for c in constants]
         self.defaults = [c[3] for c in constants]
         self.tunes = {c[2]: c[3] for c in constants if c[0] == "TUNE"}
+        self.lanes_at = self.constants.index("LANES") if "LANES" in self.constants else len(constants)
+        if self.tunes.get("LANES", header.group(2)) != header.group(2):
+            fail(f"{name}.k: LANES and the work-group size differ")
         struct = re.search(r"^PARAMS\((\w+)\)$", self.text, re.M)
         if not struct:
             fail(f"{name}.k: needs PARAMS")
@@ -97,8 +100,8 @@ class Kernel:
         """Floats in the SHARED arrays, in C; in double precision nothing wraps, whatever the constants."""
         macros = dict(re.findall(r"^#define (\w+) (.+)$", self.text, re.M))
         macros |= {name: f"((double)constants[{i}])" for i, name in enumerate(self.constants)}
-        macros["WORKGROUP"] = "((double)workgroup)"
-        count = " + ".join(re.findall(r"^SHARED\(\w+, \w+, (.+)\)$", self.text, re.M)) or "0"
+        macros["WORKGROUP"] = macros["SUBGROUPS"] = "((double)workgroup)"  # at most as many sums as lanes
+        count = " + ".join(f"({words})" for words in re.findall(r"^SHARED\(\w+, \w+, (.+)\)$", self.text, re.M)) or "0"
         while names := [name for name in re.findall(r"\b[A-Z]\w*", count) if name in macros]:
             count = re.sub(rf"\b{names[0]}\b", macros[names[0]], count)
         return count
@@ -154,7 +157,7 @@ def write_table(kernels, shaders, glslc):
         texts = [f'{{"{x}", {k.name}_{x}, sizeof {k.name}_{x}}}' for x in [*(["spirv"] if glslc else []), *preludes]]
         lines.append(f"static const hel_kernel_text {k.name}_texts[] = {{{', '.join(texts)}, {{0}}}};")
         lines.append(f"static const hel_kernel_source {k.name} = {{")
-        lines.append(f'    .name = "{k.name}", .workgroup = {k.workgroup}, .n_bindings = {len(k.access)},')
+        lines.append(f'    .name = "{k.name}", .workgroup = {k.workgroup}, .lanes_at = {k.lanes_at}, .n_bindings = {len(k.access)},')
         lines.append(f"    .access = {{{', '.join(k.access)}}}, .params_size = sizeof(hel_{k.struct}),")
         lines.append(f"    .n_constants = {len(k.defaults)}, .defaults = {{{', '.join(k.defaults or ['0'])}}},")
         lines.append(f"    .n_limits = {len(k.limits)}, .limits = {k.name}_limits, .shared = {k.name}_shared,")

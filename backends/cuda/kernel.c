@@ -42,8 +42,9 @@ hel_status cuda_choose_architecture(int capability, int *out) {
 }
 
 static void choose_options(const cuda_device *device, const hel_kernel_source *source, const uint32_t *constants, cuda_build *out) {
+    uint32_t workgroup = hel_kernel_workgroup(source, &device->base.data, constants);
     *out = (cuda_build){.source = source,
-                        .definitions = hel_kernel_define(source, hel_kernel_workgroup(source, &device->base.data), constants),
+                        .definitions = hel_kernel_define(source, workgroup, constants),
                         .options = {out->architecture, "--std=c++17", "--fmad=false"},
                         .binary = device->architecture == device->capability};
     snprintf(out->architecture, sizeof out->architecture, "--gpu-architecture=%s_%d", out->binary ? "sm" : "compute",

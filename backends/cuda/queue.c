@@ -20,7 +20,7 @@ void cuda_event_destroy(CUevent *event) {
 hel_status cuda_launch(const cuda_device *device, CUstream stream, const hel_kernel *kernel, const hel_binding *bindings,
                        const void *params, uint32_t groups_x, uint32_t groups_y) {
     const hel_kernel_source *source = kernel->source;
-    uint32_t workgroup = hel_kernel_workgroup(source, &device->base.data);
+    uint32_t workgroup = hel_kernel_workgroup(source, &device->base.data, kernel->constants);
     CUdeviceptr addresses[HEL_MAX_BINDINGS];
     void *arguments[HEL_MAX_BINDINGS + 1];
     for (uint32_t i = 0; i < source->n_bindings; i++) {

@@ -114,7 +114,7 @@ hel_status opencl_kernel_create(const hel_device *data, const hel_kernel_source 
     opencl_kernel *kernel = hel_alloc_zero(1, sizeof *kernel);
     if (!kernel) return hel_fail_memory(sizeof *kernel);
     hel_text options = {0};
-    uint32_t workgroup = hel_kernel_workgroup(source, data);
+    uint32_t workgroup = hel_kernel_workgroup(source, data, constants);
     kernel->workgroup = workgroup;
     hel_status status = make_options(source, constants, workgroup, &options);
     if (status == HEL_OK) status = fill_kernel(opencl_device_of(data), source, &options, kernel);

@@ -31,7 +31,7 @@ static hel_status create_pipeline(vulkan_device *device, const hel_kernel_source
     uint32_t values[HEL_MAX_CONSTANTS + 1], count = source->n_constants;
     VkSpecializationMapEntry entries[HEL_MAX_CONSTANTS + 1];
     for (uint32_t i = 0; i <= count; i++) {
-        values[i] = i < count ? constants[i] : hel_kernel_workgroup(source, &device->base.data);
+        values[i] = i < count ? constants[i] : hel_kernel_workgroup(source, &device->base.data, constants);
         entries[i] =
             (VkSpecializationMapEntry){i < count ? i : HEL_WORKGROUP_ID, i * (uint32_t)sizeof *values, sizeof *values};
     }

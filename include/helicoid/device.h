@@ -169,10 +169,11 @@ typedef struct hel_kernel hel_kernel;
 
 // A built-in kernel by name ("rmsnorm"; docs/kernels.md lists them with bindings and parameters), compiled at first
 // use and shared by all callers on the device. `constants` [count] are its MODE and TUNE values, by id; the rest keep
-// their defaults. The CPU device takes the MODE values and always runs with the default TUNE values, so grids for it are
-// cut by those. The kernel belongs to the device and lives as long. Blocks while a driver compiles, up to seconds.
+// their defaults. One called LANES is the work-group size, a power of two, halved where the device allows less. The CPU
+// device takes the MODE values and always runs with the default TUNE values, so grids for it are cut by those. The kernel
+// belongs to the device and lives as long. Blocks while a driver compiles, up to seconds.
 // Statuses: ARGUMENT (also more constants than the kernel has), NOT_FOUND, UNSUPPORTED (also constants above the kernel's
-// limits, and more shared memory than the device has), DEVICE, MEMORY.
+// limits, LANES that is no power of two, and more shared memory than the device has), DEVICE, MEMORY.
 HEL_API hel_status hel_kernel_get(const hel_device *device, const char *name, const uint32_t *constants, uint32_t count,
                                   hel_kernel **out);
 

@@ -18,8 +18,8 @@ hel_status hel_kernel_text_find(const hel_kernel_source *source, const char *lan
     return hel_fail(HEL_ERROR_UNSUPPORTED, "this build has no %s of kernel \"%s\"", language, source->name);
 }
 
-uint32_t hel_kernel_workgroup(const hel_kernel_source *source, const hel_device *device) {
-    uint32_t size = source->workgroup;
+uint32_t hel_kernel_workgroup(const hel_kernel_source *source, const hel_device *device, const uint32_t *constants) {
+    uint32_t size = source->lanes_at < source->n_constants ? constants[source->lanes_at] : source->workgroup;
     while (size > device->limits.max_workgroup) size /= 2;
     return size;
 }
@@ -44,7 +44,10 @@ hel_status hel_kernel_check_constants(const hel_kernel_source *source, const hel
         const hel_kernel_limit *limit = &source->limits[i];
         if (limit->constant) HEL_TRY(check_limit(source, limit, constants, constants[limit->at]));
     }
-    double shared = source->shared(constants, hel_kernel_workgroup(source, device));
+    uint32_t lanes = source->lanes_at < source->n_constants ? constants[source->lanes_at] : 1;
+    if (!lanes || lanes & (lanes - 1))
+        return hel_fail(HEL_ERROR_UNSUPPORTED, "kernel \"%s\" takes powers of two as LANES, not %u", source->name, lanes);
+    double shared = source->shared(constants, hel_kernel_workgroup(source, device, constants));
     if (shared <= device->limits.shared_memory) return HEL_OK;
     return hel_fail(HEL_ERROR_UNSUPPORTED, "kernel \"%s\" would share %.0f bytes in a work-group, %s:%u has %u", source->name,
                     shared, device->backend, device->index, device->limits.shared_memory);

@@ -43,6 +43,7 @@ typedef struct hel_kernel_limit {
 typedef struct hel_kernel_source {
     const char *name;
     uint32_t workgroup; // preferred invocations per group, a power of two, at most 128
+    uint32_t lanes_at;  // the constant that says it instead (LANES in the text), n_constants where there is none
     uint32_t n_bindings;
     uint8_t access[HEL_MAX_BINDINGS]; // hel_access
     uint32_t params_size;             // the first member is the number of groups
@@ -63,10 +64,12 @@ const hel_kernel_source *hel_kernel_source_find(const char *name);
 // UNSUPPORTED where the build has no text in that language.
 hel_status hel_kernel_text_find(const hel_kernel_source *source, const char *language, hel_kernel_text *out);
 
-// The preferred number of invocations, halved until the device allows it: kernels fold by powers of two.
-uint32_t hel_kernel_workgroup(const hel_kernel_source *source, const hel_device *device);
+// The preferred number of invocations, or what the constant LANES says, halved until the device allows it: kernels fold by
+// powers of two.
+uint32_t hel_kernel_workgroup(const hel_kernel_source *source, const hel_device *device, const uint32_t *constants);
 
-// UNSUPPORTED where a constant is over its limit, or where the work-group would share more memory than the device has.
+// UNSUPPORTED where a constant is over its limit, LANES is no power of two, or the work-group would share more memory than
+// the device has.
 hel_status hel_kernel_check_constants(const hel_kernel_source *source, const hel_device *device, const uint32_t *constants);
 // UNSUPPORTED where a parameter is over its limit.
 hel_status hel_kernel_check_params(const hel_kernel_source *source, const uint32_t *constants, const void *params);

@@ -128,9 +128,9 @@ int main(int argc, char **argv) {
         return 77;
     }
     check c = {.device = options.device, .seed = options.seed, .rounds = options.rounds, .compile = options.compile};
-    bool vectors = !options.lanes && !options.scalar && !strcmp(options.device, "cpu");
-    if (vectors && cpu_isa_best() >= CPU_ISA_AVX512VBMI) c.fixed_error = options.bf16 ? 1.01 * 0x1p-14 : 0x1p-20;
-    if (vectors && cpu_isa_best() >= CPU_ISA_AVX512BF16 && options.bf16) c.pair_error = CHECK_PAIR_ERROR;
+    c.vectors = !options.lanes && !options.scalar && !strcmp(options.device, "cpu");
+    if (c.vectors && cpu_isa_best() >= CPU_ISA_AVX512VBMI) c.fixed_error = options.bf16 ? 1.01 * 0x1p-14 : 0x1p-20;
+    if (c.vectors && cpu_isa_best() >= CPU_ISA_AVX512BF16 && options.bf16) c.pair_error = CHECK_PAIR_ERROR;
     c.flags_per_form = options.flags ? options.flags : !options.lanes && !strcmp(options.device, "cpu") ? 16 : 2;
     bool missing = false;
     const char *reason;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// linear_matvec, linear_matmul, linear_matmul_matrix, embedding: every form of weight, with and without sidecar, bias, group scales and
-// accumulation, in whole and in row slices.
+// linear_matvec, linear_matmul, linear_matmul_matrix, linear_slices, embedding: every form of weight, with and without
+// sidecar, bias, group scales and accumulation, in whole and in slices.
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,6 +12,23 @@
 
 enum { X_RANGE = 30, ALL_FLAGS = 16 };
 
+// How a kernel is called: linear_matvec has its constants beside the form of the weight, the tiled products have the block
+// of a work-group, which linear_matmul_matrix takes as constants.
+typedef struct product_call {
+    uint32_t tokens, rows, lanes, step, splits, replicas, keep_x; // 0 in the tiled products
+    uint32_t tile_rows, tile_tokens;
+} product_call;
+
+static const product_call matmul_call = {.tile_rows = HEL_LINEAR_MATMUL_TILE_ROWS,
+                                         .tile_tokens = HEL_LINEAR_MATMUL_TILE_TOKENS};
+
+static bool on_matrix_units(const check *c) { return !strcmp(c->kernel, "linear_matmul_matrix"); }
+
+static product_call plain_form(uint32_t tokens) {
+    return (product_call){.tokens = tokens, .rows = HEL_LINEAR_MATVEC_ROWS, .lanes = HEL_LINEAR_MATVEC_LANES, .step = 1,
+                          .splits = 1};
+}
+
 // A product y = W x as the kernels take it.
 typedef struct linear_product {
     test_weight weight;
@@ -22,26 +39,9 @@ typedef struct linear_product {
     double fixed_error, pair_error; // as in check
 } linear_product;
 
-// How a kernel is called: linear_matvec has its constant TOKENS, the tiled products have the block of a work-group, which
-// linear_matmul_matrix takes as constants.
-typedef struct product_call {
-    uint32_t lanes, tile_rows, tile_tokens;
-} product_call;
-
-static const product_call matmul_call = {0, HEL_LINEAR_MATMUL_TILE_ROWS, HEL_LINEAR_MATMUL_TILE_TOKENS};
-
-static bool on_matrix_units(const check *c) { return !strcmp(c->kernel, "linear_matmul_matrix"); }
-
 static uint64_t group_count(product_call how, uint32_t rows, uint32_t tokens) {
-    if (how.lanes) return hel_ceil_div(rows, HEL_LINEAR_MATVEC_ROWS);
+    if (how.tokens) return hel_ceil_div(rows, how.rows) * how.splits;
     return hel_ceil_div(rows, how.tile_rows) * hel_ceil_div(tokens, how.tile_tokens);
-}
-
-static void set_constants(const check *c, weight_form form, product_call how, check_call *call) {
-    const uint32_t own[] = {how.lanes ? how.lanes : how.tile_rows, how.tile_tokens};
-    const uint32_t all[] = {form.format, form.bits, form.d, form.flags, own[0], own[1]};
-    call->n_constants = how.lanes ? 5 : on_matrix_units(c) ? 6 : 4;
-    memcpy(call->constants, all, call->n_constants * sizeof *all);
 }
 
 // Where denormal inputs and products may be flushed to zero, each term can lose so much.
@@ -81,15 +81,33 @@ static void expect_element(const linear_product *product, uint32_t t, uint32_t r
                          1.01 * product->pair_error * magnitude;
 }
 
-static void expect_product(check *c, linear_product *product) {
+// Adds up the slices of the columns where the first one lies. What the others hold is right if the sums are, but a number
+// it must be: NaN is what was there before.
+static void add_slices(linear_product *product, uint32_t t, uint32_t r, uint32_t splits) {
+    const hel_linear_params *p = &product->params;
+    uint32_t first = p->y_first + t * p->y_stride + p->first_row + r;
+    for (uint32_t s = 1; s < splits; s++) {
+        uint32_t at = first + s * p->tokens * p->y_stride;
+        product->y[first] += product->y[at];
+        product->limit[at] = INFINITY;
+    }
+}
+
+static void expect_product(check *c, linear_product *product, uint32_t splits) {
     product->want = check_doubles(c, product->y_words);
     product->limit = check_doubles(c, product->y_words);
     for (uint32_t i = 0; i < product->y_words; i++) product->limit[i] = -1.0; // not written
     for (uint32_t t = 0; t < product->params.tokens; t++)
-        for (uint32_t r = 0; r < product->params.rows; r++) expect_element(product, t, r);
+        for (uint32_t r = 0; r < product->params.rows; r++) {
+            expect_element(product, t, r);
+            add_slices(product, t, r, splits);
+        }
 }
 
-static void make_product(check *c, weight_form form, uint32_t rows, uint32_t cols, uint32_t tokens, linear_product *out) {
+// `how` wants vectors of x where its step is not 1.
+static void make_product(check *c, weight_form form, product_call how, uint32_t rows, uint32_t cols, uint32_t tokens,
+                         linear_product *out) {
+    uint32_t unit = how.step > 1 ? 4 : 1;
     uint32_t count = check_random(c, 2) ? rows : 1 + check_random(c, rows), first = check_random(c, rows - count + 1);
     weight_make(c, form, rows, cols, first, count, &out->weight);
     hel_linear_params *p = &out->params;
@@ -99,10 +117,10 @@ static void make_product(check *c, weight_form form, uint32_t rows, uint32_t col
                              .row_words = out->weight.row_words,
                              .group = out->weight.group,
                              .first_row = first};
-    p->x_first = check_random(c, 5), p->x_stride = cols + check_random(c, 4);
+    p->x_first = check_random(c, 5) * unit, p->x_stride = cols + check_random(c, 4) * unit;
     p->y_first = check_random(c, 5), p->y_stride = rows + check_random(c, 4);
     out->x_words = p->x_first + (tokens - 1) * p->x_stride + cols;
-    out->y_words = p->y_first + (tokens - 1) * p->y_stride + rows;
+    out->y_words = p->y_first + (HEL_MAX(how.splits, 1) * tokens - 1) * p->y_stride + rows;
     out->x = check_values(c, out->x_words, c->fill, X_RANGE);
     if (form.flags & WEIGHT_ACCUMULATE) out->before = check_values(c, out->y_words, c->fill, X_RANGE);
     out->y = check_floats(c, out->y_words);
@@ -118,54 +136,65 @@ static void bind_product(linear_product *product, check_call *call) {
     call->params_size = sizeof product->params;
 }
 
+static void set_constants(const check *c, weight_form form, product_call how, check_call *call) {
+    const uint32_t vectors[] = {form.format, form.bits, form.d, form.flags, how.tokens, how.rows,
+                                how.lanes,   how.step,  how.splits, how.replicas, how.keep_x};
+    const uint32_t tiles[] = {form.format, form.bits, form.d, form.flags, how.tile_rows, how.tile_tokens};
+    call->n_constants = how.tokens ? HEL_COUNT(vectors) : on_matrix_units(c) ? HEL_COUNT(tiles) : 4;
+    memcpy(call->constants, how.tokens ? vectors : tiles, call->n_constants * sizeof *vectors);
+}
+
 // Ends the case.
 static void run_product(check *c, weight_form form, product_call how, uint32_t rows, uint32_t cols, uint32_t tokens) {
     linear_product product = {0};
-    make_product(c, form, rows, cols, tokens, &product);
+    make_product(c, form, how, rows, cols, tokens, &product);
     const hel_linear_params *p = &product.params;
-    check_shape(c, "format %u bits %u d %u flags %u, rows %u of %u from %u, cols %u, tokens %u of %u, group %u, tile %u x %u",
-                form.format, form.bits, form.d, form.flags, p->rows, rows, p->first_row, cols, tokens, how.lanes, p->group,
-                how.tile_rows, how.tile_tokens);
+    check_shape(c,
+                "format %u bits %u d %u flags %u, rows %u of %u from %u, cols %u, tokens %u of %u, group %u, block %u x %u, "
+                "step %u, splits %u, replicas %u, keep %u, tile %u x %u",
+                form.format, form.bits, form.d, form.flags, p->rows, rows, p->first_row, cols, tokens, how.tokens, p->group,
+                how.rows, how.lanes, how.step, how.splits, how.replicas, how.keep_x, how.tile_rows, how.tile_tokens);
     check_call call = {.kernel = c->kernel};
     set_constants(c, form, how, &call);
     call.groups = group_count(how, p->rows, tokens);
+    if (how.step > 1) call.groups = 1 + check_random(c, (uint32_t)call.groups); // any number will do
     bind_product(&product, &call);
-    if (how.lanes && cpu_is_fixed(call.constants, tokens)) product.fixed_error = c->fixed_error;
-    if (!how.lanes) product.pair_error = on_matrix_units(c) ? CHECK_PAIR_ERROR : c->pair_error;
+    if (how.tokens && cpu_is_fixed(call.constants, tokens)) product.fixed_error = c->fixed_error;
+    if (!how.tokens) product.pair_error = on_matrix_units(c) ? CHECK_PAIR_ERROR : c->pair_error;
     if (check_run(c, &call)) {
-        expect_product(c, &product);
+        expect_product(c, &product, how.splits);
         check_compare(c, "y", product.y, product.want, product.limit, product.y_words, product.before);
     }
     check_end(c);
 }
 
-// The kernel's own way, with up to `lanes` tokens, or with a block of each size in turn that the device has room for.
-static product_call choose_call(const check *c, weight_form form, uint32_t lanes, uint32_t number) {
-    if (lanes) return (product_call){lanes, 0, 0};
+// The kernel's own way, with up to `most` tokens, or with a block of each size in turn that the device has room for.
+static product_call choose_call(const check *c, weight_form form, uint32_t most, uint32_t number) {
+    if (most) return plain_form(most);
     if (!on_matrix_units(c)) return matmul_call;
-    product_call how = {0, 32u << number % 3, 32u << number / 3 % 3};
+    product_call how = {.tile_rows = 32u << number % 3, .tile_tokens = 32u << number / 3 % 3};
     check_call call;
     set_constants(c, form, how, &call);
     double shared = check_source_of(c->kernel)->shared(call.constants, c->workgroup);
     bool fits = !c->runner->device || shared <= c->runner->device->limits.shared_memory;
-    return fits ? how : (product_call){0, 32, 32};
+    return fits ? how : (product_call){.tile_rows = 32, .tile_tokens = 32};
 }
 
-static void check_product(check *c, weight_form form, check_fill fill, uint32_t lanes, uint32_t number) {
+static void check_product(check *c, weight_form form, check_fill fill, uint32_t most, uint32_t number) {
     check_begin(c, fill);
-    product_call how = choose_call(c, form, lanes, number);
-    uint32_t rows = check_size(c, lanes ? 70 : 150), cols = weight_cols(form, check_size(c, lanes ? 700 : 300));
-    run_product(c, form, how, rows, cols, lanes ? 1 + check_random(c, lanes) : check_size(c, how.tile_tokens + 58));
+    product_call how = choose_call(c, form, most, number);
+    uint32_t rows = check_size(c, most ? 70 : 150), cols = weight_cols(form, check_size(c, most ? 700 : 300));
+    run_product(c, form, how, rows, cols, most ? 1 + check_random(c, most) : check_size(c, how.tile_tokens + 58));
 }
 
 // Kernels may cut long rows; these lie around 2048 and 4096.
-static void check_long_rows(check *c, uint32_t lanes) {
-    const product_call how = lanes ? (product_call){lanes, 0, 0} : matmul_call;
+static void check_long_rows(check *c, uint32_t most) {
     for (uint32_t i = 0; i < WEIGHT_FORMS; i++) {
         weight_form form = weight_form_at(i, i % ALL_FLAGS);
         check_begin(c, CHECK_UNIFORM);
         uint32_t cols = weight_cols(form, 2048 * (1 + check_random(c, 2)) - 70 + check_random(c, 140));
-        run_product(c, form, how, 1 + check_random(c, 18), cols, lanes ? 1 + check_random(c, lanes) : check_size(c, 40));
+        run_product(c, form, most ? plain_form(most) : matmul_call, 1 + check_random(c, 18), cols,
+                    most ? 1 + check_random(c, most) : check_size(c, 40));
     }
 }
 
@@ -194,11 +223,65 @@ static void matmul_form(check *c, weight_form form, uint32_t number) {
 }
 
 // More shapes of the forms that models are made of.
-static void common_forms(check *c, uint32_t lanes) {
+static void common_forms(check *c, uint32_t most) {
     static const weight_form forms[] = {{WEIGHT_CODEBOOK, 8, 1, WEIGHT_SIDECAR | WEIGHT_BIAS}, {WEIGHT_BF16, 8, 1, 0}};
     for (uint32_t i = 0; i < 2; i++)
         for (uint32_t fill = 0; fill < CHECK_FILLS; fill++)
-            for (uint32_t round = 0; round < 2 * c->rounds; round++) check_product(c, forms[i], (check_fill)fill, lanes, 1);
+            for (uint32_t round = 0; round < 2 * c->rounds; round++) check_product(c, forms[i], (check_fill)fill, most, 1);
+}
+
+// ---------------------------------------------------------------- the variants of linear_matvec
+
+// The words of a row that are whole fields and, but for indices across words, a vector.
+static uint32_t step_of(weight_form form) {
+    uint32_t bits = form.format == WEIGHT_CODEBOOK ? form.bits : form.format == WEIGHT_F32 ? 32 : 16;
+    return bits == 5 ? 5 : 32 % bits ? 3 : 4;
+}
+
+static uint32_t step_columns(weight_form form, uint32_t step) {
+    if (form.format != WEIGHT_CODEBOOK) return step * (form.format == WEIGHT_F32 ? 1 : 2);
+    return step * 32 / form.bits * form.d;
+}
+
+// As many copies of the codebook as the device has room for.
+static void fit_replicas(const check *c, weight_form form, product_call *how) {
+    const hel_kernel_source *source = check_source_of(c->kernel);
+    double room = c->runner->device ? c->runner->device->limits.shared_memory : 65536;
+    for (check_call call; how->replicas; how->replicas /= 2) {
+        set_constants(c, form, *how, &call);
+        if (source->shared(call.constants, how->lanes) <= room) return;
+    }
+}
+
+// Products that a lane's step may be unrolled to; drivers take long for more.
+enum { MOST_UNROLLED = 128 };
+
+// Every lane count, number of slices, of copies and of rows meets steps of a word and of vectors.
+static void check_variant(check *c, uint32_t number) {
+    static const uint32_t copies[] = {0, 32, 1, 16}, slices[] = {1, 2, 8, 1, 4, 3, 5}, rows[] = {8, 4, 1, 8, 16};
+    const uint32_t end = WEIGHT_BIAS | WEIGHT_ACCUMULATE; // what is left to linear_slices
+    uint32_t splits = slices[number % HEL_COUNT(slices)];
+    weight_form form = weight_form_at(number * 8 % WEIGHT_FORMS, number * 7 % ALL_FLAGS & (splits > 1 ? ~end : ~0u));
+    product_call how = {.tokens = 1u << number * 3 % 4,
+                       .rows = rows[number % HEL_COUNT(rows)],
+                       .lanes = 32u << number / 2 % 4,
+                       .step = number % 4 ? step_of(form) : 1,
+                       .splits = splits,
+                       .replicas = copies[number / 2 % HEL_COUNT(copies)],
+                       .keep_x = number / 3 % 2};
+    uint32_t unit = how.step > 1 ? step_columns(form, how.step) : form.d;
+    while (how.tokens > 1 && how.step > 1 && unit * how.tokens > MOST_UNROLLED) how.tokens /= 2;
+    while (how.rows > 1 && how.step > 1 && unit * how.tokens * how.rows > MOST_UNROLLED) how.rows /= 2;
+    fit_replicas(c, form, &how);
+    check_begin(c, fill_of(number));
+    uint32_t cols = unit * (1 + check_random(c, HEL_MAX(6000 / unit, 1)));
+    run_product(c, form, how, check_size(c, 40), cols, 1 + check_random(c, how.tokens));
+}
+
+static void variant_cases(check *c) {
+    enum { VARIANTS = 28 };
+    if (c->vectors) return; // the CPU's vector kernels take whole rows, eight at a time
+    for (uint32_t i = 0; i < VARIANTS; i++) check_variant(c, i);
 }
 
 static void matvec_cases(check *c) {
@@ -206,6 +289,7 @@ static void matvec_cases(check *c) {
     common_forms(c, 1);
     common_forms(c, 8);
     check_long_rows(c, 8);
+    variant_cases(c);
 }
 
 static void matmul_cases(check *c) {
@@ -213,6 +297,39 @@ static void matmul_cases(check *c) {
     common_forms(c, 0);
     if (!on_matrix_units(c)) check_long_rows(c, 0); // where a step is 32 columns all rows are long
 }
+
+// ---------------------------------------------------------------- the sum of slices
+
+static void check_slices(check *c, check_fill fill) {
+    check_begin(c, fill);
+    uint32_t flags = check_random(c, 2) * WEIGHT_BIAS + check_random(c, 2) * WEIGHT_ACCUMULATE;
+    uint32_t rows = check_size(c, 300), tokens = 1 + check_random(c, 8), slices = 1 + check_random(c, 8), n = rows * tokens;
+    check_shape(c, "rows %u, tokens %u, slices %u, flags %u", rows, tokens, slices, flags);
+    float *sums = check_values(c, (size_t)slices * n, fill, X_RANGE), *bias = check_values(c, rows, fill, X_RANGE);
+    float *before = check_values(c, n, fill, X_RANGE), *y = check_floats(c, n);
+    hel_linear_slices_params params = {.rows = rows, .n = n, .slices = slices};
+    check_call call = {.kernel = c->kernel, .constants = {flags}, .n_constants = 1, .n_bindings = 3, .params = &params,
+                       .params_size = sizeof params, .groups = hel_ceil_div(n, HEL_LINEAR_SLICES_CHUNK)};
+    call.bindings[0] = (check_binding){sums, slices * n, NULL};
+    if (flags & WEIGHT_BIAS) call.bindings[1] = (check_binding){bias, rows, NULL};
+    call.bindings[2] = (check_binding){flags & WEIGHT_ACCUMULATE ? before : NULL, n, y};
+    if (check_run(c, &call)) {
+        double *want = check_doubles(c, n), *limit = check_doubles(c, n);
+        for (uint32_t i = 0; i < n; i++) {
+            double terms[10], magnitude = 0.0;
+            for (uint32_t s = 0; s < slices; s++) terms[s] = sums[(size_t)s * n + i];
+            terms[8] = flags & WEIGHT_BIAS ? bias[i % rows] : 0.0;
+            terms[9] = flags & WEIGHT_ACCUMULATE ? before[i] : 0.0;
+            for (uint32_t s = 0; s < 10; s++)
+                if (s < slices || s >= 8) want[i] += terms[s], magnitude += fabs(terms[s]);
+            limit[i] = check_sum_limit(10, magnitude) + 10 * CHECK_TINY;
+        }
+        check_compare(c, "y", y, want, limit, n, NULL);
+    }
+    check_end(c);
+}
+
+static void slices_cases(check *c) { check_each_fill(c, 3, check_slices); }
 
 // ---------------------------------------------------------------- embedding
 
@@ -282,12 +399,11 @@ static void embedding_cases(check *c) { for_all_forms(c, embedding_form); }
 
 // ---------------------------------------------------------------- timing
 
-static void bench_product(check *c, weight_form form, uint32_t tokens) {
+static void bench_product(check *c, weight_form form, product_call how, uint32_t tokens) {
     enum { ROWS = 4096, COLS = 4096 };
-    bool matvec = tokens <= 8;
-    char shape[96];
-    snprintf(shape, sizeof shape, "%ux%u tokens %u format %u bits %u d %u", ROWS, COLS, tokens, form.format, form.bits,
-             form.d);
+    char shape[128];
+    snprintf(shape, sizeof shape, "%ux%u tokens %u format %u bits %u d %u block %u x %u step %u replicas %u", ROWS, COLS,
+             tokens, form.format, form.bits, form.d, how.rows, how.lanes, how.step, how.replicas);
     check_begin(c, CHECK_UNIFORM);
     linear_product product = {.x_words = tokens * COLS, .y_words = tokens * ROWS};
     weight_make(c, form, ROWS, COLS, 0, ROWS, &product.weight);
@@ -299,7 +415,6 @@ static void bench_product(check *c, weight_form form, uint32_t tokens) {
                                          .row_words = product.weight.row_words,
                                          .x_stride = COLS,
                                          .y_stride = ROWS};
-    product_call how = matvec ? (product_call){tokens, 0, 0} : on_matrix_units(c) ? (product_call){0, 128, 128} : matmul_call;
     check_call call = {.kernel = c->kernel};
     set_constants(c, form, how, &call);
     call.groups = group_count(how, ROWS, tokens);
@@ -307,21 +422,31 @@ static void bench_product(check *c, weight_form form, uint32_t tokens) {
     check_bench(c, &call, shape, 4.0 * ((double)ROWS * product.weight.row_words + product.x_words + product.y_words));
 }
 
+// The plain form of each weight, then the variants of the most common one.
 static void matvec_bench(check *c) {
-    for (uint32_t i = 0; i < WEIGHT_FORMS; i++) bench_product(c, weight_form_at(i, 0), 1);
-    bench_product(c, weight_form_at(12, 0), 8);
+    weight_form bytes = weight_form_at(12, 0);
+    for (uint32_t i = 0; i < WEIGHT_FORMS; i++) bench_product(c, weight_form_at(i, 0), plain_form(1), 1);
+    bench_product(c, bytes, plain_form(8), 8);
+    for (uint32_t i = 0; !c->vectors && i < 16; i++) {
+        product_call how = {.tokens = 1, .rows = 8, .lanes = i & 1 ? 256 : 64, .step = i & 2 ? 4 : 1, .splits = 1};
+        how.replicas = i >> 2 == 3 ? 32 : i >> 2 == 2 ? 16 : i >> 2;
+        fit_replicas(c, bytes, &how);
+        bench_product(c, bytes, how, 1);
+    }
 }
 
 // Without matrix units the arithmetic of their fragments is no measure of anything.
 static void matmul_bench(check *c) {
+    product_call how = on_matrix_units(c) ? (product_call){.tile_rows = 128, .tile_tokens = 128} : matmul_call;
     if (on_matrix_units(c) && !(c->runner->device && c->runner->device->features.matrix_bf16)) return;
-    for (uint32_t i = 0; i < WEIGHT_FORMS; i += 3) bench_product(c, weight_form_at(i, 0), 128);
+    for (uint32_t i = 0; i < WEIGHT_FORMS; i += 3) bench_product(c, weight_form_at(i, 0), how, 128);
 }
 
 const check_kernel check_linear_kernels[] = {
     {"linear_matvec", matvec_cases, matvec_bench},
     {"linear_matmul", matmul_cases, matmul_bench},
     {"linear_matmul_matrix", matmul_cases, matmul_bench},
+    {"linear_slices", slices_cases, NULL},
     {"embedding", embedding_cases, NULL},
     {NULL, NULL, NULL},
 };

@@ -74,6 +74,7 @@ typedef struct check {
     uint64_t random;
     uint32_t rounds; // random shapes per kernel and fill
     bool compile; // and no more
+    bool vectors; // the CPU's vector kernels run
     // What the CPU adds to the error of a product of the two greatest magnitudes where it multiplies in fixed point, and of
     // each product where it rounds to pairs of halves.
     double fixed_error, pair_error;

@@ -39,6 +39,8 @@ static hel_status compile_forced(device_runner *runner, const check_call *call, 
     uint32_t constants[HEL_MAX_CONSTANTS];
     memcpy(constants, runner->source.defaults, sizeof constants);
     memcpy(constants, call->constants, call->n_constants * sizeof *constants);
+    if (runner->source.lanes_at < runner->source.n_constants)
+        constants[runner->source.lanes_at] = runner->base.workgroup_of_one;
     hel_device_base *base = hel_device_base_of(runner->device);
     hel_os_mutex_lock(base->lock);
     hel_status status = base->functions->kernel_create(runner->device, &runner->source, constants, &runner->kernel);

@@ -349,6 +349,11 @@ CUresult cuModuleGetFunction(CUfunction *out, CUmodule module, const char *name)
     return leave(CUDA_SUCCESS);
 }
 
+static unsigned workgroup_of(const struct CUmod_st *module) {
+    const hel_kernel_source *source = module->source;
+    return source->lanes_at < source->n_constants ? module->constants[source->lanes_at] : source->workgroup;
+}
+
 CUresult cuLaunchKernel(CUfunction function, unsigned int grid_x, unsigned int grid_y, unsigned int grid_z,
                         unsigned int block_x, unsigned int block_y, unsigned int block_z, unsigned int shared,
                         CUstream stream, void **arguments, void **extra) {
@@ -356,7 +361,7 @@ CUresult cuLaunchKernel(CUfunction function, unsigned int grid_x, unsigned int g
     const struct CUmod_st *module = (const struct CUmod_st *)function;
     const hel_kernel_source *source = module->source;
     if (module->workgroup && module->workgroup != block_x) return leave(INVALID_VALUE);
-    if (!grid_x || !grid_y || grid_y > 65535 || grid_z != 1 || block_x != source->workgroup || block_y != 1 || block_z != 1 ||
+    if (!grid_x || !grid_y || grid_y > 65535 || grid_z != 1 || block_x != workgroup_of(module) || block_y != 1 || block_z != 1 ||
         shared || extra)
         return leave(INVALID_VALUE);
     operation launch = {.kind = LAUNCH, .module = module, .size = (size_t)grid_x * grid_y};
