@@ -28,6 +28,11 @@ typedef struct hel_weight {
     struct hel_weight *svd_us, *svd_vt; // dense [rows, rank] and [rank, cols], NULL without
 } hel_weight;
 
+// Of an element or an index.
+static inline uint32_t hel_weight_field_bits(const hel_weight *weight) {
+    return weight->format == HEL_FORMAT_CODEBOOK ? weight->bits : weight->format == HEL_FORMAT_F32 ? 32 : 16;
+}
+
 // What it has besides its rows, as the kernels' FLAGS.
 static inline uint32_t hel_weight_flags(const hel_weight *weight) {
     return (weight->sidecar_blocks.size ? HEL_FLAG_SIDECAR : 0) | (weight->bias.size ? HEL_FLAG_BIAS : 0) |
