@@ -8,11 +8,13 @@
 #include "device/kernel_source.h"
 
 // Only constants that leave the additions of each output in their order. ROWS: how many rows a work-group has; a lane
-// adds the same words of a row, and lanes are folded alike. TILE_ROWS, TILE_TOKENS: which work-group and lane own an
-// output. TILE_COLS: an output's sum goes on from tile to tile, column by column; what fills the last tile up adds 0,
-// and no sum that began with +0 is -0. CHUNK of attention is not here: it says where sums are scaled to a new maximum.
+// adds the same words of a row, and lanes are folded alike. REPLICAS: where a codebook is read. TILE_ROWS, TILE_TOKENS:
+// which work-group and lane own an output. TILE_COLS: an output's sum goes on from tile to tile, column by column; what
+// fills the last tile up adds 0, and no sum that began with +0 is -0. CHUNK of attention is not here: it says where sums
+// are scaled to a new maximum.
 static const hel_tune_constant matvec_constants[] = {
     {"ROWS", HEL_LINEAR_MATVEC_AT_ROWS, 4, {1, 2, 4, 16}},
+    {"REPLICAS", HEL_LINEAR_MATVEC_AT_REPLICAS, 4, {0, 1, 16, 32}},
     {0},
 };
 static const hel_tune_constant matmul_constants[] = {
