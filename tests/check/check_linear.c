@@ -159,7 +159,7 @@ static void run_product(check *c, weight_form form, product_call how, uint32_t r
     call.groups = group_count(how, p->rows, tokens);
     if (how.step > 1) call.groups = 1 + check_random(c, (uint32_t)call.groups); // any number will do
     bind_product(&product, &call);
-    if (how.tokens && cpu_is_fixed(call.constants, tokens)) product.fixed_error = c->fixed_error;
+    if (how.tokens && cpu_is_fixed(call.constants)) product.fixed_error = c->fixed_error;
     if (!how.tokens) product.pair_error = on_matrix_units(c) ? CHECK_PAIR_ERROR : c->pair_error;
     if (check_run(c, &call)) {
         expect_product(c, &product, how.splits);

@@ -70,9 +70,9 @@ const cpu_convolution_entry *cpu_convolution_best(void) {
     }
 }
 
-bool cpu_is_fixed(const uint32_t *constants, uint32_t tokens) {
+bool cpu_is_fixed(const uint32_t *constants) {
     uint32_t format = constants[0], bits = constants[1], d = constants[2], flags = constants[3];
-    return format == HEL_FORMAT_CODEBOOK && bits <= 8 && d == 1 && !(flags & HEL_FLAG_GROUPS) && tokens <= (bits < 8 ? 4 : 2);
+    return format == HEL_FORMAT_CODEBOOK && bits <= 8 && d == 1 && !(flags & HEL_FLAG_GROUPS);
 }
 
 const char *cpu_instruction_sets(void) {

@@ -39,10 +39,10 @@ CPU_VECTOR_KERNELS(avx512bf16)
 CPU_FIXED_KERNELS(avx512vbmi)
 CPU_FIXED_KERNELS(avx512bf16)
 
-// Whether CPU_ISA_AVX512VBMI and up multiply a form of weight (the constants of linear_matvec) and so many tokens in fixed
-// point; for more the floats of a row are worth decoding. See fixed.inc.c for the error.
+// Whether CPU_ISA_AVX512VBMI and up multiply a form of weight (the constants of linear_matvec) in fixed point. See
+// fixed.inc.c for the error.
 enum { CPU_FIXED_BLOCK = 256 }; // columns that share an exponent of x
-bool cpu_is_fixed(const uint32_t *constants, uint32_t tokens);
+bool cpu_is_fixed(const uint32_t *constants);
 
 // The best set of this processor; for tests, which may only ask for less, what is used from now on.
 cpu_isa cpu_isa_best(void);
