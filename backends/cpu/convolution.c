@@ -138,12 +138,13 @@ static void *bytes_at(const hel_binding *binding, uint64_t offset) {
 static void run_row(void *user, uint64_t item, uint32_t thread) {
     const run_state *state = user;
     const hel_convolution_call *call = state->call;
-    uint64_t channel = item % call->channels, spectrum = state->plan->base.spectrum_size;
-    uint64_t at = item * state->plan->base.steps * hel_storage_size(call->storage);
+    uint64_t spectrum = state->plan->base.spectrum_size, first = item * state->plan->base.steps;
+    uint64_t at = first * hel_storage_size(call->storage);
     float *work = state->work + thread * hel_round_up(cpu_convolution_work(state->plan), 16);
-    const float *bias = bytes_at(&call->bias, channel * sizeof *bias);
+    const float *bias = bytes_at(&call->bias, item % call->channels * sizeof *bias);
     cpu_convolution_row row = {.plan = state->plan,
                                .storage = call->storage,
+                               .y_storage = call->y_storage,
                                .u = bytes_at(&call->u, at),
                                .gate_in = bytes_at(&call->gate_in, at),
                                .gate_out = bytes_at(&call->gate_out, at),
@@ -154,8 +155,8 @@ static void run_row(void *user, uint64_t item, uint32_t thread) {
         state->plan->entry->transform(&row, work, bytes_at(&call->y, item * spectrum));
         return;
     }
-    row.spectrum = bytes_at(&call->spectra, channel * spectrum);
-    row.y = bytes_at(&call->y, at);
+    row.spectrum = bytes_at(&call->spectra, item % hel_convolution_filters(call) * spectrum);
+    row.y = bytes_at(&call->y, first * hel_storage_size(call->y_storage));
     state->plan->entry->convolve(&row, work);
 }
 

@@ -31,7 +31,7 @@ enum { CPU_TURNS_NODE = 16, CPU_TURNS_ACROSS = 16, CPU_TURNS_ODD = 2 * CPU_CONVO
 // One row, in either direction.
 typedef struct cpu_convolution_row {
     const cpu_convolution *plan;
-    hel_storage storage; // of u, gates and y
+    hel_storage storage, y_storage; // of u and gates, and of y
     const void *u, *gate_in, *gate_out; // gates may be NULL
     const float *spectrum;
     float bias;

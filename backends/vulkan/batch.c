@@ -92,6 +92,13 @@ hel_status vulkan_batch_open(vulkan_device *device, vulkan_queue *queue, vulkan_
     return HEL_OK;
 }
 
+hel_status vulkan_batch_count(vulkan_device *device, vulkan_queue *queue, vulkan_batch **out) {
+    if (queue->open && queue->open->dispatches == VULKAN_BATCH_DISPATCHES) HEL_TRY(vulkan_queue_submit(device, queue));
+    HEL_TRY(vulkan_batch_open(device, queue, out));
+    (*out)->dispatches++;
+    return HEL_OK;
+}
+
 // ---------------------------------------------------------------- order within a queue
 
 // Buffers are zeroed on the compute queue; whoever uses one on the transfer queue first waits for that.

@@ -41,7 +41,7 @@ extern vulkan_functions vulkan;
 #define VULKAN(name, ...) vulkan_check(vulkan.name(__VA_ARGS__), #name)
 
 enum {
-    VULKAN_BATCH_DISPATCHES = 128,        // submitted at the latest after so many
+    VULKAN_BATCH_DISPATCHES = 128,        // submitted at the latest after so many, or replays
     VULKAN_BATCHES = 8,                   // in flight on one queue
     VULKAN_STAGING_SIZE = 8 << 20,        // ring of each queue
     VULKAN_STAGING_PIECE = 2 << 20,       // longest single copy through it
@@ -204,6 +204,8 @@ void vulkan_commands_dispatch(VkCommandBuffer commands, const vulkan_kernel *ker
 // batch.c
 // The queue's open batch; begins one where there is none, and waits for the oldest where too many are in flight.
 hel_status vulkan_batch_open(vulkan_device *device, vulkan_queue *queue, vulkan_batch **out);
+// The same for one more dispatch or replay; a batch with too many is submitted first.
+hel_status vulkan_batch_count(vulkan_device *device, vulkan_queue *queue, vulkan_batch **out);
 // Before a command that touches `ranges` (buffers are vulkan_buffers): orders it and marks the buffers as used.
 hel_status vulkan_batch_enter(vulkan_device *device, vulkan_queue *queue, const hel_hazard_range *ranges, uint32_t count);
 hel_status vulkan_queue_submit(vulkan_device *device, vulkan_queue *queue);

@@ -38,10 +38,10 @@ typedef struct hel_fftconv_arrays {
     float *y;                        // as u
 } hel_fftconv_arrays;
 
-// Convolves on the device, some rows at a time: besides the arrays it takes about 500 MB at most, or what one row takes where
-// that is more (about 40 bytes a step). Blocking. Statuses: ARGUMENT, UNSUPPORTED, MEMORY, DEVICE_MEMORY, DEVICE, DEVICE_LOST,
-// CANCELLED. Relative error of a row: about that of FFTW in single precision; the same bits in every run on a device, whatever
-// the number of threads. Thread-safety: safe.
+// Convolves on the device, some rows at a time: besides the arrays it takes about 500 MB at most, on devices that have
+// less room as few rows at a time as fit. Blocking. Statuses: ARGUMENT, UNSUPPORTED, MEMORY, DEVICE_MEMORY, DEVICE,
+// DEVICE_LOST, CANCELLED. Relative error of a row: about that of FFTW in single precision; the same bits in every run on a
+// device, whatever the number of threads. Thread-safety: safe.
 HEL_API hel_status hel_fftconv(const hel_device *device, const hel_fftconv_params *params, const hel_fftconv_arrays *arrays);
 
 // NPY files of floats. u is [steps], [channels, steps] or [batch, channels, steps], gates as u; h [taps] or [channels, taps];

@@ -6,7 +6,6 @@
 #include "base/require.h"
 #include "base/size.h"
 #include "device/backend.h"
-#include "device/dispatch.h"
 
 hel_status hel_convolution_create(const hel_device *device, uint32_t steps, hel_convolution **out) {
     HEL_REQUIRE(device && out && steps > 0 && steps <= HEL_CONVOLUTION_MAX_STEPS);
@@ -30,21 +29,23 @@ void hel_convolution_destroy(const hel_device *device, hel_convolution **plan) {
     *plan = NULL;
 }
 
-// A range of at least `size` bytes, or, where that is allowed, none.
-static bool range_holds(const hel_binding *binding, uint64_t size, bool optional) {
+// A range of at least `size` bytes from a multiple of `unit` on, or, where that is allowed, none.
+static bool range_holds(const hel_binding *binding, uint64_t size, uint32_t unit, bool optional) {
     if (!binding->buffer) return optional;
-    return size <= UINT64_MAX - 3 && hel_buffer_has(binding->buffer, binding->offset, hel_round_up(size, 4)) &&
+    uint64_t whole = binding->buffer->size;
+    return binding->offset % unit == 0 && binding->offset <= whole && size <= whole - binding->offset &&
            (!binding->size || binding->size >= size);
 }
 
 hel_status hel_convolution_run(const hel_device *device, const hel_convolution *plan, const hel_convolution_call *call) {
     HEL_REQUIRE(device && plan && call && call->channels);
-    uint64_t values = (uint64_t)call->rows * plan->steps * hel_storage_size(call->storage);
-    uint64_t out = call->transform ? call->rows * plan->spectrum_size : values;
-    HEL_REQUIRE(range_holds(&call->u, values, false) && range_holds(&call->y, out, false));
-    HEL_REQUIRE(range_holds(&call->gate_in, values, true) && range_holds(&call->gate_out, values, true));
-    HEL_REQUIRE(range_holds(&call->bias, call->channels * sizeof(float), true));
-    HEL_REQUIRE(call->transform || range_holds(&call->spectra, call->channels * plan->spectrum_size, false));
+    uint32_t unit = hel_storage_size(call->storage), y_unit = call->transform ? 4 : hel_storage_size(call->y_storage);
+    uint64_t values = (uint64_t)call->rows * plan->steps, spectra = hel_convolution_filters(call) * plan->spectrum_size;
+    uint64_t out = call->transform ? call->rows * plan->spectrum_size : values * y_unit;
+    HEL_REQUIRE(range_holds(&call->u, values * unit, unit, false) && range_holds(&call->y, out, y_unit, false));
+    HEL_REQUIRE(range_holds(&call->gate_in, values * unit, unit, true) && range_holds(&call->gate_out, values * unit, unit, true));
+    HEL_REQUIRE(range_holds(&call->bias, call->channels * sizeof(float), 4, true));
+    HEL_REQUIRE(call->transform || range_holds(&call->spectra, spectra, 4, false));
     if (!call->rows) return HEL_OK;
     hel_device_base *base = hel_device_base_of(device);
     hel_os_mutex_lock(base->lock);

@@ -20,17 +20,21 @@ typedef struct hel_convolution {
     uint64_t spectrum_size; // bytes of one filter's spectrum, in an order of the plan's own
 } hel_convolution;
 
-// For row r of `rows`, with the spectrum of channel r % channels:
-//   y = gate_out (filter * (gate_in u) + bias[channel] gate_in u)  [+ y]
+// For row r of `rows`, with filter r % filters and bias r % channels:
+//   y = gate_out (filter * (gate_in u) + bias gate_in u)  [+ y]
 // With `reversed`, rows are read and written from their last step to their first. Gates and bias are left out where their
-// buffer is NULL; u, gates and y are [rows, steps] in `storage`, bias f32 [channels].
+// buffer is NULL; u and gates are [rows, steps] in `storage`, y is in `y_storage`, bias f32 [channels].
 typedef struct hel_convolution_call {
-    uint32_t rows, channels;
-    hel_storage storage;
+    uint32_t rows, channels, filters; // filters 0: as many as channels
+    hel_storage storage, y_storage;
     bool reversed, accumulate;
     bool transform; // instead, y gets each row's spectrum: f32, rows times spectrum_size bytes
     hel_binding u, gate_in, gate_out, bias, spectra, y;
 } hel_convolution_call;
+
+static inline uint32_t hel_convolution_filters(const hel_convolution_call *call) {
+    return call->filters ? call->filters : call->channels;
+}
 
 // `steps` is 1 to HEL_CONVOLUTION_MAX_STEPS. Freed with hel_convolution_destroy before the device. Statuses: ARGUMENT,
 // UNSUPPORTED where the

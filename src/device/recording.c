@@ -32,8 +32,8 @@ static hel_status list_buffers(const hel_checked_dispatch *dispatches, uint32_t 
 
 void hel_recordings_forget(hel_device_base *base, const hel_buffer *buffer) {
     for (hel_recording *recording = base->recordings; recording; recording = recording->next)
-        for (uint32_t i = 0; i < recording->n_buffers && !recording->stale; i++)
-            recording->stale = recording->buffers[i] == buffer;
+        for (uint32_t i = 0; i < recording->n_buffers; i++)
+            if (recording->buffers[i] == buffer) recording->stale = true;
 }
 
 // ---------------------------------------------------------------- life
@@ -86,11 +86,13 @@ hel_status hel_recording_create(const hel_device *device, const hel_recorded_dis
 }
 
 hel_status hel_recording_replay(const hel_device *device, hel_recording *recording) {
-    HEL_REQUIRE(device && recording && !recording->stale);
+    HEL_REQUIRE(device && recording);
     hel_device_base *base = hel_device_base_of(device);
     hel_os_mutex_lock(base->lock);
-    hel_status status = base->functions->recording_replay(device, recording);
+    bool stale = recording->stale;
+    hel_status status = stale ? HEL_OK : base->functions->recording_replay(device, recording);
     hel_os_mutex_unlock(base->lock);
+    HEL_REQUIRE(!stale);
     return status;
 }
 

@@ -139,15 +139,15 @@ void hel_fftconv_plan_finish(hel_fftconv_plan *plan) {
 
 // ---------------------------------------------------------------- kernels
 
-// Rows of a call that are under way together: consecutive channels of one batch item.
-typedef struct rows_at_once {
+// Rows of a call that are under way together: consecutive channels of one batch item, or several whole ones.
+typedef struct row_run {
     hel_exec *exec;
     const hel_fftconv_plan *plan;
     const hel_convolution_call *call;
     uint32_t first, count;
     uint32_t u_first, y_first, spectra_first; // elements before what is bound of each buffer begins
     hel_binding u, gate_in, gate_out, bias, spectra, work, y;
-} rows_at_once;
+} row_run;
 
 // `count` elements from `first` on, bound from the last place that may be before them.
 static hel_binding bind_from(const hel_exec *exec, hel_binding whole, uint64_t first, uint64_t count, uint32_t *out_before) {
@@ -158,20 +158,21 @@ static hel_binding bind_from(const hel_exec *exec, hel_binding whole, uint64_t f
     return (hel_binding){whole.buffer, begin, at - begin + count * sizeof(float)};
 }
 
-static void bind_rows(rows_at_once *rows) {
+static void bind_rows(row_run *rows) {
     const hel_convolution_call *call = rows->call;
     const hel_exec *exec = rows->exec;
     uint64_t steps = rows->plan->steps, spectrum = rows->plan->spectrum_size / sizeof(float);
-    uint64_t out = call->transform ? spectrum : steps, channel = rows->first % call->channels;
+    uint64_t out = call->transform ? spectrum : steps, filters = hel_convolution_filters(call);
+    uint64_t filter = rows->first % filters, n_filters = HEL_MIN(filters - filter, rows->count);
     uint32_t same;
     rows->u = bind_from(exec, call->u, rows->first * steps, rows->count * steps, &rows->u_first);
     rows->gate_in = bind_from(exec, call->gate_in, rows->first * steps, rows->count * steps, &same);
     rows->gate_out = bind_from(exec, call->gate_out, rows->first * steps, rows->count * steps, &same);
     rows->y = bind_from(exec, call->y, rows->first * out, rows->count * out, &rows->y_first);
     rows->bias = bind_from(exec, call->bias, 0, call->channels, &same);
-    rows->spectra = bind_from(exec, call->spectra, channel * spectrum, rows->count * spectrum, &rows->spectra_first);
-    // The kernel counts from the spectrum of channel 0.
-    rows->spectra_first = (uint32_t)(channel * spectrum) - rows->spectra_first;
+    rows->spectra = bind_from(exec, call->spectra, filter * spectrum, n_filters * spectrum, &rows->spectra_first);
+    // The kernel counts from the first filter's spectrum.
+    rows->spectra_first = (uint32_t)(filter * spectrum) - rows->spectra_first;
 }
 
 static uint32_t flags_of(const hel_convolution_call *call) {
@@ -180,12 +181,13 @@ static uint32_t flags_of(const hel_convolution_call *call) {
            (call->accumulate ? HEL_FLAG_SUM : 0);
 }
 
-static void run_blocks(const rows_at_once *rows) {
+static void run_blocks(const row_run *rows) {
     const hel_fftconv_plan *plan = rows->plan;
     uint32_t blocks = blocks_after(plan, plan->n_splits);
     uint32_t constants[] = {plan->size, rows->call->transform, !plan->n_splits, flags_of(rows->call)};
     hel_fftconv_block_params params = {.steps = plan->steps, .channels = rows->call->channels, .first_row = rows->first,
                                  .u_first = rows->u_first, .y_first = rows->y_first, .blocks = blocks,
+                                 .filters = hel_convolution_filters(rows->call),
                                  .spectra_first = rows->spectra_first, .scale = 1.0f / (float)plan->points};
     hel_binding bindings[] = {rows->u, rows->gate_in, rows->gate_out, rows->bias, rows->spectra,
                               {.buffer = plan->turns[plan->n_splits]}, rows->work, rows->y};
@@ -205,7 +207,7 @@ typedef struct split_call {
     hel_fftconv_split_params params;
 } split_call;
 
-static split_call split_of(const rows_at_once *rows, uint32_t split) {
+static split_call split_of(const row_run *rows, uint32_t split) {
     const hel_fftconv_plan *plan = rows->plan;
     uint32_t blocks = blocks_after(plan, split), part = plan->points / blocks_after(plan, split + 1);
     return (split_call){.constants = {plan->radices[split], !split, flags_of(rows->call)},
@@ -214,7 +216,7 @@ static split_call split_of(const rows_at_once *rows, uint32_t split) {
                                    .u_first = rows->u_first, .y_first = rows->y_first, .blocks = blocks, .part = part}};
 }
 
-static void run_split(const rows_at_once *rows, uint32_t split) {
+static void run_split(const row_run *rows, uint32_t split) {
     split_call of = split_of(rows, split);
     hel_binding bindings[] = {rows->u, rows->gate_in, {.buffer = rows->plan->turns[split]}, rows->work};
     hel_exec_dispatch(rows->exec, &(hel_call){.kernel = "fftconv_split",
@@ -227,7 +229,7 @@ static void run_split(const rows_at_once *rows, uint32_t split) {
                                               .groups = of.groups});
 }
 
-static void run_join(const rows_at_once *rows, uint32_t split) {
+static void run_join(const row_run *rows, uint32_t split) {
     split_call of = split_of(rows, split);
     hel_binding bindings[] = {rows->u, rows->gate_in, rows->gate_out, rows->bias, {.buffer = rows->plan->turns[split]},
                               rows->work, rows->y};
@@ -243,7 +245,7 @@ static void run_join(const rows_at_once *rows, uint32_t split) {
 
 static void run_rows(hel_exec *exec, const hel_fftconv_plan *plan, const hel_convolution_call *call, uint32_t first,
                      uint32_t count) {
-    rows_at_once rows = {.exec = exec, .plan = plan, .call = call, .first = first, .count = count};
+    row_run rows = {.exec = exec, .plan = plan, .call = call, .first = first, .count = count};
     uint64_t mark = hel_exec_mark(exec);
     // What a kernel may write is bound by itself, even where it is not used.
     rows.work = plan->n_splits ? hel_exec_tensor(exec, count, 2 * plan->points).where : hel_exec_tensor(exec, 1, 1).where;
@@ -254,11 +256,18 @@ static void run_rows(hel_exec *exec, const hel_fftconv_plan *plan, const hel_con
     hel_exec_release(exec, mark);
 }
 
-// How many rows are under way at once: what scratch and bindings hold.
-static uint32_t rows_at_a_time(const hel_fftconv_plan *plan) {
+// How many rows scratch and bindings hold.
+static uint32_t most_rows(const hel_fftconv_plan *plan) {
     uint64_t most = plan->device->limits.max_binding / (plan->spectrum_size + plan->device->limits.offset_alignment);
     if (plan->n_splits) most = HEL_MIN(most, SCRATCH_BYTES / plan->spectrum_size);
     return (uint32_t)HEL_MIN(HEL_MAX(most, 1), UINT32_MAX);
+}
+
+// How many rows from `first` on are under way at once: a few whole rounds of filters, or some of one round.
+static uint32_t rows_at_once(const hel_fftconv_plan *plan, const hel_convolution_call *call, uint32_t first) {
+    uint32_t most = most_rows(plan), filters = hel_convolution_filters(call), left = call->rows - first;
+    if (most >= filters && first % filters == 0) return HEL_MIN(most / filters * filters, left);
+    return HEL_MIN(HEL_MIN(most, filters - first % filters), left);
 }
 
 void hel_fftconv_run(hel_exec *exec, const hel_fftconv_plan *plan, const hel_convolution_call *call) {
@@ -266,13 +275,12 @@ void hel_fftconv_run(hel_exec *exec, const hel_fftconv_plan *plan, const hel_con
         if (!hel_exec_idle(exec)) hel_exec_fail(exec, hel_convolution_run(plan->device, plan->own, call));
         return;
     }
-    if (call->storage != HEL_STORAGE_F32) {
+    if (call->storage != HEL_STORAGE_F32 || call->y_storage != HEL_STORAGE_F32) {
         hel_exec_fail(exec, hel_fail(HEL_ERROR_UNSUPPORTED, "convolutions on %s take floats only", plan->device->backend));
         return;
     }
     for (uint32_t first = 0, count; first < call->rows && exec->status == HEL_OK; first += count) {
-        count = HEL_MIN(rows_at_a_time(plan), call->channels - first % call->channels);
-        count = HEL_MIN(count, call->rows - first);
+        count = rows_at_once(plan, call, first);
         run_rows(exec, plan, call, first, count);
     }
 }

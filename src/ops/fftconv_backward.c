@@ -44,6 +44,7 @@ static void filters_gradient(hel_exec *exec, const hel_fftconv_plan *plan, const
         hel_convolution_call dh = {.rows = count,
                                    .channels = count,
                                    .storage = call->storage,
+                                   .y_storage = HEL_STORAGE_F32,
                                    .reversed = true,
                                    .accumulate = batch > 0,
                                    .u = rows_of(dy, values, first, count),

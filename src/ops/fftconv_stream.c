@@ -10,7 +10,7 @@
 #include "base/size.h"
 #include "ops/fftconv.h"
 
-// Bytes of u that are under way at once; gates, y and spectra are as many each, or twice as many.
+// Bytes of rows, or of their filters' spectra, that are under way at once; what else there is of them is as much each.
 enum { BYTES_AT_ONCE = 64 << 20 };
 
 static const hel_fftconv_params defaults = {.struct_size = sizeof(hel_fftconv_params), .batch = 1, .channels = 1};
@@ -38,7 +38,9 @@ typedef struct job {
     const hel_fftconv_stream *stream;
     hel_fftconv_plan plan;
     hel_exec exec;
-    uint32_t at_once; // rows
+    uint32_t at_once;  // rows: whole batch items, or some channels of one
+    uint32_t channels; // among them
+    uint32_t filters;
     float *rows;      // on the host, of one array
     hel_buffer *u, *gate_in, *gate_out, *bias, *spectra, *y;
 } job;
@@ -66,8 +68,10 @@ static void transform_filters(job *j, uint32_t count) {
 }
 
 static void convolve(job *j, uint32_t count) {
+    uint32_t channels = HEL_MIN(j->channels, count);
     hel_convolution_call call = {.rows = count,
-                                 .channels = j->params->filters == 1 ? 1 : count,
+                                 .channels = channels,
+                                 .filters = HEL_MIN(j->filters, channels),
                                  .u = rows_bound(j, j->u, count),
                                  .gate_in = rows_bound(j, j->gate_in, count),
                                  .gate_out = rows_bound(j, j->gate_out, count),
@@ -93,12 +97,13 @@ static hel_status load_filters(job *j, uint32_t channel, uint32_t count) {
 
 // ---------------------------------------------------------------- rows
 
-static hel_status run_rows(job *j, uint32_t batch, uint32_t channel, uint32_t count) {
-    uint64_t steps = j->plan.steps, first = ((uint64_t)batch * j->params->channels + channel) * steps, values = count * steps;
-    HEL_TRY(upload(j, HEL_FFTCONV_U, first, values, j->u));
-    HEL_TRY(upload(j, HEL_FFTCONV_GATE_IN, first, values, j->gate_in));
-    HEL_TRY(upload(j, HEL_FFTCONV_GATE_OUT, first, values, j->gate_out));
-    HEL_TRY(upload(j, HEL_FFTCONV_BIAS, channel, count, j->bias));
+// From row `first` on, whose channel is `channel`.
+static hel_status run_rows(job *j, uint64_t first, uint32_t channel, uint32_t count) {
+    uint64_t steps = j->plan.steps, at = first * steps, values = count * steps;
+    HEL_TRY(upload(j, HEL_FFTCONV_U, at, values, j->u));
+    HEL_TRY(upload(j, HEL_FFTCONV_GATE_IN, at, values, j->gate_in));
+    HEL_TRY(upload(j, HEL_FFTCONV_GATE_OUT, at, values, j->gate_out));
+    HEL_TRY(upload(j, HEL_FFTCONV_BIAS, channel, HEL_MIN(j->channels, count), j->bias));
     hel_exec_reset(&j->exec);
     convolve(j, count);
     HEL_TRY(j->exec.status);
@@ -114,36 +119,46 @@ static hel_status tell(const job *j, uint64_t done) {
 
 static hel_status run_all(job *j) {
     uint32_t channels = j->params->channels, loaded = UINT32_MAX; // the channel that spectra begin with
-    for (uint32_t batch = 0; batch < j->params->batch; batch++)
-        for (uint32_t channel = 0, count; channel < channels; channel += count) {
-            count = HEL_MIN(j->at_once, channels - channel);
-            uint32_t wanted = j->params->filters == 1 ? 0 : channel;
-            if (wanted != loaded) HEL_TRY(load_filters(j, wanted, j->params->filters == 1 ? 1 : count));
-            loaded = wanted;
-            HEL_TRY(run_rows(j, batch, channel, count));
-            HEL_TRY(tell(j, (uint64_t)batch * channels + channel + count));
-        }
+    uint64_t rows = (uint64_t)j->params->batch * channels;
+    for (uint64_t first = 0, count; first < rows; first += count) {
+        uint32_t channel = (uint32_t)(first % channels), filter = j->params->filters == 1 ? 0 : channel;
+        count = HEL_MIN(j->at_once, j->channels == channels ? rows - first : channels - channel);
+        uint32_t filters = (uint32_t)HEL_MIN(j->filters, count);
+        if (filter != loaded) HEL_TRY(load_filters(j, filter, filters));
+        loaded = filter;
+        HEL_TRY(run_rows(j, first, channel, (uint32_t)count));
+        HEL_TRY(tell(j, first + count));
+    }
     return HEL_OK;
 }
 
 // ---------------------------------------------------------------- beginning and end
 
-static hel_status prepare(job *j) {
+// At most `most` rows at a time.
+static void choose_rows(job *j, uint64_t most) {
+    uint64_t row = HEL_MAX(j->plan.steps * sizeof(float), j->params->filters == 1 ? 0 : j->plan.spectrum_size);
+    uint64_t rows = (uint64_t)j->params->batch * j->params->channels;
+    most = HEL_MIN(most, HEL_MIN(BYTES_AT_ONCE, j->plan.device->limits.max_buffer) / row);
+    j->at_once = (uint32_t)HEL_MIN(HEL_MAX(most, 1), rows);
+    j->channels = HEL_MIN(j->at_once, j->params->channels);
+    j->at_once -= j->at_once % j->channels;
+    j->filters = j->params->filters == 1 ? 1 : j->channels;
+}
+
+static hel_status prepare(job *j, uint64_t most) {
     const hel_device *device = j->plan.device;
-    uint64_t row = j->plan.steps * sizeof(float);
-    j->at_once = (uint32_t)HEL_MIN(HEL_MAX(BYTES_AT_ONCE / row, 1), j->params->channels);
-    uint32_t filters = j->params->filters == 1 ? 1 : j->at_once;
+    choose_rows(j, most);
     j->rows = hel_alloc_array((size_t)j->at_once * j->plan.steps, sizeof *j->rows);
-    if (!j->rows) return hel_fail_memory(j->at_once * row);
+    if (!j->rows) return hel_fail_memory((uint64_t)j->at_once * j->plan.steps * sizeof *j->rows);
     HEL_TRY(make_rows(j, true, &j->u));
     HEL_TRY(make_rows(j, true, &j->y));
     HEL_TRY(make_rows(j, j->stream->gate_in, &j->gate_in));
     HEL_TRY(make_rows(j, j->stream->gate_out, &j->gate_out));
-    HEL_TRY(hel_buffer_create(device, filters * j->plan.spectrum_size, &j->spectra));
-    if (j->stream->bias) HEL_TRY(hel_buffer_create(device, j->at_once * sizeof(float), &j->bias));
+    HEL_TRY(hel_buffer_create(device, j->filters * j->plan.spectrum_size, &j->spectra));
+    if (j->stream->bias) HEL_TRY(hel_buffer_create(device, j->channels * sizeof(float), &j->bias));
     HEL_TRY(hel_exec_init(&j->exec, device));
     hel_exec_plan_begin(&j->exec);
-    transform_filters(j, filters);
+    transform_filters(j, j->filters);
     convolve(j, j->at_once);
     return hel_exec_plan_end(&j->exec);
 }
@@ -153,16 +168,29 @@ static void finish(job *j) {
     hel_buffer **buffers[] = {&j->u, &j->gate_in, &j->gate_out, &j->bias, &j->spectra, &j->y};
     for (size_t i = 0; i < HEL_COUNT(buffers); i++) hel_buffer_destroy(device, buffers[i]);
     if (j->exec.device) hel_exec_finish(&j->exec);
-    hel_fftconv_plan_finish(&j->plan);
+    j->exec = (hel_exec){0};
     hel_free(j->rows);
+    j->rows = NULL;
+}
+
+// With half as many rows as long as the device has no room for more.
+static hel_status prepare_fitting(job *j) {
+    hel_status status = prepare(j, UINT64_MAX);
+    while (status == HEL_ERROR_DEVICE_MEMORY && j->at_once > 1) {
+        uint32_t half = j->at_once / 2;
+        finish(j);
+        status = prepare(j, half);
+    }
+    return status;
 }
 
 hel_status hel_fftconv_stream_run(const hel_device *device, const hel_fftconv_params *params, const hel_fftconv_stream *stream) {
     job j = {.params = params, .stream = stream};
     HEL_TRY(hel_fftconv_plan_init(device, params->steps, &j.plan));
-    hel_status status = prepare(&j);
+    hel_status status = prepare_fitting(&j);
     if (status == HEL_OK) status = run_all(&j);
     finish(&j);
+    hel_fftconv_plan_finish(&j.plan);
     return status;
 }
 

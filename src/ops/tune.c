@@ -80,7 +80,12 @@ static hel_status tune_tokens(const hel_tune_request *request, const hel_tune_ru
         if (request->ask && !request->ask(request->user)) return hel_fail(HEL_ERROR_CANCELLED, "tuning was cancelled");
         gather(weights, i, &contest);
         if (!hel_tune_contest_run(&contest, &choice)) continue;
-        HEL_TRY(hel_choice_set(request->device, &choice));
+        hel_status kept = hel_choice_set(request->device, &choice);
+        if (kept == HEL_ERROR_UNSUPPORTED) { // the device's table is full, as a file may have filled it
+            hel_log(HEL_LOG_INFO, "%s", hel_error_message());
+            return HEL_OK;
+        }
+        HEL_TRY(kept);
         ++*tuned;
     }
     return HEL_OK;
@@ -88,12 +93,12 @@ static hel_status tune_tokens(const hel_tune_request *request, const hel_tune_ru
 
 // Generation first, then prompts, then what is rarer.
 static hel_status tune_all(const hel_tune_request *request, const hel_tune_rules *rules, const weight_list *weights,
-                           uint32_t *tuned) {
+                           uint64_t deadline, uint32_t *tuned) {
     static const uint32_t order[HEL_TUNE_TOKENS] = {0, 5, 4, 3, 2, 1};
-    uint64_t deadline = hel_os_time_ns() + (uint64_t)(rules->seconds * 1e9);
+    uint32_t wanted = request->tokens ? hel_tuned_tokens(request->tokens) : 0;
     for (uint32_t i = 0; i < HEL_TUNE_TOKENS; i++) {
         uint32_t tokens = hel_tune_tokens[order[i]];
-        if (!request->tokens || request->tokens == tokens)
+        if (!wanted || wanted == tokens)
             HEL_TRY(tune_tokens(request, rules, weights, tokens, deadline, tuned));
     }
     return HEL_OK;
@@ -103,11 +108,12 @@ hel_status hel_tune_weights(const hel_tune_request *request, const hel_tune_rule
     const hel_device *device = request->device;
     weight_list weights = {0};
     uint32_t tuned = 0;
+    uint64_t deadline = hel_os_time_ns() + (uint64_t)(rules->seconds * 1e9);
     if (!is_wanted(device, request->tuning)) return HEL_OK;
     HEL_TRY(hel_matrix_units_check(device, &weights.matrix));
     HEL_TRY(list_weights(request, &weights));
     hel_choices_recall(device, hel_tuned_is_valid);
-    hel_status status = tune_all(request, rules, &weights, &tuned);
+    hel_status status = tune_all(request, rules, &weights, deadline, &tuned);
     hel_free(weights.items);
     if (tuned) hel_choices_remember(device);
     if (status != HEL_ERROR_TIMEOUT) return status;

@@ -12,7 +12,7 @@ typedef struct hel_tune_request {
     hel_tuning tuning;
     const hel_weight *const *weights; // [n_weights] on the device, each with its factors
     size_t n_weights;
-    uint32_t tokens;         // only products of so many; 0: of every number in hel_tune_tokens
+    uint32_t tokens;         // only products of so many, or of the number that goes for them; 0: of every number in hel_tune_tokens
     bool (*ask)(void *user); // false stops; may be NULL
     void *user;
 } hel_tune_request;
@@ -30,7 +30,8 @@ extern const hel_tune_rules hel_tune_standard;
 // Recalls what earlier runs chose, tries what is missing and remembers it. Whatever goes wrong with a variant leaves
 // the defaults in place, with a line in the log; what time does not suffice for is tried in the next run. Does nothing
 // where `tuning` does not want the device tuned. Blocks for rules->seconds at most, but for a compilation that is under
-// way then; needs up to 24 MiB of the host and 16 of the device. Statuses: CANCELLED, MEMORY.
+// way then, and for the trial of matrix units; needs up to 24 MiB of the host and 16 of the device. Statuses: CANCELLED,
+// MEMORY; of that trial DEVICE_LOST, DEVICE_MEMORY.
 hel_status hel_tune_weights(const hel_tune_request *request, const hel_tune_rules *rules);
 
 #endif

@@ -45,6 +45,8 @@ static uint32_t tokens_class(uint32_t tokens) {
     return class;
 }
 
+uint32_t hel_tuned_tokens(uint32_t tokens) { return hel_tune_tokens[tokens_class(tokens)]; }
+
 // The power of two that is not below n.
 static uint32_t size_class(uint32_t n) {
     uint32_t bits = 0;
@@ -65,6 +67,12 @@ static void put_over(uint32_t *constants, const uint32_t *chosen, uint32_t count
         if (chosen[i] != HEL_CHOICE_NONE) constants[i] = chosen[i];
 }
 
+static const hel_tune_kernel *row_of(const char *name) {
+    const hel_tune_kernel *kernel = hel_tune_kernels;
+    while (kernel->name && strcmp(kernel->name, name) != 0) kernel++;
+    return kernel;
+}
+
 // What does not fit the device, as a file may claim, is left out; what is on trial may show that it does not.
 void hel_tuned_apply(const hel_exec *exec, const hel_kernel_source *source, const hel_weight *weight, uint32_t tokens,
                      uint32_t *constants) {
@@ -73,6 +81,7 @@ void hel_tuned_apply(const hel_exec *exec, const hel_kernel_source *source, cons
         put_over(constants, exec->trial->constants, source->n_constants);
         return;
     }
+    if (row_of(source->name)->counts_loops && exec->device->limits.loop_iterations) return;
     uint32_t chosen[HEL_MAX_CONSTANTS], both[HEL_MAX_CONSTANTS];
     hel_choice_use use = hel_tuned_use(source->name, weight, tokens);
     if (!hel_choice_find(exec->device, &use, chosen)) return;
@@ -95,8 +104,7 @@ static bool is_tuned(const hel_tune_kernel *kernel, uint32_t id, uint32_t value)
 }
 
 bool hel_tuned_is_valid(const hel_choice *choice) {
-    const hel_tune_kernel *kernel = hel_tune_kernels;
-    while (kernel->name && strcmp(kernel->name, choice->use.kernel) != 0) kernel++;
+    const hel_tune_kernel *kernel = row_of(choice->use.kernel);
     for (uint32_t i = 0; kernel->name && i < HEL_MAX_CONSTANTS; i++)
         if (choice->constants[i] != HEL_CHOICE_NONE && !is_tuned(kernel, i, choice->constants[i])) return false;
     return kernel->name != NULL;

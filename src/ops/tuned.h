@@ -19,9 +19,6 @@ typedef struct hel_tune_constant {
 typedef struct hel_tune_kernel {
     const char *name;
     const hel_tune_constant *constants; // tried one after the other; ends with {0}
-    // 0: a variant must give the bits of the default form. Else, for kernels that promise a bound only: how far it may
-    // be off, as a share of the default form's largest |result|.
-    double bound;
     bool counts_loops; // hel_exec_expect_loops counts the default's: no variants where a driver ends loops
 } hel_tune_kernel;
 
@@ -30,6 +27,8 @@ extern const hel_tune_kernel hel_tune_kernels[]; // ends with {0}
 // Products are tuned for these numbers of tokens; others go by the next of them, more than all by the last.
 enum { HEL_TUNE_TOKENS = 6 };
 extern const uint32_t hel_tune_tokens[HEL_TUNE_TOKENS];
+
+uint32_t hel_tuned_tokens(uint32_t tokens); // the one that goes for so many
 
 // What a kernel is used for in a product of `tokens` tokens: the form of the weight, but for a bias, which takes no time,
 // and rows and columns to the next power of two.

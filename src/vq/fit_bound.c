@@ -17,7 +17,7 @@
 
 typedef struct atoms {
     hel_bins at;   // one distinct value each
-    double growth; // of the sum of squares, rounded up
+    double growth; // of the sum of squares, rounded up: sums of `count` squares of at most width^2 each, one by one
 } atoms;
 
 static void add_atom(hel_bins *to, double count, float place) {
@@ -45,7 +45,7 @@ static void split_bin(const hel_bins *bins, uint32_t b, atoms *out) {
     double squares = below * above / bin->count * width * width;
     add_atom(&out->at, below, bin->low);
     add_atom(&out->at, above, end);
-    out->growth += fmax(0, squares - bin->within) + bin->count * DBL_EPSILON * (squares + bin->within);
+    out->growth += fmax(0, squares - bin->within) + bin->count * DBL_EPSILON * bin->count * width * width;
 }
 
 hel_status hel_fit_bound(const hel_bins *bins, uint32_t k, double price, double *out) {

@@ -88,8 +88,9 @@ hel_status hel_histogram_select(const hel_histogram *histogram, const hel_values
     hel_status status = hel_values_scan(values, count_low_bits, wanted);
     for (uint32_t r = 0; status == HEL_OK && r < count; r++) {
         uint32_t low = 0;
-        for (uint64_t rank = wanted->rank[r]; rank >= wanted->low[r][low]; low++) rank -= wanted->low[r][low];
-        out[r] = hel_key_float(wanted->cell[r] << HEL_HISTOGRAM_SHIFT | low);
+        for (uint64_t rank = wanted->rank[r]; low < LOW_VALUES && rank >= wanted->low[r][low]; low++) rank -= wanted->low[r][low];
+        if (low == LOW_VALUES) status = hel_fail(HEL_ERROR_IO, "the values changed while they were read");
+        else out[r] = hel_key_float(wanted->cell[r] << HEL_HISTOGRAM_SHIFT | low);
     }
     hel_free(wanted);
     return status;
@@ -97,7 +98,8 @@ hel_status hel_histogram_select(const hel_histogram *histogram, const hel_values
 
 // ---------------------------------------------------------------- bins
 
-enum { BASE_BITS = HEL_HISTOGRAM_BASE_BITS, SEARCH_ROUNDS = 12 };
+// Halves of either kind have fewer distinct values than MOST_EXACT.
+enum { BASE_BITS = HEL_HISTOGRAM_BASE_BITS, SEARCH_ROUNDS = 12, MOST_EXACT = 1 << 16 };
 
 static double cell_low(uint32_t cell) { return hel_key_float(cell << HEL_HISTOGRAM_SHIFT); }
 static double cell_high(uint32_t cell) { return hel_key_float(cell << HEL_HISTOGRAM_SHIFT | (LOW_VALUES - 1)); }
@@ -153,7 +155,9 @@ static double choose_limit(hel_histogram *histogram, uint32_t most) {
 }
 
 hel_status hel_histogram_group(hel_histogram *histogram, uint32_t most, hel_tally **out, uint32_t *out_count) {
-    double limit = group(histogram, 0, false) > most && !histogram->exact ? choose_limit(histogram, most) : 0;
+    uint64_t occupied = group(histogram, 0, false);
+    if (occupied > MOST_EXACT) histogram->exact = false;
+    double limit = occupied > most && !histogram->exact ? choose_limit(histogram, most) : 0;
     uint32_t bins = (uint32_t)group(histogram, limit, true);
     *out = hel_alloc_zero(bins, sizeof **out);
     *out_count = bins;

@@ -24,10 +24,10 @@ enum { HEL_HISTOGRAM_RANKS = 4 };
 hel_status hel_histogram_select(const hel_histogram *histogram, const hel_values *values, const uint64_t *ranks,
                                 uint32_t count, float *out);
 
-// Makes bins of the cells, numbered in ascending order: one of each occupied cell where they are exact, else at most `most`
-// of near-equal count * width^2, a bin's share of the quantisation error, by joining light cells and cutting heavy ones. The
-// tallies [*out_count] come empty: add each value to that of hel_histogram_bin(...). The counts are lost. The caller frees
-// them with hel_free.
+// Makes bins of the cells, numbered in ascending order: one of each occupied cell where they are exact and fewer than
+// 2^16, else at most `most` of near-equal count * width^2, a bin's share of the quantisation error, by joining light cells
+// and cutting heavy ones. The tallies [*out_count] come empty: add each value to that of hel_histogram_bin(...). The counts
+// are lost. The caller frees them with hel_free.
 hel_status hel_histogram_group(hel_histogram *histogram, uint32_t most, hel_tally **out, uint32_t *out_count);
 
 // After grouping a cell holds the number of its first bin and, above these bits, that of its parts less one.

@@ -89,6 +89,8 @@ static hel_status run(stream *s) {
 
 hel_status hel_kmeans_stream(const hel_device *device, const hel_kmeans_source *source, uint64_t n,
                              const hel_kmeans_params *params, hel_kmeans_result *out) {
+    *out = (hel_kmeans_result){0};
+    if (n > UINT32_MAX) return hel_fail(HEL_ERROR_UNSUPPORTED, "%llu values are more than 2^32 - 1", (unsigned long long)n);
     *out = (hel_kmeans_result){.n = n, .k = params->k, .d = 1};
     stream s = {.device = device, .source = source, .params = params, .result = out,
                 .progress = {params->progress, params->user, "clustering", 0, n}};

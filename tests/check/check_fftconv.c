@@ -187,7 +187,7 @@ static void fftconv_case(check *c, check_fill fill) {
     expect_all(c, &s, &d, want, limit);
     float *result = check_floats(c, changed);
     bool to_y = rows || spectra;
-    hel_fftconv_block_params params = {.steps = s.steps, .channels = s.channels, .blocks = s.blocks, .scale = 1.0f / (float)s.points};
+    hel_fftconv_block_params params = {.steps = s.steps, .channels = s.channels, .filters = s.channels, .blocks = s.blocks, .scale = 1.0f / (float)s.points};
     check_call call = {.kernel = c->kernel,
                        .constants = {s.size, s.spectra, s.in_rows, s.flags},
                        .n_constants = 4,
@@ -214,7 +214,7 @@ static void fftconv_bench(check *c) {
     const double angle = 0.25;
     check_begin(c, CHECK_UNIFORM);
     float *u = check_values(c, ROWS * STEPS, CHECK_UNIFORM, 0), *spectra = check_values(c, 2 * ROWS * STEPS, CHECK_UNIFORM, 0);
-    hel_fftconv_block_params params = {.steps = STEPS, .channels = ROWS, .blocks = 1};
+    hel_fftconv_block_params params = {.steps = STEPS, .channels = ROWS, .filters = ROWS, .blocks = 1};
     check_call call = {.kernel = c->kernel,
                        .constants = {STEPS},
                        .n_constants = 1,

@@ -623,6 +623,20 @@ class Fftconv(Arrays):
                 want = 2 * (sum(taps[s] * v[t - s] for s in range(min(t + 1, 300))) + (0.5, 1)[row % 2] * v[t])
                 self.assertAlmostEqual(y[row * steps + t], want, delta=2e-3)
 
+    def test_one_filter(self):
+        u, h, bias = [(i * 7 % 11) / 8 for i in range(2 * 3 * 40)], [1, 0.5, 0.25], [1, -2, 3]
+        self.write_npy(self.u, u, "(2, 3, 40)")
+        self.write_npy(self.h, h, "(3,)")
+        self.write_npy(self.bias, bias, "(3,)")
+        for limit in "0", "40K":  # the second: few rows at a time
+            self.run_program("fftconv", self.u, self.h, "-o", self.y, "-f", "--bias", self.bias, "-d", "cpu", "--mem-limit", limit)
+            y = self.read_npy(self.y, "<f4", "f")[1]
+            for row in range(6):
+                v = u[row * 40:(row + 1) * 40]
+                for t in range(40):
+                    want = sum(h[s] * v[t - s] for s in range(min(t + 1, 3))) + bias[row % 3] * v[t]
+                    self.assertAlmostEqual(y[row * 40 + t], want, delta=1e-5)
+
     def test_one_row(self):
         self.write_npy(self.u, [1, 2, 3], "(3,)")
         self.write_npy(self.h, [1, 1], "(2,)")

@@ -155,7 +155,7 @@ static void test_kernel_limits(void **state) {
     assert_int_equal(try_sizes("linear_matvec", many_tokens, 5, &linear, sizeof linear), HEL_ERROR_UNSUPPORTED);
 
     uint32_t size = 256, largest = UINT32_MAX;
-    hel_fftconv_block_params fftconv = {.steps = 128, .channels = 1, .blocks = 1};
+    hel_fftconv_block_params fftconv = {.steps = 128, .channels = 1, .filters = 1, .blocks = 1};
     assert_int_equal(try_sizes("fftconv_block", &size, 1, &fftconv, sizeof fftconv), HEL_OK);
     while (8 * size <= device->limits.shared_memory) size *= 2;
     assert_int_equal(try_sizes("fftconv_block", &size, 1, &fftconv, sizeof fftconv), HEL_ERROR_UNSUPPORTED);

@@ -6,6 +6,7 @@
 
 #include <helicoid/device.h>
 
+#include "base/half.h"
 #include "ops/fftconv.h"
 #include "support/device_here.h"
 
@@ -225,6 +226,60 @@ static void test_sizes(void **unused) { // each way to split, on the CPU: two, f
     for (uint32_t steps = 510; steps < 8192; steps += steps / 3 + 1) check_shape(steps, 1, 1, true);
 }
 
+// Halves in and out, where a device takes them; filters' gradients stay floats.
+static void test_halves(void **unused) {
+    (void)unused;
+    enum { STEPS = 51, CHANNELS = 2, ROWS = 4, N = ROWS * STEPS };
+    hel_fftconv_plan plan;
+    assert_int_equal(hel_fftconv_plan_init(device, STEPS, &plan), HEL_OK);
+    uint16_t halves[N + 1] = {0};
+    float floats[N];
+    for (int i = 0; i < N; i++) halves[i] = hel_float_to_bf16(uniform()), floats[i] = hel_bf16_to_float(halves[i]);
+    rows u = {floats, NULL}, wide = make_rows(N, false), dh = make_rows(CHANNELS * STEPS, false);
+    rows wide_dh = make_rows(CHANNELS * STEPS, false), spectra = make_rows(CHANNELS * plan.spectrum_size / sizeof(float), false);
+    hel_buffer *narrow_u = NULL, *narrow_y = NULL;
+    assert_int_equal(hel_buffer_create(device, N * sizeof(float), &u.buffer), HEL_OK);
+    assert_int_equal(hel_buffer_write(device, HEL_QUEUE_COMPUTE, u.buffer, 0, floats, N * sizeof(float)), HEL_OK);
+    assert_int_equal(hel_buffer_create(device, sizeof halves, &narrow_u), HEL_OK);
+    assert_int_equal(hel_buffer_create(device, sizeof halves, &narrow_y), HEL_OK);
+    assert_int_equal(hel_buffer_write(device, HEL_QUEUE_COMPUTE, narrow_u, 0, halves, N * 2), HEL_OK);
+
+    hel_convolution_call filters = {.rows = CHANNELS, .channels = CHANNELS, .transform = true, .u = all(&u), .y = all(&spectra)};
+    hel_convolution_call call = {.rows = ROWS, .channels = CHANNELS, .u = all(&u), .spectra = all(&spectra), .y = all(&wide)};
+    hel_convolution_call narrow = call;
+    narrow.storage = narrow.y_storage = HEL_STORAGE_BF16;
+    narrow.u.buffer = narrow_u, narrow.y.buffer = narrow_y;
+    hel_exec exec;
+    assert_int_equal(hel_exec_init(&exec, device), HEL_OK);
+    for (int planning = 1; planning >= 0; planning--) {
+        if (planning) hel_exec_plan_begin(&exec);
+        else hel_exec_reset(&exec);
+        hel_fftconv_run(&exec, &plan, &filters);
+        hel_fftconv_run(&exec, &plan, &call);
+        hel_fftconv_backward(&exec, &plan, &call, all(&u), &(hel_fftconv_gradients){.filters = all(&wide_dh)});
+        if (planning) assert_int_equal(hel_exec_plan_end(&exec), HEL_OK);
+    }
+    assert_int_equal(exec.status, HEL_OK);
+    fetch(&wide), fetch(&wide_dh);
+    hel_fftconv_run(&exec, &plan, &narrow);
+    if (plan.own) {
+        hel_fftconv_backward(&exec, &plan, &narrow, narrow.u, &(hel_fftconv_gradients){.filters = all(&dh)});
+        assert_int_equal(exec.status, HEL_OK);
+        fetch(&dh);
+        assert_int_equal(hel_buffer_read(device, HEL_QUEUE_COMPUTE, narrow_y, 0, halves, N * 2), HEL_OK);
+        for (int i = 0; i < N; i++) assert_int_equal(halves[i], hel_float_to_bf16(wide.values[i]));
+        assert_memory_equal(dh.values, wide_dh.values, CHANNELS * STEPS * sizeof(float));
+    } else {
+        assert_int_equal(exec.status, HEL_ERROR_UNSUPPORTED);
+    }
+    hel_exec_finish(&exec);
+    hel_buffer_destroy(device, &u.buffer);
+    hel_buffer_destroy(device, &narrow_u);
+    hel_buffer_destroy(device, &narrow_y);
+    free_rows(&wide), free_rows(&dh), free_rows(&wide_dh), free_rows(&spectra);
+    hel_fftconv_plan_finish(&plan);
+}
+
 static void test_million(void **unused) {
     (void)unused;
     check_shape(1000003, 1, 1, true);
@@ -237,7 +292,8 @@ int main(int argc, char **argv) {
     hel_device_params params = hel_device_params_default();
     params.scalar = strcmp(argv[1], "scalar") == 0;
     if (hel_device_open(params.scalar ? "cpu" : argv[1], &params, &device) != HEL_OK) return 1;
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_lengths), cmocka_unit_test(test_sizes), cmocka_unit_test(test_million)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_lengths), cmocka_unit_test(test_sizes), cmocka_unit_test(test_halves),
+                                       cmocka_unit_test(test_million)};
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     hel_device_destroy(&device);
     return failed;

@@ -69,6 +69,7 @@ static void write_weights(void) {
 typedef struct bench {
     const hel_device *device;
     hel_weight weights[WEIGHTS];
+    bool matrix; // products of many tokens by linear_matmul_matrix
 } bench;
 
 static void prepare(hel_archive *archive, const hel_device *device, const char *module, hel_weight *out) {
@@ -104,6 +105,7 @@ static hel_status multiply(const bench *b, const hel_choice *trial, uint32_t whi
     random_state = tokens;
     random_floats(x, tokens * COLS);
     HEL_TRY(hel_exec_init(&exec, b->device));
+    exec.matrix = b->matrix;
     hel_exec_plan_begin(&exec);
     hel_linear(&exec, hel_exec_tensor(&exec, tokens, COLS), &b->weights[which]);
     assert_int_equal(hel_exec_plan_end(&exec), HEL_OK);
@@ -147,8 +149,12 @@ static int chosen_rows(const bench *b) { return chosen(b, "linear_matvec", 1, HE
 
 static void expect_bits(const bench *b, const char *kernel, uint32_t which, uint32_t tokens, const hel_choice *trial) {
     static float want[MAX_TOKENS * ROWS], got[MAX_TOKENS * ROWS];
-    assert_int_equal(multiply(b, NULL, which, tokens, want), HEL_OK);
-    hel_status status = multiply(b, trial, which, tokens, got);
+    bench with = *b;
+    with.matrix = strcmp(kernel, "linear_matmul_matrix") == 0;
+    hel_status status = multiply(&with, NULL, which, tokens, want);
+    if (with.matrix && status == HEL_ERROR_UNSUPPORTED) return; // of software devices: more shared memory than there is
+    assert_int_equal(status, HEL_OK);
+    status = multiply(&with, trial, which, tokens, got);
     if (status == HEL_ERROR_UNSUPPORTED) return; // more shared memory than there is
     assert_int_equal(status, HEL_OK);
     if (memcmp(want, got, tokens * ROWS * sizeof *want) == 0) return;
@@ -182,21 +188,49 @@ static void test_bits(void **state) {
     close_bench(&b);
 }
 
-// A variant that computes something else, however fast, is refused; where a bound is promised, that counts.
+// A variant that computes something else, however fast, is refused.
 static void test_wrong_variant(void **state) {
     (void)state;
-    const hel_tune_kernel exact[] = {{.name = "linear_matvec", .constants = half_indices}, {0}};
-    const hel_tune_kernel near[] = {{.name = "linear_matvec", .constants = half_indices, .bound = 1e-3}, {0}};
-    const hel_tune_kernel anything[] = {{.name = "linear_matvec", .constants = half_indices, .bound = 1e9}, {0}};
-    const hel_tune_kernel *const tables[] = {exact, near, anything};
-    for (int i = 0; i < 3; i++) {
-        bench b = open_bench("");
-        hel_tune_rules rules = any_gain(tables[i]);
-        assert_int_equal(tune(&b, HEL_TUNING_ALWAYS, 1, &rules), HEL_OK);
-        assert_int_equal(chosen(&b, "linear_matvec", 1, 1), i == 2 ? 4 : 0);
-        assert_int_equal(times_said("BITS 4 gives another product"), i == 2 ? 0 : WEIGHTS);
-        close_bench(&b);
+    const hel_tune_kernel kernels[] = {{.name = "linear_matvec", .constants = half_indices}, {0}};
+    bench b = open_bench("");
+    hel_tune_rules rules = any_gain(kernels);
+    assert_int_equal(tune(&b, HEL_TUNING_ALWAYS, 1, &rules), HEL_OK);
+    assert_int_equal(chosen(&b, "linear_matvec", 1, 1), 0);
+    assert_int_equal(times_said("BITS 4 gives another product"), WEIGHTS);
+    close_bench(&b);
+}
+
+// What a file may claim for a kernel whose loops are counted for the defaults is not used where they count.
+static void test_counted_loops(void **state) {
+    (void)state;
+    static float before[MAX_TOKENS * ROWS], after[MAX_TOKENS * ROWS];
+    bench b = open_bench("");
+    hel_choice_use use = hel_tuned_use("linear_matmul", &b.weights[0], MAX_TOKENS);
+    hel_choice choice = hel_choice_of_nothing(&use);
+    choice.constants[HEL_LINEAR_MATMUL_AT_BITS] = 4; // would show
+    assert_int_equal(multiply(&b, NULL, 0, MAX_TOKENS, before), HEL_OK);
+    assert_int_equal(hel_choice_set(b.device, &choice), HEL_OK);
+    assert_int_equal(multiply(&b, NULL, 0, MAX_TOKENS, after), HEL_OK);
+    bool same = memcmp(before, after, sizeof before) == 0;
+    assert_int_equal(same, b.device->limits.loop_iterations != 0);
+    close_bench(&b);
+}
+
+// A table that is full ends tuning and nothing else.
+static void test_full_table(void **state) {
+    (void)state;
+    bench b = open_bench("");
+    hel_choice_use use = hel_tuned_use("linear_matvec", &b.weights[0], 1);
+    hel_status status = HEL_OK;
+    for (uint32_t i = 0; status == HEL_OK; i++) {
+        use.words[0] = 1000 + i; // a form that no weight has
+        hel_choice choice = hel_choice_of_nothing(&use);
+        status = hel_choice_set(b.device, &choice);
     }
+    assert_int_equal(status, HEL_ERROR_UNSUPPORTED);
+    hel_tune_rules rules = any_gain(rows_only);
+    assert_int_equal(tune(&b, HEL_TUNING_ALWAYS, 1, &rules), HEL_OK);
+    close_bench(&b);
 }
 
 // More shared memory than any device has: the driver is not even asked.
@@ -582,7 +616,8 @@ int main(void) {
         return 77;
     }
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bits), cmocka_unit_test(test_wrong_variant), cmocka_unit_test(test_impossible_variant),
+        cmocka_unit_test(test_bits), cmocka_unit_test(test_wrong_variant), cmocka_unit_test(test_counted_loops),
+        cmocka_unit_test(test_full_table), cmocka_unit_test(test_impossible_variant),
         cmocka_unit_test(test_impossible_choice), cmocka_unit_test(test_gain), cmocka_unit_test(test_ends),
         cmocka_unit_test(test_bystander), cmocka_unit_test(test_remembered), cmocka_unit_test(test_listed),
         cmocka_unit_test(test_hostile_choices), cmocka_unit_test(test_hostile_bytes), cmocka_unit_test(test_failures)};

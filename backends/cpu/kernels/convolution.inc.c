@@ -208,20 +208,23 @@ static inline float stored_at(const void *values, hel_storage storage, size_t at
 }
 
 // WIDTH steps from `at` on, in the row's direction; zeros behind the last.
-static inline vec row_values(const cpu_convolution_row *row, const void *values, uint32_t at) {
+static inline vec row_stored(const cpu_convolution_row *row, const void *values, hel_storage storage, uint32_t at) {
     uint32_t steps = row->plan->base.steps;
     if (at + WIDTH <= steps)
-        return row->reversed ? vec_reverse(load_stored(values, row->storage, steps - WIDTH - at))
-                             : load_stored(values, row->storage, at);
+        return row->reversed ? vec_reverse(load_stored(values, storage, steps - WIDTH - at)) : load_stored(values, storage, at);
     float lanes[WIDTH] = {0};
     for (uint32_t i = 0; at + i < steps; i++)
-        lanes[i] = stored_at(values, row->storage, row->reversed ? steps - 1 - at - i : at + i);
+        lanes[i] = stored_at(values, storage, row->reversed ? steps - 1 - at - i : at + i);
     return vec_load(lanes);
+}
+
+static inline vec row_values(const cpu_convolution_row *row, const void *values, uint32_t at) {
+    return row_stored(row, values, row->storage, at);
 }
 
 static inline void row_store(const cpu_convolution_row *row, uint32_t at, vec values) {
     uint32_t steps = row->plan->base.steps, count = HEL_MIN(steps - at, WIDTH);
-    if (row->storage == HEL_STORAGE_F32 && count == WIDTH) {
+    if (row->y_storage == HEL_STORAGE_F32 && count == WIDTH) {
         if (row->reversed) vec_store((float *)row->y + steps - WIDTH - at, vec_reverse(values));
         else vec_store((float *)row->y + at, values);
         return;
@@ -230,7 +233,7 @@ static inline void row_store(const cpu_convolution_row *row, uint32_t at, vec va
     vec_store(lanes, values);
     for (uint32_t i = 0; i < count; i++) {
         uint32_t to = row->reversed ? steps - 1 - at - i : at + i;
-        if (row->storage == HEL_STORAGE_F32) ((float *)row->y)[to] = lanes[i];
+        if (row->y_storage == HEL_STORAGE_F32) ((float *)row->y)[to] = lanes[i];
         else ((uint16_t *)row->y)[to] = hel_float_to_bf16(lanes[i]);
     }
 }
@@ -259,7 +262,7 @@ static inline void row_output(const cpu_convolution_row *row, uint32_t at, vec v
     if (at >= row->plan->base.steps) return;
     if (row->bias != 0.0f) value = vec_fma(vec_set(row->bias), row_input(row, at), value);
     if (row->gate_out) value = vec_mul(value, row_values(row, row->gate_out, at));
-    if (row->accumulate) value = vec_add(value, row_values(row, row->y, at));
+    if (row->accumulate) value = vec_add(value, row_stored(row, row->y, row->y_storage, at));
     row_store(row, at, value);
 }
 
