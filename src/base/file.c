@@ -94,6 +94,8 @@ hel_status hel_writer_open(const char *path, bool overwrite, bool resume, hel_wr
     hel_writer writer = {.os = {-1}, .overwrite = overwrite};
     hel_os_info info;
     if (!overwrite && hel_path_exists(path)) return hel_fail(HEL_ERROR_EXISTS, "%s: exists", path);
+    if (hel_os_path_info(path, &info) && !info.regular && !info.directory) // a device would become a file
+        return hel_fail(HEL_ERROR_ARGUMENT, "%s: is not a file that can be replaced", path);
     writer.path = hel_string_copy(path);
     writer.temporary = hel_string_join(path, ".part");
     hel_status status = HEL_OK;

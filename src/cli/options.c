@@ -167,7 +167,7 @@ static int from_arguments(const verb_row *verb, int argc, char **argv, cli_optio
     if (out->help) return EXIT_OK;
     int given = argc - optind, wanted = count_words(verb->argument);
     if (verb->argument[0] != '[' && given < wanted)
-        return report_usage(out, given ? "%s are needed, and only one is there" : "%s is missing", verb->argument);
+        return report_usage(out, wanted > 1 ? "%s are needed" : "%s is missing", verb->argument);
     if (verb->argument[0] != '[' && given > wanted) return report_usage(out, "too many arguments: '%s'", argv[optind + wanted]);
     return take_arguments(argc, argv, out);
 }

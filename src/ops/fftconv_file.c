@@ -36,9 +36,10 @@ static hel_status open_input(const char *path, uint32_t most_rank, hel_archive *
     const hel_tensor_info *tensor = &(*out)->tensors[0];
     if (!hel_dtype_is_float(tensor->dtype))
         return hel_fail(HEL_ERROR_UNSUPPORTED, "%s: an array of %s; rows are floats", path, hel_dtype_name(tensor->dtype));
-    if (tensor->rank < 1 || tensor->rank > most_rank || !tensor->elements)
-        return hel_fail(HEL_ERROR_ARGUMENT, "%s: an array of rank %u with %llu values; rank 1 to %u is wanted", path,
-                        tensor->rank, (unsigned long long)tensor->elements, most_rank);
+    if (!tensor->elements) return hel_fail(HEL_ERROR_ARGUMENT, "%s: an array without values", path);
+    if (tensor->rank < 1 || tensor->rank > most_rank)
+        return hel_fail(HEL_ERROR_ARGUMENT, "%s: an array of rank %u, where at most %u dimensions, and one at least, make sense",
+                        path, tensor->rank, most_rank);
     for (uint32_t i = 0; i < tensor->rank; i++)
         if (tensor->shape[i] > UINT32_MAX)
             return hel_fail(HEL_ERROR_UNSUPPORTED, "%s: a dimension of %llu is over 2^32", path,

@@ -142,6 +142,7 @@ static void test_files(void **state) {
     hel_file_close(&file);
 
     hel_writer writer;
+    assert_int_equal(hel_writer_open("/dev/null", true, false, &writer), HEL_ERROR_ARGUMENT); // no file to be replaced
     assert_int_equal(hel_writer_open(path, true, false, &writer), HEL_OK);
     hel_writer_append(&writer, "abc", 3);
     hel_writer_abandon(&writer, true);

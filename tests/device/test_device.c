@@ -127,7 +127,7 @@ static void test_order(void **state) {
 static hel_status try_sizes(const char *name, const uint32_t *constants, uint32_t count, const void *params, uint32_t size) {
     hel_kernel *kernel;
     HEL_TRY(hel_kernel_get(device, name, constants, count, &kernel));
-    enum { BYTES = 1024 };
+    enum { BYTES = 8192 }; // what default constants reach: a fake driver behind the real NVRTC knows no others
     uint64_t stride = HEL_MAX(BYTES, device->limits.offset_alignment);
     hel_binding bindings[HEL_MAX_BINDINGS];
     hel_buffer *buffer;
