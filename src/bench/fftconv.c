@@ -35,12 +35,6 @@ static uint32_t place_of(uint32_t steps, uint32_t i) { return (uint32_t)((uint64
 
 // ---------------------------------------------------------------- timing
 
-static hel_status wait_for(const hel_device *device) {
-    uint64_t ticket;
-    HEL_TRY(hel_device_mark(device, HEL_QUEUE_COMPUTE, &ticket));
-    return hel_device_wait(device, ticket, UINT64_MAX);
-}
-
 static hel_convolution_call call_of(const length *l, bool transform) {
     const fftconv_state *all = l->all;
     hel_convolution_call call = {
@@ -75,16 +69,15 @@ static hel_status error_of(const length *l, double *out) {
 
 static hel_status time_length(void *user, hel_bench_measure *measure, double *out_seconds) {
     length *l = user;
-    const hel_device *device = l->all->run->device;
     hel_convolution_call call = call_of(l, false);
     HEL_TRY(upload(l, l->all->u, l->all->on_u));
     HEL_TRY(upload(l, l->all->gate, l->all->on_gate));
-    HEL_TRY(wait_for(device));
+    HEL_TRY(hel_exec_wait(&l->exec));
     hel_exec_reset(&l->exec);
     double start = hel_bench_now();
     hel_fftconv_run(&l->exec, &l->plan, &call);
     HEL_TRY(l->exec.status);
-    HEL_TRY(wait_for(device));
+    HEL_TRY(hel_exec_wait(&l->exec));
     *out_seconds = hel_bench_now() - start;
     return error_of(l, &measure->error_db);
 }

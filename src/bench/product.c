@@ -212,7 +212,7 @@ static hel_status check_error(hel_bench_form *form, hel_bench_measure *measure, 
 static hel_status time_form(void *user, hel_bench_measure *measure, double *out_seconds) {
     hel_bench_form *form = user;
     hel_exec *exec = &form->exec;
-    uint64_t mark = hel_exec_mark(exec), ticket;
+    uint64_t mark = hel_exec_mark(exec);
     hel_tensor y = {0};
     double start = hel_bench_now();
     for (uint32_t i = 0; i < form->n_copies; i++) {
@@ -220,8 +220,7 @@ static hel_status time_form(void *user, hel_bench_measure *measure, double *out_
         y = hel_linear(exec, form->x, &form->copies[i]);
     }
     HEL_TRY(exec->status);
-    HEL_TRY(hel_device_mark(exec->device, HEL_QUEUE_COMPUTE, &ticket));
-    HEL_TRY(hel_device_wait(exec->device, ticket, UINT64_MAX));
+    HEL_TRY(hel_exec_wait(exec));
     *out_seconds = (hel_bench_now() - start) / form->n_copies;
     hel_status status = form->checked ? HEL_OK : check_error(form, measure, y);
     hel_exec_release(exec, mark);

@@ -56,6 +56,9 @@ static inline hel_binding hel_exec_optional(const hel_exec *exec, hel_binding bi
     return binding.size ? binding : (hel_binding){.buffer = exec->nothing};
 }
 
+// Waits until the device has done all that was dispatched; for what measures time.
+hel_status hel_exec_wait(const hel_exec *exec);
+
 typedef struct hel_call {
     const char *kernel;
     const uint32_t *constants;

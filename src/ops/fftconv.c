@@ -201,46 +201,35 @@ static void run_blocks(const row_run *rows) {
                                               .groups = (uint64_t)rows->count * blocks});
 }
 
-typedef struct split_call {
-    uint32_t constants[3];
-    uint64_t groups;
-    hel_fftconv_split_params params;
-} split_call;
+_Static_assert(HEL_FFTCONV_SPLIT_CHUNK == HEL_FFTCONV_JOIN_CHUNK, "both passes have the same work-groups");
 
-static split_call split_of(const row_run *rows, uint32_t split) {
+// A split or, with the same twiddles and work-groups, its way back.
+static void run_pass(const row_run *rows, const char *kernel, uint32_t split, const hel_binding *bindings, uint32_t n_bindings) {
     const hel_fftconv_plan *plan = rows->plan;
     uint32_t blocks = blocks_after(plan, split), part = plan->points / blocks_after(plan, split + 1);
-    return (split_call){.constants = {plan->radices[split], !split, flags_of(rows->call)},
-                        .groups = (uint64_t)rows->count * blocks * hel_ceil_div(part, HEL_FFTCONV_SPLIT_CHUNK),
-                        .params = {.steps = plan->steps, .channels = rows->call->channels, .first_row = rows->first,
-                                   .u_first = rows->u_first, .y_first = rows->y_first, .blocks = blocks, .part = part}};
+    uint32_t constants[] = {plan->radices[split], !split, flags_of(rows->call)};
+    uint64_t groups = (uint64_t)rows->count * blocks * hel_ceil_div(part, HEL_FFTCONV_SPLIT_CHUNK);
+    hel_fftconv_pass_params params = {.steps = plan->steps, .channels = rows->call->channels, .first_row = rows->first,
+                                      .u_first = rows->u_first, .y_first = rows->y_first, .blocks = blocks, .part = part};
+    hel_exec_dispatch(rows->exec, &(hel_call){.kernel = kernel,
+                                              .constants = constants,
+                                              .n_constants = HEL_COUNT(constants),
+                                              .bindings = bindings,
+                                              .n_bindings = n_bindings,
+                                              .params = &params,
+                                              .params_size = sizeof params,
+                                              .groups = groups});
 }
 
 static void run_split(const row_run *rows, uint32_t split) {
-    split_call of = split_of(rows, split);
     hel_binding bindings[] = {rows->u, rows->gate_in, {.buffer = rows->plan->turns[split]}, rows->work};
-    hel_exec_dispatch(rows->exec, &(hel_call){.kernel = "fftconv_split",
-                                              .constants = of.constants,
-                                              .n_constants = HEL_COUNT(of.constants),
-                                              .bindings = bindings,
-                                              .n_bindings = HEL_COUNT(bindings),
-                                              .params = &of.params,
-                                              .params_size = sizeof of.params,
-                                              .groups = of.groups});
+    run_pass(rows, "fftconv_split", split, bindings, HEL_COUNT(bindings));
 }
 
 static void run_join(const row_run *rows, uint32_t split) {
-    split_call of = split_of(rows, split);
     hel_binding bindings[] = {rows->u, rows->gate_in, rows->gate_out, rows->bias, {.buffer = rows->plan->turns[split]},
                               rows->work, rows->y};
-    hel_exec_dispatch(rows->exec, &(hel_call){.kernel = "fftconv_join",
-                                              .constants = of.constants,
-                                              .n_constants = HEL_COUNT(of.constants),
-                                              .bindings = bindings,
-                                              .n_bindings = HEL_COUNT(bindings),
-                                              .params = &of.params,
-                                              .params_size = sizeof of.params,
-                                              .groups = of.groups});
+    run_pass(rows, "fftconv_join", split, bindings, HEL_COUNT(bindings));
 }
 
 static void run_rows(hel_exec *exec, const hel_fftconv_plan *plan, const hel_convolution_call *call, uint32_t first,

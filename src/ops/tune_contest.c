@@ -101,12 +101,6 @@ static hel_status multiply_once(trial *run, const hel_choice *variant, float *ou
     return exec->status;
 }
 
-static hel_status wait_for_all(const hel_device *device) {
-    uint64_t ticket;
-    HEL_TRY(hel_device_mark(device, HEL_QUEUE_COMPUTE, &ticket));
-    return hel_device_wait(device, ticket, UINT64_MAX);
-}
-
 // Nanoseconds of the dispatches with timers 1 .. end - 1.
 static hel_status add_timers(const hel_device *device, uint32_t end, double *out) {
     for (uint32_t i = 1; i < end; i++) {
@@ -131,7 +125,7 @@ static hel_status time_turns(trial *run, const hel_choice *variant, double *out_
     *out_ns = 0;
     HEL_TRY(exec->status);
     if (timers) return add_timers(exec->device, exec->timer ? exec->timer : HEL_TIMER_SLOTS + 1, out_ns);
-    HEL_TRY(wait_for_all(exec->device));
+    HEL_TRY(hel_exec_wait(exec));
     *out_ns = (double)(hel_os_time_ns() - start);
     return HEL_OK;
 }

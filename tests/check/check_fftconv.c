@@ -309,7 +309,7 @@ static void split_case(check *c, check_fill fill) {
     float *u = check_values(c, words, fill, RANGE), *work = check_values(c, complexes, fill, RANGE), *result = check_floats(c, complexes);
     double *want = check_doubles(c, complexes), *limit = check_doubles(c, complexes);
     expect_exchange(c, &s, read_points(c, &s, work, s.in_rows ? u : NULL), false, want, limit);
-    hel_fftconv_split_params params = {.steps = s.steps, .channels = 1, .blocks = s.blocks, .part = s.part};
+    hel_fftconv_pass_params params = {.steps = s.steps, .channels = 1, .blocks = s.blocks, .part = s.part};
     check_call call = {.kernel = c->kernel,
                        .constants = {s.radix, s.in_rows},
                        .n_constants = 2,
@@ -332,7 +332,7 @@ static void join_case(check *c, check_fill fill) {
     float *work = check_values(c, complexes, fill, RANGE), *result = check_floats(c, changed);
     double *want = check_doubles(c, changed), *limit = check_doubles(c, changed);
     expect_exchange(c, &s, read_points(c, &s, work, NULL), true, want, limit);
-    hel_fftconv_join_params params = {.steps = s.steps, .channels = 1, .blocks = s.blocks, .part = s.part};
+    hel_fftconv_pass_params params = {.steps = s.steps, .channels = 1, .blocks = s.blocks, .part = s.part};
     check_call call = {.kernel = c->kernel,
                        .constants = {s.radix, s.in_rows},
                        .n_constants = 2,
