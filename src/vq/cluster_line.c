@@ -37,16 +37,11 @@ static hel_status solve(const hel_bins *bins, uint32_t k, float *codebook) {
     return status;
 }
 
-static hel_status copy_values(void *user, uint64_t first, const float *values, uint64_t count) {
-    memcpy((float *)user + first, values, count * sizeof *values);
-    return HEL_OK;
-}
-
 static hel_status fit_sorted(const hel_values *values, uint32_t k, float *codebook) {
     float *sorted = hel_alloc_array(values->count, sizeof *sorted);
     if (!sorted) return hel_fail_memory(values->count * sizeof *sorted);
     hel_bins bins = {0};
-    hel_status status = hel_values_scan(values, copy_values, sorted);
+    hel_status status = hel_values_copy(values, sorted);
     if (status == HEL_OK) status = hel_sort_floats(sorted, (uint32_t)values->count);
     if (status == HEL_OK) status = hel_bins_from_sorted(sorted, values->count, &bins);
     hel_free(sorted);

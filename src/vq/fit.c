@@ -72,13 +72,6 @@ static uint32_t without_kept(float *sorted, uint32_t count, const hel_sidecar *s
     return count;
 }
 
-typedef struct copy { float *out; } copy;
-
-static hel_status copy_values(void *user, uint64_t first, const float *values, uint64_t count) {
-    memcpy(((copy *)user)->out + first, values, count * sizeof *values);
-    return HEL_OK;
-}
-
 static hel_status distinct_bins(job *j) {
     const hel_values *values = j->values;
     hel_sidecar *sidecar = &j->fitted->sidecar;
@@ -86,7 +79,7 @@ static hel_status distinct_bins(job *j) {
     float *sorted = hel_alloc_array(count, sizeof *sorted);
     if (!sorted) return hel_fail_memory(count * sizeof *sorted);
     hel_status status;
-    HEL_TRY_DONE(hel_values_scan(values, copy_values, &(copy){sorted}));
+    HEL_TRY_DONE(hel_values_copy(values, sorted));
     HEL_TRY_DONE(hel_sort_floats(sorted, count));
     if (!isfinite(sorted[0]) || !isfinite(sorted[count - 1])) {
         status = hel_fail(HEL_ERROR_UNSUPPORTED, "the tensor holds NaN or infinity");

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vq/values.h"
 
+#include <string.h>
+
 #include "base/error.h"
 #include "base/size.h"
 
@@ -44,3 +46,10 @@ hel_status hel_values_scan(const hel_values *values, hel_values_visit visit, voi
     }
     return HEL_OK;
 }
+
+static hel_status copy_values(void *user, uint64_t first, const float *values, uint64_t count) {
+    memcpy((float *)user + first, values, count * sizeof *values);
+    return HEL_OK;
+}
+
+hel_status hel_values_copy(const hel_values *values, float *out) { return hel_values_scan(values, copy_values, out); }

@@ -31,6 +31,9 @@ hel_status hel_values_scan(const hel_values *values, hel_values_visit visit, voi
 // The same for values that are bfloat16, as they are.
 hel_status hel_values_scan_halves(const hel_values *values, hel_halves_visit visit, void *user);
 
+// All of them as floats, in order: out [values->count].
+hel_status hel_values_copy(const hel_values *values, float *out);
+
 // Keys order as the floats do; -0 and +0 have one key. NaN lies beyond the infinities.
 static inline uint32_t hel_float_key(float value) {
     uint32_t bits = hel_float_bits(value + 0.0f);
