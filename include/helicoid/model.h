@@ -77,7 +77,7 @@ HEL_API const hel_tokenizer *hel_model_tokenizer(const hel_model *model);
 
 // ---------------------------------------------------------------- contexts
 
-// One sequence being evaluated: KV cache and scratch memory on the model's devices.
+// One sequence being evaluated: KV cache, states of recurrent layers and scratch memory on the model's devices.
 // Thread-safety: one thread at a time per context; several contexts may run at once.
 typedef struct hel_context hel_context;
 
@@ -104,9 +104,10 @@ HEL_API void hel_context_destroy(hel_context **context);
 HEL_API const hel_model *hel_context_model(const hel_context *context);   // the one it was created for
 HEL_API uint32_t hel_context_capacity(const hel_context *context);        // positions it can hold
 HEL_API uint32_t hel_context_position(const hel_context *context);        // tokens evaluated so far
-HEL_API uint64_t hel_context_cache_bytes(const hel_context *context);     // of KV cache on all devices
+HEL_API uint64_t hel_context_cache_bytes(const hel_context *context);     // kept between tokens on all devices: KV cache, states
 
-// Forgets the positions from `position` on (0: all). Does not block. Statuses: ARGUMENT where there are not that many.
+// Forgets the positions from `position` on (0: all). Does not block. Statuses: ARGUMENT where there are not that many,
+// UNSUPPORTED for models that keep states instead of positions (RWKV, Mamba) and a position that is neither 0 nor the present.
 HEL_API hel_status hel_context_rewind(hel_context *context, uint32_t position);
 
 // Gets logits [count, vocabulary], row-major, of tokens first .. first + count of the call, in order, a slice of at most

@@ -12,7 +12,7 @@
 #include "base/memory.h"
 #include "base/size.h"
 #include "bench/data.h"
-#include "models/roles.h"
+#include "models/family.h"
 #include "vq/fit.h"
 
 enum { TABLE = 1 << 16, OUTLIERS = 256, PARTS = 4, CONTEXT = 2048, HEAD = 64 };
@@ -40,7 +40,7 @@ typedef struct random_model {
 // ---------------------------------------------------------------- shape
 
 hel_hyper hel_bench_model_shape(const hel_bench_params *params) {
-    hel_hyper hyper = {.architecture = "llama", .context_length = CONTEXT, .head_dim = HEAD};
+    hel_hyper hyper = {.family = &hel_llama_family, .architecture = "llama", .context_length = CONTEXT, .head_dim = HEAD};
     hyper.hidden = (uint32_t)hel_round_up(params->hidden ? params->hidden : 2048, HEAD);
     hyper.layers = params->layers ? params->layers : 22;
     hyper.vocabulary = params->vocabulary ? params->vocabulary : 32000;
@@ -83,7 +83,7 @@ static void add_part(random_model *model, part_kind kind, const char *name, cons
 // The parts of one kind that a tensor of the model has, so that wide types can go first.
 static void add_role(random_model *model, const hel_role *role, unsigned layer, part_kind kind) {
     char name[HEL_ROLE_NAME];
-    hel_role_name(role, layer, name);
+    hel_role_name(model->hyper->family, role, layer, name);
     uint64_t rows = hel_hyper_dimension(model->hyper, role->rows), cols = hel_hyper_dimension(model->hyper, role->cols);
     uint64_t elements = rows * cols;
     bool coded = model->k && role->kind == HEL_ROLE_MATRIX && role->class != HEL_CLASS_EMBEDDING;
@@ -109,15 +109,18 @@ static void add_role(random_model *model, const hel_role *role, unsigned layer, 
 }
 
 static hel_status lay_out(random_model *model) {
-    const hel_family *family = &hel_llama_family;
-    size_t most = PARTS * family->n_roles * (model->hyper->layers + 1);
+    const hel_family *family = model->hyper->family;
+    const hel_role *role;
+    size_t n_roles = 0;
+    while (hel_family_role(family, n_roles)) n_roles++;
+    size_t most = PARTS * n_roles * (model->hyper->layers + 1);
     model->parts = hel_alloc_zero(most, sizeof *model->parts);
     model->entries = hel_alloc_zero(most, sizeof *model->entries);
     if (!model->parts || !model->entries) return hel_fail_memory(most * sizeof *model->parts);
     for (int kind = PART_POSITIONS; kind <= PART_CODES; kind++)
-        for (size_t i = 0; i < family->n_roles; i++) {
-            uint32_t times = family->roles[i].section == HEL_SECTION_LAYER ? model->hyper->layers : 1;
-            for (uint32_t layer = 0; layer < times; layer++) add_role(model, &family->roles[i], layer, (part_kind)kind);
+        for (size_t i = 0; (role = hel_family_role(family, i)); i++) {
+            uint32_t times = role->section == HEL_SECTION_LAYER ? model->hyper->layers : 1;
+            for (uint32_t layer = 0; layer < times; layer++) add_role(model, role, layer, (part_kind)kind);
         }
     return HEL_OK;
 }

@@ -19,7 +19,9 @@ void hel_context_params_init(hel_context_params *params, size_t struct_size) {
     HEL_PARAMS_WRITE(params, struct_size, &defaults);
 }
 
-static const hel_hyper *hyper_of(const hel_context *context) { return &context->model->llama.hyper; }
+static const hel_hyper *hyper_of(const hel_context *context) { return &context->model->network.hyper; }
+
+static uint32_t side_cols(const hel_hyper *hyper) { return hyper->family->side_cols ? hyper->family->side_cols(hyper) : 0; }
 
 static uint32_t slice_of(const hel_hyper *hyper, uint32_t batch) {
     uint64_t fitting = LOGITS_SLICE_BYTES / ((uint64_t)hyper->vocabulary * sizeof(float));
@@ -46,20 +48,42 @@ static uint32_t capacity_of(const hel_hyper *hyper, uint32_t wanted) {
 
 static uint32_t batch_of(uint32_t capacity, uint32_t wanted) { return HEL_MIN(wanted ? wanted : DEFAULT_BATCH, capacity); }
 
+static uint64_t keys_bytes(const hel_hyper *hyper, uint32_t capacity) {
+    return (uint64_t)capacity * hyper->kv_heads * hyper->head_dim * sizeof(float);
+}
+
+// The stream and what goes beside it, the widest layer, logits.
+static uint64_t scratch_bytes(const hel_hyper *hyper, uint32_t tokens, uint32_t logits_tokens) {
+    uint64_t widest = (uint64_t)tokens * hyper->hidden; // the norm behind the last layer
+    for (uint32_t l = 0; l < hyper->layers; l++) {
+        uint64_t floats = hyper->family->kind_of(hyper, l)->scratch_floats(hyper, tokens);
+        widest = HEL_MAX(widest, floats);
+    }
+    uint64_t stream = (uint64_t)hyper->hidden + side_cols(hyper), logits = (uint64_t)logits_tokens * hyper->vocabulary;
+    return (tokens * stream + widest + logits) * sizeof(float);
+}
+
 hel_context_bytes hel_context_measure(const hel_hyper *hyper, uint32_t capacity, uint32_t batch) {
     capacity = capacity_of(hyper, capacity);
     batch = batch_of(capacity, batch);
-    uint64_t positions = (uint64_t)capacity * hyper->head_dim * sizeof(float);
-    return (hel_context_bytes){.layer = 2 * hyper->kv_heads * positions,
-                               .device = positions + hel_llama_scratch_bytes(hyper, batch, slice_of(hyper, batch)),
-                               .rope = positions};
+    uint64_t rope = (uint64_t)capacity * hyper->rotary * sizeof(float);
+    return (hel_context_bytes){.keys = keys_bytes(hyper, capacity),
+                               .device = rope + scratch_bytes(hyper, batch, slice_of(hyper, batch)),
+                               .rope = rope};
+}
+
+uint64_t hel_context_layer_bytes(const hel_hyper *hyper, uint32_t layer, uint32_t capacity) {
+    hel_layer_memory memory = hyper->family->kind_of(hyper, layer)->memory(hyper);
+    uint64_t keys = memory.attends ? keys_bytes(hyper, capacity_of(hyper, capacity)) : 0;
+    return 2 * (keys + memory.state_floats * sizeof(float));
 }
 
 // ---------------------------------------------------------------- creating
 
 static hel_status make_rope(hel_context *context, hel_stage *stage) {
     const hel_hyper *hyper = hyper_of(context);
-    size_t size = (size_t)context->capacity * hyper->head_dim * sizeof(float);
+    if (!hyper->rotary) return HEL_OK;
+    size_t size = (size_t)context->capacity * hyper->rotary * sizeof(float);
     float *table = hel_alloc(size);
     if (!table) return hel_fail_memory(size);
     hel_hyper_rope_table(hyper, context->capacity, table);
@@ -69,7 +93,7 @@ static hel_status make_rope(hel_context *context, hel_stage *stage) {
     // Half-split is what hel_source_open makes of GGUF and llama2.c files, which store q and k interleaved.
     stage->rope = (hel_rope){.table = {.buffer = stage->rope_table},
                              .head_dim = hyper->head_dim,
-                             .rotary = hyper->head_dim, // models that turn a part of a head are refused
+                             .rotary = hyper->rotary,
                              .layout = hyper->rope_interleaved ? HEL_ROPE_INTERLEAVED : HEL_ROPE_HALF_SPLIT};
     return status;
 }
@@ -78,13 +102,13 @@ static hel_status make_stage(hel_context *context, uint32_t place) {
     const hel_hyper *hyper = hyper_of(context);
     const hel_device *device = context->model->placement.devices[place];
     hel_stage *stage = &context->pass.stages[place];
-    uint32_t layers = 0;
-    for (uint32_t l = 0; l < hyper->layers; l++) layers += context->model->placement.places[l] == place;
+    hel_place_memory memory = hel_network_memory(&context->model->network, place);
     HEL_TRY(hel_exec_init(&stage->exec, device));
     HEL_TRY(hel_buffer_create(device, 16, &stage->step));
     HEL_TRY(hel_buffer_create(device, context->batch * sizeof(uint32_t), &stage->tokens));
     HEL_TRY(make_rope(context, stage));
-    return hel_kvcache_init(device, layers, hyper->kv_heads, hyper->head_dim, context->capacity, &stage->cache);
+    HEL_TRY(hel_stage_make_state(stage, memory.state_bytes));
+    return hel_kvcache_init(device, memory.kv_layers, hyper->kv_heads, hyper->head_dim, context->capacity, &stage->cache);
 }
 
 // The model's own code, dispatching nothing, finds out how much scratch the largest batch takes.
@@ -92,8 +116,8 @@ static hel_status plan(hel_context *context) {
     hel_pass *pass = &context->pass;
     for (uint32_t i = 0; i < pass->n_stages; i++) hel_exec_plan_begin(&pass->stages[i].exec);
     pass->count = context->batch;
-    hel_tensor hidden = hel_llama_forward(&context->model->llama, pass);
-    hel_llama_logits(&context->model->llama, pass, hidden, 0, slice_tokens(context));
+    hel_tensor hidden = hel_network_forward(&context->model->network, pass);
+    hel_network_logits(&context->model->network, pass, hidden, 0, slice_tokens(context));
     hel_status status = HEL_OK;
     for (uint32_t i = 0; i < pass->n_stages; i++) {
         hel_status ended = hel_exec_plan_end(&pass->stages[i].exec);
@@ -107,7 +131,7 @@ static hel_status make(hel_context *context, bool recorded) {
     hel_pass *pass = &context->pass;
     uint32_t stages = context->model->placement.n_devices;
     pass->stages = hel_alloc_zero(stages, sizeof *pass->stages);
-    pass->carry = hel_alloc_array((size_t)context->batch * hyper->hidden, sizeof *pass->carry);
+    pass->carry = hel_alloc_array((size_t)context->batch * HEL_MAX(hyper->hidden, side_cols(hyper)), sizeof *pass->carry);
     context->logits = hel_alloc_array((size_t)slice_tokens(context) * hyper->vocabulary, sizeof *context->logits);
     if (!pass->stages || !pass->carry || !context->logits) return hel_fail_memory(LOGITS_SLICE_BYTES);
     pass->n_stages = stages;
@@ -141,6 +165,8 @@ hel_status hel_context_create(const hel_model *model, const hel_context_params *
 static void finish_stage(hel_stage *stage) {
     if (!stage->exec.device) return;
     hel_kvcache_finish(&stage->cache);
+    hel_buffer_destroy(stage->exec.device, &stage->state);
+    hel_buffer_destroy(stage->exec.device, &stage->saved);
     hel_buffer_destroy(stage->exec.device, &stage->step);
     hel_buffer_destroy(stage->exec.device, &stage->tokens);
     hel_buffer_destroy(stage->exec.device, &stage->rope_table);
@@ -183,13 +209,13 @@ typedef struct logits_request {
 // `done` tokens of the call came before this pass.
 static hel_status hand_out_logits(hel_context *context, hel_tensor hidden, uint32_t done, const logits_request *wanted) {
     hel_pass *pass = &context->pass;
-    const hel_llama *llama = &context->model->llama;
-    hel_exec *exec = &pass->stages[llama->layers[llama->hyper.layers - 1].place].exec;
+    const hel_network *network = &context->model->network;
+    hel_exec *exec = &pass->stages[network->layers[network->hyper.layers - 1].place].exec;
     uint32_t first = wanted->first > done ? wanted->first - done : 0;
     for (uint32_t at = first; at < pass->count; at += slice_tokens(context)) {
         uint32_t count = HEL_MIN(slice_tokens(context), pass->count - at);
         uint64_t mark = hel_exec_mark(exec);
-        hel_tensor logits = hel_llama_logits(llama, pass, hidden, at, count);
+        hel_tensor logits = hel_network_logits(network, pass, hidden, at, count);
         hel_exec_download(exec, logits, context->logits);
         hel_exec_release(exec, mark);
         HEL_TRY(exec->status);
@@ -202,7 +228,7 @@ static hel_status hand_out_logits(hel_context *context, hel_tensor hidden, uint3
 static hel_status evaluate_batch(hel_context *context, const uint32_t *tokens, uint32_t count, uint32_t done,
                                  const logits_request *wanted) {
     HEL_TRY(begin_pass(context, tokens, count));
-    hel_tensor hidden = hel_replay_forward(&context->replay, &context->model->llama, &context->pass);
+    hel_tensor hidden = hel_replay_forward(&context->replay, &context->model->network, &context->pass);
     for (uint32_t i = 0; i < context->pass.n_stages; i++) HEL_TRY(context->pass.stages[i].exec.status);
     HEL_TRY(hand_out_logits(context, hidden, done, wanted));
     for (uint32_t i = 0; i < context->pass.n_stages; i++) HEL_TRY(hel_device_flush(context->pass.stages[i].exec.device));
@@ -227,11 +253,12 @@ hel_status hel_context_evaluate(hel_context *context, const uint32_t *tokens, ui
     HEL_TRY(check_tokens(context, tokens, count));
     logits_request wanted = {first_logits, callback, user};
     uint32_t start = context->position;
+    HEL_TRY(hel_context_save(context));
     for (uint32_t done = 0; done < count;) {
         uint32_t batch = HEL_MIN(context->batch, count - done);
         hel_status status = evaluate_batch(context, tokens + done, batch, done, &wanted);
         if (status != HEL_OK) {
-            hel_context_rewind(context, start);
+            hel_context_take_back(context, start);
             return status;
         }
         done += batch;
@@ -257,16 +284,7 @@ hel_status hel_context_logits(hel_context *context, const uint32_t *tokens, uint
     return hel_context_evaluate(context, tokens, count, count - 1, take_last, &last);
 }
 
-// ---------------------------------------------------------------- state
-
-hel_status hel_context_rewind(hel_context *context, uint32_t position) {
-    HEL_REQUIRE(context);
-    if (position > context->position)
-        return hel_fail(HEL_ERROR_ARGUMENT, "cannot rewind from %u to %u", context->position, position);
-    context->position = position;
-    for (uint32_t i = 0; i < context->pass.n_stages; i++) HEL_TRY(hel_kvcache_resize(&context->pass.stages[i].cache, position));
-    return HEL_OK;
-}
+// ---------------------------------------------------------------- asking
 
 const hel_model *hel_context_model(const hel_context *context) {
     HEL_REQUIRE_OR(context, NULL);
@@ -281,11 +299,4 @@ uint32_t hel_context_capacity(const hel_context *context) {
 uint32_t hel_context_position(const hel_context *context) {
     HEL_REQUIRE_OR(context, 0);
     return context->position;
-}
-
-uint64_t hel_context_cache_bytes(const hel_context *context) {
-    HEL_REQUIRE_OR(context, 0);
-    uint64_t bytes = 0;
-    for (uint32_t i = 0; i < context->pass.n_stages; i++) bytes += hel_kvcache_bytes(&context->pass.stages[i].cache);
-    return bytes;
 }

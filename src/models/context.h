@@ -17,12 +17,21 @@ struct hel_context {
 
 // What a context takes; 0 for `capacity` and `batch` means the defaults.
 typedef struct hel_context_bytes {
-    uint64_t layer;  // for each layer on a device: keys and values
-    uint64_t device; // on each device besides
-    uint64_t rope;   // of that the rotary table, which kernels bind whole, as they do half of `layer`
+    uint64_t keys;   // of a layer that attends, or its values
+    uint64_t device; // on each device besides what layers keep
+    uint64_t rope;   // of that the rotary table, which kernels bind whole, as they do keys and values
 } hel_context_bytes;
 
 hel_context_bytes hel_context_measure(const hel_hyper *hyper, uint32_t capacity, uint32_t batch);
+// What one layer keeps between tokens: keys and values, its state twice.
+uint64_t hel_context_layer_bytes(const hel_hyper *hyper, uint32_t layer, uint32_t capacity);
+
+// States of layers, all zeros; none where `bytes` is 0.
+hel_status hel_stage_make_state(hel_stage *stage, uint64_t bytes);
+// Around a call: a failed one has changed the states, which are taken back to what they were. The copy costs little beside the
+// weights that a token reads.
+hel_status hel_context_save(hel_context *context);
+void hel_context_take_back(hel_context *context, uint32_t position);
 
 // MEMORY, DEVICE_MEMORY or UNSUPPORTED where a device cannot hold or go through so many positions.
 hel_status hel_context_check_room(const hel_context *context);

@@ -13,12 +13,12 @@ static hel_status refuse(const hel_context *context, hel_status status, const ch
 }
 
 static hel_status check_device(const hel_context *context, const hel_device *device, hel_context_bytes bytes,
-                               uint32_t layers) {
-    const hel_hyper *hyper = &context->model->llama.hyper;
-    uint64_t largest = HEL_MAX(bytes.rope, layers ? bytes.layer / 2 : 0), all = bytes.device + layers * bytes.layer;
+                               bool attends, uint64_t all) {
+    const hel_hyper *hyper = &context->model->network.hyper;
+    uint64_t largest = HEL_MAX(bytes.rope, attends ? bytes.keys : 0);
     uint64_t piece = HEL_MIN(device->limits.max_binding, device->limits.max_buffer);
-    uint32_t positions = hel_attention_positions(device, hyper->head_dim);
-    if (layers && context->capacity > positions)
+    uint32_t positions = attends ? hel_attention_positions(device, hyper->head_dim) : UINT32_MAX;
+    if (context->capacity > positions)
         return hel_fail(HEL_ERROR_UNSUPPORTED, "%s computes attention over at most %u positions, not %u", device->name,
                         positions, context->capacity);
     if (largest > piece) return refuse(context, HEL_ERROR_DEVICE_MEMORY, "memory in one piece", largest, piece);
@@ -29,14 +29,16 @@ static hel_status check_device(const hel_context *context, const hel_device *dev
 
 hel_status hel_context_check_room(const hel_context *context) {
     const hel_placement *placement = &context->model->placement;
-    const hel_hyper *hyper = &context->model->llama.hyper;
+    const hel_hyper *hyper = &context->model->network.hyper;
     hel_context_bytes bytes = hel_context_measure(hyper, context->capacity, context->batch);
     uint64_t host = 0, available = hel_os_memory_free();
     for (uint32_t i = 0; i < placement->n_devices; i++) {
-        uint32_t layers = 0;
-        for (uint32_t l = 0; l < hyper->layers; l++) layers += placement->places[l] == i;
-        HEL_TRY(check_device(context, placement->devices[i], bytes, layers));
-        if (hel_in_host_memory(placement->devices[i])) host += bytes.device + layers * bytes.layer;
+        uint64_t all = bytes.device;
+        for (uint32_t l = 0; l < hyper->layers; l++)
+            if (placement->places[l] == i) all += hel_context_layer_bytes(hyper, l, context->capacity);
+        bool attends = hel_network_memory(&context->model->network, i).kv_layers > 0;
+        HEL_TRY(check_device(context, placement->devices[i], bytes, attends, all));
+        if (hel_in_host_memory(placement->devices[i])) host += all;
     }
     if (available && host > available) return refuse(context, HEL_ERROR_MEMORY, "memory", host, available);
     return HEL_OK;

@@ -11,7 +11,7 @@
 #include "base/memory.h"
 #include "base/size.h"
 #include "formats/gguf.h"
-#include "models/roles.h"
+#include "models/family.h"
 
 enum { KEY_SIZE = 128 };
 
@@ -126,10 +126,10 @@ static hel_status set_rope(const reader *in, uint32_t head_dim) {
 
 // ---------------------------------------------------------------- the whole
 
-static const hel_model_type *type_of(const hel_archive *archive) {
+static const hel_model_type *type_of(const hel_archive *archive, const hel_family **out_family) {
     hel_gguf_string name;
     if (hel_gguf_get_string(archive, "general.architecture", &name) != HEL_OK) return NULL;
-    return hel_model_type_of_gguf(name.bytes, (size_t)name.size);
+    return hel_model_type_of_gguf(name.bytes, (size_t)name.size, out_family);
 }
 
 static hel_status set_names(const reader *in) {
@@ -175,7 +175,7 @@ static hel_status set_rest(const reader *in) {
 
 hel_status hel_gguf_model_read(hel_archive *archive, hel_gguf_model *out) {
     *out = (hel_gguf_model){0};
-    reader in = {archive, type_of(archive), NULL};
+    reader in = {archive, type_of(archive, &out->family), NULL};
     // Vocabulary-only files and mixtures of experts stay what they are.
     if (!in.type || !archive->n_tensors || hel_archive_find(archive, "blk.0.ffn_gate_inp.weight")) return HEL_OK;
     in.config = json_object();

@@ -4,9 +4,11 @@
 #define HEL_MODELS_GGUF_MODEL_H
 
 #include "formats/archive.h"
+#include "models/hyper.h"
 
 typedef struct hel_gguf_model {
     json_t *config;           // NULL for families that we do not run; the caller's
+    const hel_family *family; // that it belongs to
     uint32_t heads, kv_heads;
     bool interleaved;         // rows of q and k lie in interleaved RoPE order ("llama" does, "qwen2" does not)
 } hel_gguf_model;

@@ -8,37 +8,34 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "kernels.h"
+#include "models/family.h"
 
-// Far above any model; a product of two may not fit 32 bits, and hel_exec_tensor refuses such a pass.
-enum { MAX_LAYERS = 4096, MAX_WIDTH = 1 << 20, MAX_HEAD_DIM = HEL_ATTENTION_MAX_HEAD_DIM };
+// ---------------------------------------------------------------- for families' parsers
 
-static hel_status require_range(const char *key, uint32_t value, uint32_t low, uint32_t high) {
-    if (value >= low && value <= high) return HEL_OK;
-    return hel_fail(HEL_ERROR_FORMAT, "%s is %u, allowed are %u to %u", key, value, low, high);
+hel_status hel_hyper_get(const json_t *config, const char *key, uint32_t otherwise, uint32_t low, uint32_t high, uint32_t *out) {
+    HEL_TRY(hel_json_get_u32(config, key, otherwise, out));
+    if (*out >= low && *out <= high) return HEL_OK;
+    return hel_fail(HEL_ERROR_FORMAT, "%s is %u, allowed are %u to %u", key, *out, low, high);
 }
 
-static hel_status parse_sizes(const json_t *config, hel_hyper *hyper) {
-    HEL_TRY(hel_json_get_u32(config, "num_hidden_layers", 0, &hyper->layers));
-    HEL_TRY(hel_json_get_u32(config, "hidden_size", 0, &hyper->hidden));
-    HEL_TRY(hel_json_get_u32(config, "intermediate_size", 0, &hyper->ffn));
-    HEL_TRY(hel_json_get_u32(config, "num_attention_heads", 0, &hyper->heads));
-    HEL_TRY(hel_json_get_u32(config, "num_key_value_heads", hyper->heads, &hyper->kv_heads));
-    HEL_TRY(hel_json_get_u32(config, "vocab_size", 0, &hyper->vocabulary));
-    HEL_TRY(hel_json_get_u32(config, "max_position_embeddings", 2048, &hyper->context_length));
-    HEL_TRY(require_range("num_hidden_layers", hyper->layers, 1, MAX_LAYERS));
-    HEL_TRY(require_range("hidden_size", hyper->hidden, 1, MAX_WIDTH));
-    HEL_TRY(require_range("intermediate_size", hyper->ffn, 1, MAX_WIDTH));
-    HEL_TRY(require_range("num_attention_heads", hyper->heads, 1, hyper->hidden));
-    HEL_TRY(require_range("num_key_value_heads", hyper->kv_heads, 1, hyper->heads));
-    HEL_TRY(require_range("vocab_size", hyper->vocabulary, 1, 1 << 24));
-    HEL_TRY(require_range("max_position_embeddings", hyper->context_length, 1, 1 << 24));
-    HEL_TRY(hel_json_get_u32(config, "head_dim", hyper->hidden / hyper->heads, &hyper->head_dim));
-    HEL_TRY(require_range("head_dim", hyper->head_dim, 2, MAX_HEAD_DIM));
+hel_status hel_hyper_get_heads(const json_t *config, hel_hyper *hyper) {
+    HEL_TRY(hel_hyper_get(config, "num_attention_heads", 0, 1, hyper->hidden, &hyper->heads));
+    HEL_TRY(hel_hyper_get(config, "num_key_value_heads", hyper->heads, 1, hyper->heads, &hyper->kv_heads));
+    HEL_TRY(hel_hyper_get(config, "head_dim", hyper->hidden / hyper->heads, 2, HEL_ATTENTION_MAX_HEAD_DIM, &hyper->head_dim));
     if (hyper->head_dim % 2) return hel_fail(HEL_ERROR_UNSUPPORTED, "head_dim %u is odd", hyper->head_dim);
     if (hyper->heads % hyper->kv_heads)
         return hel_fail(HEL_ERROR_FORMAT, "%u heads do not divide over %u kv heads", hyper->heads, hyper->kv_heads);
     return HEL_OK;
 }
+
+hel_status hel_hyper_get_epsilon(const json_t *config, const char *key, double otherwise, float *out) {
+    double epsilon;
+    HEL_TRY(hel_json_get_f64(config, key, otherwise, &epsilon));
+    *out = (float)epsilon;
+    return HEL_OK;
+}
+
+// ---------------------------------------------------------------- RoPE
 
 // No default: a model with a guessed scaling goes wrong, and only far into a text.
 static hel_status require_f64(const json_t *rope, const char *key, double *out) {
@@ -70,7 +67,8 @@ static hel_status parse_rope_scaling(const json_t *rope, hel_hyper *hyper) {
     return hyper->rope_factor > 0 ? HEL_OK : hel_fail(HEL_ERROR_FORMAT, "RoPE scaling factor %g", hyper->rope_factor);
 }
 
-static hel_status parse_rope(const json_t *config, hel_hyper *hyper) {
+hel_status hel_hyper_get_rope(const json_t *config, hel_hyper *hyper) {
+    hyper->rotary = hyper->head_dim; // models that turn a part of a head are refused
     HEL_TRY(hel_json_get_f64(config, "rope_theta", 10000.0, &hyper->rope_theta));
     HEL_TRY(hel_json_get_bool(config, "rope_interleave", false, &hyper->rope_interleaved));
     static const char *const places[] = {"rope_scaling", "rope_parameters"}; // transformers 4 and 5
@@ -87,29 +85,15 @@ static hel_status parse_rope(const json_t *config, hel_hyper *hyper) {
     return hyper->rope_theta > 0 ? HEL_OK : hel_fail(HEL_ERROR_FORMAT, "rope_theta is not positive");
 }
 
-static hel_status refuse_unsupported(const json_t *config, hel_hyper *hyper) {
-    const char *activation;
-    HEL_TRY(hel_json_get_string(config, "hidden_act", "silu", &activation));
-    if (strcmp(activation, "silu") != 0) return hel_fail(HEL_ERROR_UNSUPPORTED, "hidden_act \"%s\"", activation);
-    bool windowed;
-    uint32_t window;
-    HEL_TRY(hel_json_get_u32(config, "sliding_window", 0, &window));
-    HEL_TRY(hel_json_get_bool(config, "use_sliding_window", strcmp(hyper->architecture, "mistral") == 0, &windowed));
-    if (windowed && window && window < hyper->context_length) hyper->context_length = window; // within it, nothing slides
-    return HEL_OK;
-}
+// ---------------------------------------------------------------- any family
 
 static hel_status parse(const json_t *config, hel_hyper *hyper) {
     const char *type;
     HEL_TRY(hel_json_get_string(config, "model_type", "", &type));
+    if (!hel_model_type_find(type, &hyper->family))
+        return hel_fail(HEL_ERROR_UNSUPPORTED, "architecture \"%s\" can be compressed but not run", type);
     snprintf(hyper->architecture, sizeof hyper->architecture, "%s", type);
-    HEL_TRY(parse_sizes(config, hyper));
-    HEL_TRY(parse_rope(config, hyper));
-    double epsilon;
-    HEL_TRY(hel_json_get_f64(config, "rms_norm_eps", 1e-6, &epsilon));
-    hyper->norm_epsilon = (float)epsilon;
-    HEL_TRY(hel_json_get_bool(config, "tie_word_embeddings", false, &hyper->tied));
-    return refuse_unsupported(config, hyper);
+    return hyper->family->parse(config, hyper);
 }
 
 hel_status hel_hyper_parse(const json_t *config, const char *path, hel_hyper *out) {
@@ -134,7 +118,7 @@ uint32_t hel_hyper_dimension(const hel_hyper *hyper, hel_dimension dimension) {
 // ---------------------------------------------------------------- rotary frequencies
 
 static double frequency(const hel_hyper *hyper, uint32_t i) {
-    double plain = pow(hyper->rope_theta, -2.0 * i / hyper->head_dim);
+    double plain = pow(hyper->rope_theta, -2.0 * i / hyper->rotary);
     if (hyper->rope_scaling == HEL_ROPE_UNSCALED) return plain;
     if (hyper->rope_scaling == HEL_ROPE_LINEAR) return plain / hyper->rope_factor;
     double turns = hyper->rope_original_length * plain / (2.0 * 3.14159265358979323846);
@@ -144,7 +128,7 @@ static double frequency(const hel_hyper *hyper, uint32_t i) {
 }
 
 void hel_hyper_rope_table(const hel_hyper *hyper, uint32_t positions, float *out) {
-    uint32_t half = hyper->head_dim / 2;
+    uint32_t half = hyper->rotary / 2;
     for (uint32_t i = 0; i < half; i++) {
         double angle = frequency(hyper, i);
         for (uint32_t position = 0; position < positions; position++) {

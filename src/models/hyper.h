@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Hyper-parameters of decoder-only transformers, from a Hugging Face config.json.
+// Hyper-parameters of a model, from a Hugging Face config.json. A family fills what it has; the rest is 0.
 #ifndef HEL_MODELS_HYPER_H
 #define HEL_MODELS_HYPER_H
 
@@ -12,9 +12,14 @@ typedef enum hel_rope_scaling {
     HEL_ROPE_LLAMA3, // low frequencies divided by factor, high ones kept, a ramp between
 } hel_rope_scaling;
 
+typedef struct hel_family hel_family;
+
 typedef struct hel_hyper {
+    const hel_family *family;
     char architecture[32]; // model_type
-    uint32_t layers, hidden, ffn, heads, kv_heads, head_dim, vocabulary, context_length;
+    uint32_t layers, hidden, ffn, vocabulary, context_length;
+    uint32_t heads, kv_heads, head_dim; // of attention
+    uint32_t rotary;                    // dimensions of a head that RoPE turns
     float norm_epsilon;
     bool tied; // the head is the embedding
     double rope_theta;
@@ -35,11 +40,24 @@ typedef enum hel_dimension {
 
 uint32_t hel_hyper_dimension(const hel_hyper *hyper, hel_dimension dimension);
 
-// Accepts rope_theta and dtype where transformers 4 and where 5 puts them. FORMAT for values that contradict each
-// other or are missing, UNSUPPORTED for what the runtime does not compute (other activations, RoPE scalings, windows).
+// As the family of its model_type says: UNSUPPORTED where none has it. FORMAT for values that contradict each other or are
+// missing, UNSUPPORTED for what the runtime does not compute (other activations, RoPE scalings, windows).
 hel_status hel_hyper_parse(const json_t *config, const char *path, hel_hyper *out);
 
-// cos and sin of every position and frequency, [positions, head_dim / 2, 2], computed in double.
+// For the families' parsers: a number that must be from `low` to `high`, `otherwise` where the key is missing.
+hel_status hel_hyper_get(const json_t *config, const char *key, uint32_t otherwise, uint32_t low, uint32_t high, uint32_t *out);
+// Far above any model.
+enum { HEL_MAX_LAYERS = 4096, HEL_MAX_WIDTH = 1 << 20, HEL_MAX_VOCABULARY = 1 << 24, HEL_MAX_POSITIONS = 1 << 24 };
+// heads, kv_heads and head_dim; then RoPE, with rope_theta and its scaling where transformers 4 and where 5 puts them.
+hel_status hel_hyper_get_heads(const json_t *config, hel_hyper *hyper);
+hel_status hel_hyper_get_rope(const json_t *config, hel_hyper *hyper);
+// `otherwise` where the key is missing; positive.
+hel_status hel_hyper_get_epsilon(const json_t *config, const char *key, double otherwise, float *out);
+
+// hel_family.parse of transformers with LLaMA's layers.
+hel_status hel_transformer_parse(const json_t *config, hel_hyper *out);
+
+// cos and sin of every position and frequency, [positions, rotary / 2, 2], computed in double.
 void hel_hyper_rope_table(const hel_hyper *hyper, uint32_t positions, float *out);
 
 #endif

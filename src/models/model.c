@@ -9,7 +9,6 @@
 #include "base/require.h"
 #include "base/size.h"
 #include "models/model_internal.h"
-#include "models/roles.h"
 #include "models/source.h"
 #include "text/tokenizer_internal.h"
 
@@ -20,13 +19,9 @@ void hel_model_params_init(hel_model_params *params, size_t struct_size) {
     HEL_PARAMS_WRITE(params, struct_size, &defaults);
 }
 
-static hel_status require_known(const hel_archive *archive) {
-    if (!archive->config)
-        return hel_fail(HEL_ERROR_UNSUPPORTED, "%s: no config.json: not a model that can be run", archive->path);
-    const char *type;
-    HEL_TRY(hel_json_get_string(archive->config, "model_type", "", &type));
-    if (hel_model_type_find(type)) return HEL_OK;
-    return hel_fail(HEL_ERROR_UNSUPPORTED, "%s: architecture \"%s\" can be compressed but not run", archive->path, type);
+static hel_status require_config(const hel_archive *archive) {
+    if (archive->config) return HEL_OK;
+    return hel_fail(HEL_ERROR_UNSUPPORTED, "%s: no config.json: not a model that can be run", archive->path);
 }
 
 typedef struct load_progress {
@@ -40,20 +35,8 @@ static bool report(void *user, uint64_t bytes) {
     return progress->params->progress(progress->params->user, "loading", HEL_MIN(bytes, progress->total), progress->total);
 }
 
-// Without biases, and a tied head is the embedding.
-static uint64_t count_parameters(const hel_hyper *hyper) {
-    uint64_t count = 0;
-    for (size_t i = 0; i < hel_llama_family.n_roles; i++) {
-        const hel_role *role = &hel_llama_family.roles[i];
-        if (role->kind == HEL_ROLE_BIAS || (role->class == HEL_CLASS_LM_HEAD && hyper->tied)) continue;
-        uint64_t each = (uint64_t)hel_hyper_dimension(hyper, role->rows) * hel_hyper_dimension(hyper, role->cols);
-        count += each * (role->section == HEL_SECTION_LAYER ? hyper->layers : 1);
-    }
-    return count;
-}
-
 static void describe(hel_model *model, const hel_archive *archive) {
-    const hel_hyper *hyper = &model->llama.hyper;
+    const hel_hyper *hyper = &model->network.hyper;
     model->info = (hel_model_info){.architecture = hyper->architecture,
                                    .layers = hyper->layers,
                                    .hidden = hyper->hidden,
@@ -62,10 +45,10 @@ static void describe(hel_model *model, const hel_archive *archive) {
                                    .head_dim = hyper->head_dim,
                                    .vocabulary = hyper->vocabulary,
                                    .context_length = hyper->context_length,
-                                   .parameters = count_parameters(hyper),
+                                   .parameters = hel_network_parameters(hyper),
                                    .file_bytes = archive->file_bytes,
-                                   .prepared_bytes = hel_llama_bytes(&model->llama),
-                                   .compressed = hel_llama_compressed(&model->llama),
+                                   .prepared_bytes = hel_network_bytes(&model->network),
+                                   .compressed = hel_network_compressed(&model->network),
                                    .devices = model->placement.n_devices};
 }
 
@@ -84,7 +67,7 @@ static hel_status tune(load_progress *progress, const hel_model *model) {
     hel_tune_request request = {.tuning = progress->params->tuning, .ask = report_tuning, .user = progress};
     for (uint32_t i = 0; i < model->placement.n_devices; i++) {
         request.device = model->placement.devices[i];
-        HEL_TRY(hel_llama_tune(&model->llama, &request));
+        HEL_TRY(hel_network_tune(&model->network, &request));
     }
     return HEL_OK;
 }
@@ -97,13 +80,13 @@ static hel_status load_weights(hel_archive *archive, const hel_hyper *hyper, con
     hel_status status = hel_placement_make(params, &needs, placement);
     hel_needs_finish(&needs);
     HEL_TRY(status);
-    HEL_TRY(hel_llama_load(archive, hyper, placement->devices, placement->places, report, &progress, &model->llama));
+    HEL_TRY(hel_network_load(archive, hyper, placement->devices, placement->places, report, &progress, &model->network));
     return tune(&progress, model);
 }
 
 static hel_status load(hel_archive *archive, const hel_model_params *params, hel_model *model) {
     hel_hyper hyper;
-    HEL_TRY(require_known(archive));
+    HEL_TRY(require_config(archive));
     HEL_TRY(hel_hyper_parse(archive->config, archive->path, &hyper));
     HEL_TRY(load_weights(archive, &hyper, params, model));
     HEL_TRY(load_tokenizer(archive, params->tokenizer, model));
@@ -130,7 +113,7 @@ hel_status hel_model_load(const char *path, const hel_model_params *params, hel_
 void hel_model_destroy(hel_model **handle) {
     if (!handle || !*handle) return;
     hel_model *model = *handle;
-    hel_llama_finish(&model->llama);
+    hel_network_finish(&model->network);
     hel_placement_finish(&model->placement);
     hel_tokenizer_destroy(&model->tokenizer);
     hel_free(model);

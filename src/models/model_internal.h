@@ -4,13 +4,13 @@
 
 #include <helicoid/model.h>
 
-#include "models/llama.h"
+#include "models/network.h"
 #include "models/placement.h"
 
 struct hel_model {
     hel_model_info info;
     hel_placement placement;
-    hel_llama llama;
+    hel_network network;
     hel_tokenizer *tokenizer; // NULL without
 };
 

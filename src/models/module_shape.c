@@ -6,7 +6,7 @@
 
 // Matrices of the families we run, whose shapes follow from their hyper-parameters.
 static void shape_by_name(const hel_hyper *hyper, const char *module, uint64_t *rows, uint64_t *cols) {
-    const hel_role *role = hel_role_of_module(module);
+    const hel_role *role = hel_role_of_module(hyper->family, module);
     if (!role) return;
     *rows = hel_hyper_dimension(hyper, role->rows);
     *cols = hel_hyper_dimension(hyper, role->cols);

@@ -5,13 +5,13 @@
 #include "base/memory.h"
 #include "base/size.h"
 #include "models/context.h"
-#include "models/roles.h"
+#include "models/family.h"
 
 // Where the weights of a tensor are counted; NULL for what is not loaded.
-static uint64_t *place_of(hel_needs *needs, const char *name) {
+static uint64_t *place_of(hel_needs *needs, const hel_family *family, const char *name) {
     unsigned layer;
-    if (hel_name_layer(name, &layer)) return layer < needs->layers ? &needs->layer_bytes[layer] : NULL;
-    const hel_role *role = hel_role_of_end(name);
+    const hel_role *role = hel_role_of_end(family, name); // before layers: it may stand below one's prefix
+    if (!role && hel_name_layer(family, name, &layer)) return layer < needs->layers ? &needs->layer_bytes[layer] : NULL;
     if (!role) return NULL;
     if (role->class == HEL_CLASS_EMBEDDING) return &needs->embedding_bytes;
     if (role->class == HEL_CLASS_LM_HEAD) return needs->tied ? NULL : &needs->head_bytes;
@@ -20,16 +20,16 @@ static uint64_t *place_of(hel_needs *needs, const char *name) {
 
 hel_status hel_needs_measure(const hel_archive *archive, const hel_hyper *hyper, hel_needs *out) {
     *out = (hel_needs){.layers = hyper->layers, .tied = hyper->tied};
-    out->layer_bytes = hel_alloc_zero(hyper->layers, sizeof *out->layer_bytes);
-    if (!out->layer_bytes) return hel_fail_memory(hyper->layers * sizeof *out->layer_bytes);
+    out->layer_bytes = hel_alloc_zero(2 * (size_t)hyper->layers, sizeof *out->layer_bytes);
+    if (!out->layer_bytes) return hel_fail_memory(2 * hyper->layers * sizeof *out->layer_bytes);
+    out->cache_bytes = out->layer_bytes + hyper->layers;
     for (size_t i = 0; i < archive->n_tensors; i++) {
-        uint64_t *bytes = place_of(out, archive->tensors[i].name);
+        uint64_t *bytes = place_of(out, hyper->family, archive->tensors[i].name);
         if (bytes) *bytes += archive->tensors[i].bytes;
     }
     if (hyper->tied) out->head_bytes = out->embedding_bytes;
-    hel_context_bytes context = hel_context_measure(hyper, 0, 0);
-    out->cache_bytes = context.layer;
-    out->scratch_bytes = context.device;
+    for (uint32_t l = 0; l < hyper->layers; l++) out->cache_bytes[l] = hel_context_layer_bytes(hyper, l, 0);
+    out->scratch_bytes = hel_context_measure(hyper, 0, 0).device;
     return HEL_OK;
 }
 
@@ -55,9 +55,14 @@ uint64_t hel_needs_weights_on(const hel_needs *needs, const uint32_t *places, ui
 }
 
 uint64_t hel_needs_context_on(const hel_needs *needs, const uint32_t *places, uint32_t place) {
-    uint64_t here = 0;
-    for (uint32_t l = 0; l < needs->layers; l++) here += places[l] == place;
-    return here ? here * needs->cache_bytes + needs->scratch_bytes : 0;
+    uint64_t bytes = 0;
+    bool used = false;
+    for (uint32_t l = 0; l < needs->layers; l++) {
+        if (places[l] != place) continue;
+        bytes += needs->cache_bytes[l];
+        used = true;
+    }
+    return used ? bytes + needs->scratch_bytes : 0;
 }
 
 uint32_t hel_needs_spill(const hel_needs *needs, uint64_t budget, uint32_t *places) {

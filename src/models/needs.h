@@ -17,8 +17,8 @@ typedef struct hel_needs {
     uint64_t embedding_bytes; // on the first layer's device
     uint64_t head_bytes;      // on the last layer's device; of a tied head only where that is not the first's
     bool tied;
-    uint64_t cache_bytes;   // of a default context: for each layer on a device,
-    uint64_t scratch_bytes; // and for each device that has one
+    uint64_t *cache_bytes;  // [layers], of a default context: what a layer keeps between tokens,
+    uint64_t scratch_bytes; // and what each device that has one takes besides
 } hel_needs;
 
 hel_status hel_needs_measure(const hel_archive *archive, const hel_hyper *hyper, hel_needs *out);

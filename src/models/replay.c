@@ -14,10 +14,10 @@ void hel_replay_finish(hel_replay *replay, const hel_pass *pass) {
 }
 
 // False where the driver will not record, which is no reason to fail: this context goes on without.
-static bool record(hel_replay *replay, const hel_llama *model, hel_pass *pass) {
+static bool record(hel_replay *replay, const hel_network *network, hel_pass *pass) {
     hel_exec *exec = exec_of(pass);
     hel_exec_record_begin(exec);
-    replay->hidden = hel_llama_forward(model, pass);
+    replay->hidden = hel_network_forward(network, pass);
     replay->mark = hel_exec_mark(exec);
     hel_status status = hel_exec_record_end(exec, &replay->recording);
     if (status == HEL_OK || exec->status != HEL_OK) return true;
@@ -27,10 +27,10 @@ static bool record(hel_replay *replay, const hel_llama *model, hel_pass *pass) {
     return false;
 }
 
-hel_tensor hel_replay_forward(hel_replay *replay, const hel_llama *model, hel_pass *pass) {
+hel_tensor hel_replay_forward(hel_replay *replay, const hel_network *network, hel_pass *pass) {
     hel_exec *exec = exec_of(pass);
     bool one = replay->wanted && pass->count == 1;
-    if (!one || (!replay->recording && !record(replay, model, pass))) return hel_llama_forward(model, pass);
+    if (!one || (!replay->recording && !record(replay, network, pass))) return hel_network_forward(network, pass);
     hel_exec_release(exec, replay->mark);
     if (exec->status == HEL_OK) hel_exec_fail(exec, hel_recording_replay(exec->device, replay->recording));
     return replay->hidden;

@@ -5,7 +5,7 @@
 #ifndef HEL_MODELS_REPLAY_H
 #define HEL_MODELS_REPLAY_H
 
-#include "models/llama.h"
+#include "models/network.h"
 
 typedef struct hel_replay {
     bool wanted;
@@ -18,7 +18,7 @@ typedef struct hel_replay {
 void hel_replay_init(hel_replay *replay, bool wanted, const hel_pass *pass);
 void hel_replay_finish(hel_replay *replay, const hel_pass *pass); // before the buffers; accepts a zeroed one
 
-// hel_llama_forward, by the recording where the pass has one token.
-hel_tensor hel_replay_forward(hel_replay *replay, const hel_llama *model, hel_pass *pass);
+// hel_network_forward, by the recording where the pass has one token.
+hel_tensor hel_replay_forward(hel_replay *replay, const hel_network *network, hel_pass *pass);
 
 #endif

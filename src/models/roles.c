@@ -5,29 +5,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/size.h"
+#include "models/family.h"
 
-// A new family is one line here.
-static const hel_family *const families[] = {&hel_llama_family};
-
-#define HUGGING_FACE_LAYER "model.layers."
 #define GGUF_LAYER "blk."
 
-// ---------------------------------------------------------------- types
-
-const hel_model_type *hel_model_type_find(const char *name) {
-    for (size_t f = 0; f < HEL_COUNT(families); f++)
-        for (size_t i = 0; i < families[f]->n_types; i++)
-            if (strcmp(families[f]->types[i].name, name) == 0) return &families[f]->types[i];
+const hel_role *hel_family_role(const hel_family *family, size_t index) {
+    if (index < family->n_roles) return &family->roles[index];
+    index -= family->n_roles;
+    for (size_t i = 0; i < family->n_kinds; index -= family->kinds[i++]->n_roles)
+        if (index < family->kinds[i]->n_roles) return &family->kinds[i]->roles[index];
     return NULL;
 }
 
-const hel_model_type *hel_model_type_of_gguf(const char *architecture, size_t length) {
-    for (size_t f = 0; f < HEL_COUNT(families); f++)
-        for (size_t i = 0; i < families[f]->n_types; i++) {
-            const hel_model_type *type = &families[f]->types[i];
-            if (type->gguf && strlen(type->gguf) == length && memcmp(type->gguf, architecture, length) == 0) return type;
-        }
+const hel_role *hel_family_end(const hel_family *family, hel_tensor_class class) {
+    for (size_t i = 0; i < family->n_roles; i++)
+        if (family->roles[i].class == class) return &family->roles[i];
     return NULL;
 }
 
@@ -35,10 +27,10 @@ const hel_model_type *hel_model_type_of_gguf(const char *architecture, size_t le
 
 typedef bool role_test(const hel_role *role, const char *name);
 
-static const hel_role *find(role_test *test, const char *name) {
-    for (size_t f = 0; f < HEL_COUNT(families); f++)
-        for (size_t i = 0; i < families[f]->n_roles; i++)
-            if (test(&families[f]->roles[i], name)) return &families[f]->roles[i];
+static const hel_role *find(const hel_family *family, role_test *test, const char *name) {
+    const hel_role *role;
+    for (size_t i = 0; (role = hel_family_role(family, i)); i++)
+        if (test(role, name)) return role;
     return NULL;
 }
 
@@ -53,46 +45,51 @@ static const char *below_layer(const char *name, const char *prefix, unsigned *o
     return end + 1;
 }
 
+static bool is_gguf(const hel_role *role, const char *name) { return role->gguf && strcmp(role->gguf, name) == 0; }
+
 static bool in_layer_as_hugging_face(const hel_role *role, const char *rest) {
     return role->section == HEL_SECTION_LAYER && strcmp(role->hugging_face, rest) == 0;
 }
 static bool in_layer_as_gguf(const hel_role *role, const char *rest) {
-    return role->section == HEL_SECTION_LAYER && strcmp(role->gguf, rest) == 0;
+    return role->section == HEL_SECTION_LAYER && is_gguf(role, rest);
 }
 static bool at_end_as_hugging_face(const hel_role *role, const char *name) {
     return role->section != HEL_SECTION_LAYER && strcmp(role->hugging_face, name) == 0;
 }
 static bool at_end_as_gguf(const hel_role *role, const char *name) {
-    return role->section != HEL_SECTION_LAYER && strcmp(role->gguf, name) == 0;
+    return role->section != HEL_SECTION_LAYER && is_gguf(role, name);
 }
 
-const hel_role *hel_role_of_hugging_face(const char *name, unsigned *out_layer) {
+const hel_role *hel_role_of_hugging_face(const hel_family *family, const char *name, unsigned *out_layer) {
     *out_layer = 0;
-    const char *rest = below_layer(name, HUGGING_FACE_LAYER, out_layer);
-    return rest ? find(in_layer_as_hugging_face, rest) : find(at_end_as_hugging_face, name);
+    const hel_role *end = find(family, at_end_as_hugging_face, name); // may stand below a layer's prefix, as RWKV's "blocks.0.ln0"
+    const char *rest = end ? NULL : below_layer(name, family->layer_prefix, out_layer);
+    return rest ? find(family, in_layer_as_hugging_face, rest) : end;
 }
 
-const hel_role *hel_role_of_gguf(const char *name, unsigned *out_layer) {
+const hel_role *hel_role_of_gguf(const hel_family *family, const char *name, unsigned *out_layer) {
     *out_layer = 0;
     const char *rest = below_layer(name, GGUF_LAYER, out_layer);
-    return rest ? find(in_layer_as_gguf, rest) : find(at_end_as_gguf, name);
+    return rest ? find(family, in_layer_as_gguf, rest) : find(family, at_end_as_gguf, name);
 }
 
-void hel_role_name(const hel_role *role, unsigned layer, char out[HEL_ROLE_NAME]) {
-    if (role->section == HEL_SECTION_LAYER) snprintf(out, HEL_ROLE_NAME, HUGGING_FACE_LAYER "%u.%s", layer, role->hugging_face);
-    else snprintf(out, HEL_ROLE_NAME, "%s", role->hugging_face);
+void hel_role_name(const hel_family *family, const hel_role *role, unsigned layer, char out[HEL_ROLE_NAME]) {
+    if (role->section != HEL_SECTION_LAYER) snprintf(out, HEL_ROLE_NAME, "%s", role->hugging_face);
+    else snprintf(out, HEL_ROLE_NAME, "%s%u.%s", family->layer_prefix, layer, role->hugging_face);
 }
 
 // ---------------------------------------------------------------- roles by parts of names
 
-bool hel_name_layer(const char *name, unsigned *out_layer) { return below_layer(name, HUGGING_FACE_LAYER, out_layer) != NULL; }
+bool hel_name_layer(const hel_family *family, const char *name, unsigned *out_layer) {
+    return below_layer(name, family->layer_prefix, out_layer) != NULL;
+}
 
 static bool begins_name(const hel_role *role, const char *name) {
     const char *dot = strrchr(role->hugging_face, '.');
     return role->section != HEL_SECTION_LAYER && strncmp(name, role->hugging_face, (size_t)(dot + 1 - role->hugging_face)) == 0;
 }
 
-const hel_role *hel_role_of_end(const char *name) { return find(begins_name, name); }
+const hel_role *hel_role_of_end(const hel_family *family, const char *name) { return find(family, begins_name, name); }
 
 // Modules of a layer end in ".self_attn.q_proj"; of the others the last word tells ("embed_tokens").
 static bool is_module(const hel_role *role, const char *module) {
@@ -105,15 +102,20 @@ static bool is_module(const hel_role *role, const char *module) {
     return role->section != HEL_SECTION_LAYER || (length > tail && module[length - tail - 1] == '.');
 }
 
-const hel_role *hel_role_of_module(const char *module) { return find(is_module, module); }
+const hel_role *hel_role_of_module(const hel_family *family, const char *module) { return find(family, is_module, module); }
 
-// Models of other kinds have layers of the same names below other prefixes.
-static bool has_class(const hel_role *role, const char *name) {
-    if (role->section != HEL_SECTION_LAYER) return strcmp(role->gguf, name) == 0 || strcmp(role->hugging_face, name) == 0;
-    return hel_name_in_layer(name, "layers.", role->hugging_face) || hel_name_in_layer(name, GGUF_LAYER, role->gguf);
+// Models of other kinds have layers of the same names below other prefixes: "layers." and "blocks." are the last word of them.
+static bool has_class(const hel_family *family, const hel_role *role, const char *name) {
+    if (role->section != HEL_SECTION_LAYER) return strcmp(role->hugging_face, name) == 0 || is_gguf(role, name);
+    const char *word = family->layer_prefix;
+    for (const char *dot; (dot = strchr(word, '.')) && dot[1];) word = dot + 1;
+    return hel_name_in_layer(name, word, role->hugging_face) || (role->gguf && hel_name_in_layer(name, GGUF_LAYER, role->gguf));
 }
 
 hel_tensor_class hel_role_classify(const char *name, uint32_t rank) {
-    const hel_role *role = rank == 1 ? NULL : find(has_class, name);
-    return role ? role->class : hel_tensor_classify(name, rank);
+    const hel_role *role;
+    for (size_t f = 0; rank != 1 && f < hel_n_families; f++)
+        for (size_t i = 0; (role = hel_family_role(hel_families[f], i)); i++)
+            if (has_class(hel_families[f], role, name)) return role->class;
+    return hel_tensor_classify(name, rank);
 }

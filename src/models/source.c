@@ -10,7 +10,7 @@
 #include "formats/gguf.h"
 #include "formats/llama2c.h"
 #include "models/gguf_model.h"
-#include "models/roles.h"
+#include "models/family.h"
 
 // The view's tensor i is the origin's tensor i.
 typedef struct view_state {
@@ -63,7 +63,7 @@ const hel_archive *hel_source_origin(const hel_archive *archive) { return archiv
 
 // ---------------------------------------------------------------- making a view
 
-static hel_status name_tensors(hel_archive *archive, const hel_role *(*role_of)(const char *name, unsigned *out_layer)) {
+static hel_status name_tensors(hel_archive *archive, const hel_family *family, hel_role_lookup *role_of) {
     view_state *view = archive->state;
     size_t count = archive->origin->n_tensors;
     view->names = hel_alloc_zero(count + 1, HEL_ROLE_NAME);
@@ -74,10 +74,10 @@ static hel_status name_tensors(hel_archive *archive, const hel_role *(*role_of)(
         hel_tensor_info *tensor = &archive->tensors[i];
         *tensor = archive->origin->tensors[i];
         unsigned layer;
-        const hel_role *role = view->roles[i] = role_of(tensor->name, &layer);
+        const hel_role *role = view->roles[i] = role_of(family, tensor->name, &layer);
         if (!role) continue; // keeps its own name
         char *name = view->names + i * HEL_ROLE_NAME;
-        hel_role_name(role, layer, name);
+        hel_role_name(family, role, layer, name);
         tensor->name = name;
         uint32_t heads = heads_of(view, i);
         if (heads && (!tensor->rank || tensor->shape[0] % (2 * (uint64_t)heads)))
@@ -91,7 +91,7 @@ static hel_status name_tensors(hel_archive *archive, const hel_role *(*role_of)(
 
 // Takes the origin over, also on failure.
 static hel_status make_view(hel_archive *origin, json_t *config, uint32_t heads, uint32_t kv_heads,
-                            const hel_role *(*role_of)(const char *name, unsigned *out_layer), hel_archive **out) {
+                            const hel_family *family, hel_role_lookup *role_of, hel_archive **out) {
     hel_archive *archive = NULL;
     hel_status status =
         config ? hel_archive_create(&view_format, origin->path, sizeof(view_state), &archive) : hel_fail_memory(1024);
@@ -110,7 +110,7 @@ static hel_status make_view(hel_archive *origin, json_t *config, uint32_t heads,
     archive->config = config;
     json_decref(archive->metadata);
     archive->metadata = json_incref(origin->metadata);
-    status = name_tensors(archive, role_of);
+    status = name_tensors(archive, family, role_of);
     if (status == HEL_OK) *out = archive;
     else hel_archive_close(&archive);
     return status;
@@ -131,7 +131,8 @@ static json_t *llama2c_config(const hel_llama2c_header *h) {
 
 static hel_status view_llama2c(hel_archive *origin, hel_archive **out) {
     const hel_llama2c_header *header = hel_archive_llama2c(origin);
-    return make_view(origin, llama2c_config(header), header->n_heads, header->n_kv_heads, hel_role_of_hugging_face, out);
+    return make_view(origin, llama2c_config(header), header->n_heads, header->n_kv_heads, &hel_llama_family,
+                     hel_role_of_hugging_face, out);
 }
 
 // ---------------------------------------------------------------- GGUF
@@ -141,7 +142,7 @@ static hel_status view_gguf(hel_archive *origin, hel_archive **out) {
     hel_status status = hel_gguf_model_read(origin, &model);
     if (status == HEL_OK && model.config)
         return make_view(origin, model.config, model.interleaved ? model.heads : 0,
-                         model.interleaved ? model.kv_heads : 0, hel_role_of_gguf, out);
+                         model.interleaved ? model.kv_heads : 0, model.family, hel_role_of_gguf, out);
     if (status == HEL_OK) *out = origin; // not a family we run: its own names
     else hel_archive_close(&origin);
     return status;

@@ -39,15 +39,15 @@ static void test_against_device(void **state) {
     said_context = hel_needs_context_on(&needs, places, 0);
     assert_true(said_weights >= weights && said_weights < weights + weights / 10);
     assert_true(said_weights + said_context >= all && said_weights + said_context < all + all / 4);
-    assert_true(needs.cache_bytes * needs.layers == hel_context_cache_bytes(context));
+    assert_true(needs.cache_bytes[0] * needs.layers == hel_context_cache_bytes(context));
     hel_context_destroy(&context);
     hel_model_destroy(&model);
     hel_needs_finish(&needs);
 }
 
-static uint64_t layer_bytes[4] = {10, 20, 30, 40};
+static uint64_t layer_bytes[4] = {10, 20, 30, 40}, cache_bytes[4] = {2, 2, 2, 2};
 static const hel_needs tied = {
-    .layers = 4, .layer_bytes = layer_bytes, .embedding_bytes = 1000, .head_bytes = 1000, .tied = true, .cache_bytes = 2, .scratch_bytes = 5};
+    .layers = 4, .layer_bytes = layer_bytes, .embedding_bytes = 1000, .head_bytes = 1000, .tied = true, .cache_bytes = cache_bytes, .scratch_bytes = 5};
 
 static void test_tied_head(void **state) {
     (void)state;

@@ -113,7 +113,7 @@ static hel_recorded_dispatch *calls_now(hel_context *context, uint32_t *out_coun
     hel_exec_reset(exec);
     hel_exec_record_begin(exec);
     context->pass.count = 1;
-    hel_llama_forward(&context->model->llama, &context->pass);
+    hel_network_forward(&context->model->network, &context->pass);
     *out_count = exec->n_calls;
     hel_recorded_dispatch *copy = malloc(exec->n_calls * sizeof *copy);
     memcpy(copy, exec->calls, exec->n_calls * sizeof *copy);

@@ -3,29 +3,30 @@
 #include "support/support.h"
 
 #include "base/size.h"
-#include "models/roles.h"
+#include "models/family.h"
 
 static void test_names(void **state) {
     (void)state;
     unsigned layer;
     char name[HEL_ROLE_NAME];
-    for (size_t i = 0; i < hel_llama_family.n_roles; i++) {
-        const hel_role *role = &hel_llama_family.roles[i];
+    const hel_family *family = &hel_llama_family;
+    const hel_role *role;
+    for (size_t i = 0; (role = hel_family_role(family, i)); i++) {
         bool in_layer = role->section == HEL_SECTION_LAYER;
-        hel_role_name(role, 7, name);
-        assert_ptr_equal(hel_role_of_hugging_face(name, &layer), role);
+        hel_role_name(family, role, 7, name);
+        assert_ptr_equal(hel_role_of_hugging_face(family, name, &layer), role);
         assert_int_equal(layer, in_layer ? 7 : 0);
         snprintf(name, sizeof name, in_layer ? "blk.7.%s" : "%s", role->gguf);
-        assert_ptr_equal(hel_role_of_gguf(name, &layer), role);
+        assert_ptr_equal(hel_role_of_gguf(family, name, &layer), role);
     }
-    assert_null(hel_role_of_hugging_face("model.layers.0.self_attn.q_norm.weight", &layer));
-    assert_null(hel_role_of_hugging_face("self_attn.q_proj.weight", &layer));
-    assert_null(hel_role_of_hugging_face("model.layers.65536.self_attn.q_proj.weight", &layer));
-    assert_null(hel_role_of_gguf("blk.0.output.weight", &layer));
-    assert_int_equal(hel_role_of_end("lm_head.codebook")->class, HEL_CLASS_LM_HEAD);
-    assert_int_equal(hel_role_of_end("model.embed_tokens.weight")->class, HEL_CLASS_EMBEDDING);
-    assert_null(hel_role_of_end("lm_head2.weight"));
-    assert_true(hel_name_layer("model.layers.3.self_attn.rotary_emb.inv_freq", &layer) && layer == 3);
+    assert_null(hel_role_of_hugging_face(family, "model.layers.0.self_attn.q_norm.weight", &layer));
+    assert_null(hel_role_of_hugging_face(family, "self_attn.q_proj.weight", &layer));
+    assert_null(hel_role_of_hugging_face(family, "model.layers.65536.self_attn.q_proj.weight", &layer));
+    assert_null(hel_role_of_gguf(family, "blk.0.output.weight", &layer));
+    assert_int_equal(hel_role_of_end(family, "lm_head.codebook")->class, HEL_CLASS_LM_HEAD);
+    assert_int_equal(hel_role_of_end(family, "model.embed_tokens.weight")->class, HEL_CLASS_EMBEDDING);
+    assert_null(hel_role_of_end(family, "lm_head2.weight"));
+    assert_true(hel_name_layer(family, "model.layers.3.self_attn.rotary_emb.inv_freq", &layer) && layer == 3);
 }
 
 static void test_modules(void **state) {
@@ -40,22 +41,22 @@ static void test_modules(void **state) {
     };
     static const char *const none[] = {"", "q_proj", "self_attn.q_proj", "model.norm", "model.layers.0.input_layernorm", "head"};
     for (size_t i = 0; i < HEL_COUNT(cases); i++) {
-        const hel_role *role = hel_role_of_module(cases[i].module);
+        const hel_role *role = hel_role_of_module(&hel_llama_family, cases[i].module);
         assert_non_null(role);
         assert_int_equal(role->rows, cases[i].rows);
         assert_int_equal(role->cols, cases[i].cols);
     }
-    for (size_t i = 0; i < HEL_COUNT(none); i++) assert_null(hel_role_of_module(none[i]));
+    for (size_t i = 0; i < HEL_COUNT(none); i++) assert_null(hel_role_of_module(&hel_llama_family, none[i]));
 }
 
 static void test_types(void **state) {
     (void)state;
-    assert_non_null(hel_model_type_find("mistral"));
-    assert_null(hel_model_type_find("llama4"));
-    assert_true(hel_model_type_of_gguf("llama...", 5)->gguf_interleaved);
-    assert_string_equal(hel_model_type_of_gguf("qwen2", 5)->class_name, "Qwen2ForCausalLM");
-    assert_null(hel_model_type_of_gguf("mistral", 7));
-    assert_null(hel_model_type_of_gguf("", 0));
+    assert_non_null(hel_model_type_find("mistral", NULL));
+    assert_null(hel_model_type_find("llama4", NULL));
+    assert_true(hel_model_type_of_gguf("llama...", 5, NULL)->gguf_interleaved);
+    assert_string_equal(hel_model_type_of_gguf("qwen2", 5, NULL)->class_name, "Qwen2ForCausalLM");
+    assert_null(hel_model_type_of_gguf("mistral", 7, NULL));
+    assert_null(hel_model_type_of_gguf("", 0, NULL));
 }
 
 static void test_policy(void **state) {

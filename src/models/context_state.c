@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a context keeps between tokens: the cache of layers that attend, the states of the others.
+#include "base/error.h"
+#include "base/require.h"
+#include "models/context.h"
+
+hel_status hel_stage_make_state(hel_stage *stage, uint64_t bytes) {
+    if (!bytes) return HEL_OK;
+    HEL_TRY(hel_buffer_create(stage->exec.device, bytes, &stage->state));
+    HEL_TRY(hel_buffer_create(stage->exec.device, bytes, &stage->saved));
+    stage->state_bytes = bytes;
+    return hel_buffer_fill(stage->exec.device, stage->state, 0, bytes, 0);
+}
+
+static bool has_states(const hel_context *context) {
+    for (uint32_t i = 0; i < context->pass.n_stages; i++)
+        if (context->pass.stages[i].state) return true;
+    return false;
+}
+
+static hel_status clear_states(hel_context *context) {
+    for (uint32_t i = 0; i < context->pass.n_stages; i++) {
+        hel_stage *stage = &context->pass.stages[i];
+        if (stage->state) HEL_TRY(hel_buffer_fill(stage->exec.device, stage->state, 0, stage->state_bytes, 0));
+    }
+    return HEL_OK;
+}
+
+static hel_status copy_states(hel_context *context, bool back) {
+    for (uint32_t i = 0; i < context->pass.n_stages; i++) {
+        hel_stage *stage = &context->pass.stages[i];
+        if (!stage->state) continue;
+        HEL_TRY(hel_buffer_copy(stage->exec.device, HEL_QUEUE_COMPUTE, back ? stage->state : stage->saved, 0,
+                                back ? stage->saved : stage->state, 0, stage->state_bytes));
+    }
+    return HEL_OK;
+}
+
+static hel_status forget(hel_context *context, uint32_t position) {
+    context->position = position;
+    for (uint32_t i = 0; i < context->pass.n_stages; i++) HEL_TRY(hel_kvcache_resize(&context->pass.stages[i].cache, position));
+    return HEL_OK;
+}
+
+hel_status hel_context_save(hel_context *context) { return copy_states(context, false); }
+
+void hel_context_take_back(hel_context *context, uint32_t position) {
+    copy_states(context, true); // may fail where the call did; the device is lost then
+    forget(context, position);
+}
+
+hel_status hel_context_rewind(hel_context *context, uint32_t position) {
+    HEL_REQUIRE(context);
+    if (position > context->position)
+        return hel_fail(HEL_ERROR_ARGUMENT, "cannot rewind from %u to %u", context->position, position);
+    if (position == context->position) return HEL_OK;
+    if (position && has_states(context))
+        return hel_fail(HEL_ERROR_UNSUPPORTED, "this model keeps no states of earlier positions: cannot rewind to %u, only to 0",
+                        position);
+    HEL_TRY(clear_states(context));
+    return forget(context, position);
+}
+
+uint64_t hel_context_cache_bytes(const hel_context *context) {
+    HEL_REQUIRE_OR(context, 0);
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < context->pass.n_stages; i++)
+        bytes += hel_kvcache_bytes(&context->pass.stages[i].cache) + 2 * context->pass.stages[i].state_bytes;
+    return bytes;
+}
