@@ -6,13 +6,34 @@
 
 static uint64_t chunks(hel_tensor x, uint32_t chunk) { return hel_ceil_div((uint64_t)x.rows * x.cols, chunk); }
 
-hel_tensor hel_swiglu(hel_exec *exec, hel_tensor gate, hel_tensor up) {
-    hel_tensor y = hel_exec_tensor(exec, gate.rows, gate.cols);
-    hel_swiglu_params params = {.n = gate.rows * gate.cols};
-    hel_binding bindings[] = {gate.where, up.where, y.where};
-    hel_exec_dispatch(exec, &(hel_call){"swiglu", NULL, 0, bindings, HEL_COUNT(bindings), &params, sizeof params,
-                                        chunks(y, HEL_SWIGLU_CHUNK)});
+// Whole tensors are one row, so that no device looks for its end.
+static bool is_whole(hel_columns x) { return x.count == x.of.cols; }
+
+static hel_tensor activate(hel_exec *exec, hel_activation function, hel_columns x, const hel_columns *up) {
+    hel_tensor y = hel_exec_tensor(exec, x.of.rows, x.count);
+    hel_activate_params params = {.activation = function, .gated = up != NULL, .n = y.rows * y.cols, .cols = x.count,
+                                  .x_first = x.first, .x_stride = x.of.cols};
+    hel_binding of_up = {0};
+    if (up) {
+        of_up = up->of.where;
+        params.up_first = up->first;
+        params.up_stride = up->of.cols;
+    }
+    if (is_whole(x) && (!up || is_whole(*up))) params.cols = params.n;
+    hel_binding bindings[] = {x.of.where, hel_exec_optional(exec, of_up), y.where};
+    hel_exec_dispatch(exec, &(hel_call){.kernel = "activate",
+                                        .bindings = bindings,
+                                        .n_bindings = HEL_COUNT(bindings),
+                                        .params = &params,
+                                        .params_size = sizeof params,
+                                        .groups = chunks(y, HEL_ACTIVATE_CHUNK)});
     return y;
+}
+
+hel_tensor hel_activate(hel_exec *exec, hel_activation function, hel_columns x) { return activate(exec, function, x, NULL); }
+
+hel_tensor hel_activate_gated(hel_exec *exec, hel_activation function, hel_columns gate, hel_columns up) {
+    return activate(exec, function, gate, &up);
 }
 
 hel_tensor hel_divide_columns(hel_exec *exec, hel_tensor x, hel_binding scales) {

@@ -15,6 +15,13 @@ typedef struct hel_tensor {
     uint32_t rows, cols;
 } hel_tensor;
 
+// Some columns of a tensor, as one product leaves several results side by side.
+typedef struct hel_columns {
+    hel_tensor of;
+    uint32_t first, count;
+} hel_columns;
+static inline hel_columns hel_columns_all(hel_tensor x) { return (hel_columns){x, 0, x.cols}; }
+
 typedef struct hel_exec {
     const hel_device *device;
     hel_status status; // the first failure

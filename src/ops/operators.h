@@ -3,6 +3,7 @@
 #ifndef HEL_OPS_OPERATORS_H
 #define HEL_OPS_OPERATORS_H
 
+#include "kernels.h"
 #include "ops/exec.h"
 #include "ops/weight.h"
 
@@ -46,8 +47,27 @@ uint32_t hel_attention_positions(const hel_device *device, uint32_t head_dim);
 // Causal grouped-query attention (Ainslie et al. 2023) of q [tokens, heads * head_dim] over the cache.
 hel_tensor hel_attention(hel_exec *exec, hel_tensor q, const hel_kv_view *cache, hel_binding step);
 
+// Functions of single values (shaders/functions.kh). Gelu is x times the normal distribution's part below x (Hendrycks and
+// Gimpel 2016), HEL_GELU_TANH their approximation by tanh.
+typedef enum hel_activation {
+    HEL_IDENTITY = HEL_ACTIVATION_IDENTITY,
+    HEL_RELU = HEL_ACTIVATION_RELU,
+    HEL_RELU_SQUARED = HEL_ACTIVATION_RELU_SQUARED,
+    HEL_SIGMOID = HEL_ACTIVATION_SIGMOID,
+    HEL_SILU = HEL_ACTIVATION_SILU,
+    HEL_TANH = HEL_ACTIVATION_TANH,
+    HEL_SOFTPLUS = HEL_ACTIVATION_SOFTPLUS,
+    HEL_GELU = HEL_ACTIVATION_GELU,
+    HEL_GELU_TANH = HEL_ACTIVATION_GELU_TANH,
+} hel_activation;
+// f(x).
+hel_tensor hel_activate(hel_exec *exec, hel_activation function, hel_columns x);
+// f(gate) * up, with as many columns.
+hel_tensor hel_activate_gated(hel_exec *exec, hel_activation function, hel_columns gate, hel_columns up);
 // silu(gate) * up (Shazeer 2020).
-hel_tensor hel_swiglu(hel_exec *exec, hel_tensor gate, hel_tensor up);
+static inline hel_tensor hel_swiglu(hel_exec *exec, hel_tensor gate, hel_tensor up) {
+    return hel_activate_gated(exec, HEL_SILU, hel_columns_all(gate), hel_columns_all(up));
+}
 // x / scales, column by column.
 hel_tensor hel_divide_columns(hel_exec *exec, hel_tensor x, hel_binding scales);
 

@@ -1,19 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the k-means kernels need of vectors beyond simd.h: plain arithmetic, comparisons, the least lane.
+// What the k-means kernels need of vectors beyond simd.h: plain arithmetic, lanes that are equal, the least lane.
 #ifndef BACKENDS_CPU_KMEANS_SIMD_H
 #define BACKENDS_CPU_KMEANS_SIMD_H
 
 #include "simd.h"
 
-// vec_lesser(a, b) is b where a is NaN. vec_select(mask, a, b) is a where the mask is set. SIMD_WHOLE: there are products of
-// pairs of 16-bit integers too; ivec_pair(low, high) makes words of them, ivec_add_pairs(a, b, c) is c + low low + high high.
+// vec_lesser(a, b) is b where a is NaN. SIMD_WHOLE: there are products of pairs of 16-bit integers too;
+// ivec_pair(low, high) makes words of them, ivec_add_pairs(a, b, c) is c + low low + high high.
 #if defined(__AVX512F__)
-typedef __mmask16 vec_mask;
 enum { VECTORS_AT_ONCE = 3, CENTROIDS_AT_ONCE = 8 };
 static inline vec vec_lesser(vec a, vec b) { return _mm512_min_ps(a, b); }
 static inline vec vec_greater(vec a, vec b) { return _mm512_max_ps(a, b); }
-static inline vec_mask vec_less(vec a, vec b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }
-static inline vec vec_select(vec_mask mask, vec a, vec b) { return _mm512_mask_blend_ps(mask, b, a); }
 static inline uint32_t vec_equal_lanes(vec a, vec b) { return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ); }
 static inline float vec_least(vec a) { return _mm512_reduce_min_ps(a); }
 #define SIMD_WHOLE 1
@@ -36,12 +33,9 @@ static inline ivec ivec_add_pairs(ivec a, ivec b, ivec c) {
     return c;
 }
 #elif defined(__AVX2__)
-typedef __m256 vec_mask;
 enum { VECTORS_AT_ONCE = 2, CENTROIDS_AT_ONCE = 4 };
 static inline vec vec_lesser(vec a, vec b) { return _mm256_min_ps(a, b); }
 static inline vec vec_greater(vec a, vec b) { return _mm256_max_ps(a, b); }
-static inline vec_mask vec_less(vec a, vec b) { return _mm256_cmp_ps(a, b, _CMP_LT_OQ); }
-static inline vec vec_select(vec_mask mask, vec a, vec b) { return _mm256_blendv_ps(b, a, mask); }
 static inline uint32_t vec_equal_lanes(vec a, vec b) { return (uint32_t)_mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_EQ_OQ)); }
 static inline float vec_least(vec a) {
     __m128 half = _mm_min_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
@@ -63,12 +57,9 @@ static inline ivec ivec_add_pairs(ivec a, ivec b, ivec c) {
     return c;
 }
 #elif defined(__aarch64__)
-typedef uint32x4_t vec_mask;
 enum { VECTORS_AT_ONCE = 3, CENTROIDS_AT_ONCE = 8 };
 static inline vec vec_lesser(vec a, vec b) { return vminnmq_f32(a, b); }
 static inline vec vec_greater(vec a, vec b) { return vmaxnmq_f32(a, b); }
-static inline vec_mask vec_less(vec a, vec b) { return vcltq_f32(a, b); }
-static inline vec vec_select(vec_mask mask, vec a, vec b) { return vbslq_f32(mask, a, b); }
 static inline uint32_t vec_equal_lanes(vec a, vec b) {
     static const uint32_t bits[4] = {1, 2, 4, 8};
     return vaddvq_u32(vandq_u32(vceqq_f32(a, b), vld1q_u32(bits)));

@@ -37,6 +37,9 @@ static inline vec vec_mul(vec a, vec b) { return _mm512_mul_ps(a, b); }
 static inline vec vec_div(vec a, vec b) { return _mm512_div_ps(a, b); }
 static inline vec vec_min(vec a, vec b) { return _mm512_min_ps(a, b); }
 static inline vec vec_max(vec a, vec b) { return _mm512_max_ps(a, b); }
+typedef __mmask16 vec_mask;
+static inline vec_mask vec_less(vec a, vec b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }
+static inline vec vec_select(vec_mask mask, vec a, vec b) { return _mm512_mask_blend_ps(mask, b, a); } // a where it is set
 static inline vec vec_round(vec a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 static inline vec vec_scale(vec a, vec exponent) { return _mm512_scalef_ps(a, exponent); } // a 2^exponent, a whole number
 static inline vec vec_reverse(vec a) {
@@ -97,6 +100,9 @@ static inline vec vec_mul(vec a, vec b) { return _mm256_mul_ps(a, b); }
 static inline vec vec_div(vec a, vec b) { return _mm256_div_ps(a, b); }
 static inline vec vec_min(vec a, vec b) { return _mm256_min_ps(a, b); }
 static inline vec vec_max(vec a, vec b) { return _mm256_max_ps(a, b); }
+typedef __m256 vec_mask;
+static inline vec_mask vec_less(vec a, vec b) { return _mm256_cmp_ps(a, b, _CMP_LT_OQ); }
+static inline vec vec_select(vec_mask mask, vec a, vec b) { return _mm256_blendv_ps(b, a, mask); } // a where it is set
 static inline vec vec_round(vec a) { return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 static inline vec vec_power(__m256i exponent) {
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(exponent, _mm256_set1_epi32(127)), 23));
@@ -147,6 +153,9 @@ static inline vec vec_mul(vec a, vec b) { return vmulq_f32(a, b); }
 static inline vec vec_div(vec a, vec b) { return vdivq_f32(a, b); }
 static inline vec vec_min(vec a, vec b) { return vminq_f32(a, b); }
 static inline vec vec_max(vec a, vec b) { return vmaxq_f32(a, b); }
+typedef uint32x4_t vec_mask;
+static inline vec_mask vec_less(vec a, vec b) { return vcltq_f32(a, b); }
+static inline vec vec_select(vec_mask mask, vec a, vec b) { return vbslq_f32(mask, a, b); } // a where it is set
 static inline vec vec_round(vec a) { return vrndnq_f32(a); }
 static inline vec vec_power(int32x4_t exponent) {
     return vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(exponent, vdupq_n_s32(127)), 23));
@@ -225,6 +234,11 @@ static inline vec vec_load_part(const float *p, uint32_t count) {
     float lanes[WIDTH] = {0};
     memcpy(lanes, p, count * sizeof *p);
     return vec_load(lanes);
+}
+static inline void vec_store_part(float *p, uint32_t count, vec a) {
+    float lanes[WIDTH];
+    vec_store(lanes, a);
+    memcpy(p, lanes, count * sizeof *p);
 }
 
 #endif

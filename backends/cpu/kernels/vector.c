@@ -6,7 +6,7 @@
 
 #include "attention.inc.c"
 
-#include "swiglu.inc.c"
+#include "activate.inc.c"
 
 #include "kmeans.inc.c"
 
@@ -20,7 +20,7 @@ const cpu_kernel_entry SIMD(cpu_entries)[] = {
 #endif
     {"linear_matmul", SIMD(cpu_linear_matmul), SIMD(cpu_linear_matmul_scratch), SIMD(cpu_linear_matmul_prepare)},
     {.name = "attention", .run = SIMD(cpu_attention)},
-    {.name = "swiglu", .run = SIMD(cpu_swiglu)},
+    {.name = "activate", .run = SIMD(cpu_activate)},
     {.name = "kmeans_assign", .run = SIMD(cpu_kmeans_assign)},
     {.name = "kmeans_partial", .run = SIMD(cpu_kmeans_partial)},
     {.name = "kmeans_update", .run = SIMD(cpu_kmeans_update)},
