@@ -68,6 +68,19 @@ hel_tensor hel_activate_gated(hel_exec *exec, hel_activation function, hel_colum
 static inline hel_tensor hel_swiglu(hel_exec *exec, hel_tensor gate, hel_tensor up) {
     return hel_activate_gated(exec, HEL_SILU, hel_columns_all(gate), hel_columns_all(up));
 }
+// Depthwise convolution of each column with a filter of its own, over the rows before:
+//   y[t, c] = f(bias[c] + sum over j of taps[c, j] x[t + ahead + 1 - width + j, c])
+// Rows behind the last are 0, and so are those before the first where there is no state. A state, f32 [width - 1, columns], has
+// those rows, and becomes the last ones of itself and x; then ahead is 0.
+typedef struct hel_conv1d_filter {
+    hel_binding taps; // [columns, width]
+    hel_binding bias; // [columns]; without a buffer for none
+    uint32_t width;   // at least 1
+    uint32_t ahead;   // rows behind its own that a row sees, below width; 0 for causal filters
+    hel_activation activation;
+} hel_conv1d_filter;
+hel_tensor hel_conv1d(hel_exec *exec, hel_columns x, const hel_conv1d_filter *filter, hel_binding state);
+
 // x / scales, column by column.
 hel_tensor hel_divide_columns(hel_exec *exec, hel_tensor x, hel_binding scales);
 

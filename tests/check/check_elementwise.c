@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/size.h"
+#include "functions.h"
 #include "harness.h"
 #include "kernels.h"
 
@@ -41,52 +42,6 @@ static void add_case(check *c, check_fill fill) {
 
 // ---------------------------------------------------------------- activate
 
-// What a function should be, and by how much of it a device may be off: Vulkan allows exp an error of 3 + 2 |x| units in the
-// last place, a division 2.5; below 2^-126 a factor may vanish altogether.
-typedef struct function_value {
-    double value, error;
-} function_value;
-
-static double exp_error(double x) { return (8.0 + 4.0 * fmin(fabs(x), 200.0)) * CHECK_U; }
-
-static function_value sigmoid_value(double x) {
-    double value = x < 0.0 ? exp(x) / (1.0 + exp(x)) : 1.0 / (1.0 + exp(-x));
-    return (function_value){value, value * (exp_error(x) + 8.0 * CHECK_U) + CHECK_TINY};
-}
-
-static function_value times(double x, function_value of) {
-    return (function_value){x * of.value, fabs(x) * (of.error + 2.0 * CHECK_U * of.value) + CHECK_TINY * (1.0 + of.value)};
-}
-
-// The part of the normal distribution beyond |x| carries the error of e^(-x^2 / 2), whose exponent is rounded twice.
-static function_value gelu_value(double x) {
-    double beyond = 0.5 * erfc(fabs(x) * sqrt(0.5)), value = x < 0.0 ? x * beyond : x - x * beyond;
-    double error = fabs(x) * beyond * (exp_error(x * x) + 32.0 * CHECK_U) + 2.0 * CHECK_U * fabs(value);
-    return (function_value){value, error + CHECK_TINY * (2.0 + fabs(x))};
-}
-
-static function_value gelu_tanh_value(double x) {
-    double bent = 2.0 * sqrt(2.0 / acos(-1.0)) * (x + 0.044715 * x * x * x);
-    function_value part = sigmoid_value(bent);
-    part.error += part.value * 8.0 * CHECK_U * fmin(fabs(bent), 200.0);
-    return times(x, part);
-}
-
-static function_value function_of(uint32_t activation, double x) {
-    double positive = fmax(x, 0.0), softplus = positive + log1p(exp(-fabs(x)));
-    switch (activation) {
-    case HEL_ACTIVATION_RELU: return (function_value){positive, CHECK_TINY};
-    case HEL_ACTIVATION_RELU_SQUARED: return times(positive, (function_value){positive, CHECK_TINY});
-    case HEL_ACTIVATION_SIGMOID: return sigmoid_value(x);
-    case HEL_ACTIVATION_SILU: return times(x, sigmoid_value(x));
-    case HEL_ACTIVATION_TANH: return (function_value){tanh(x), 32.0 * CHECK_U * fabs(tanh(x)) + CHECK_TINY};
-    case HEL_ACTIVATION_SOFTPLUS: return (function_value){softplus, softplus * (exp_error(x) + 16.0 * CHECK_U) + CHECK_TINY};
-    case HEL_ACTIVATION_GELU: return gelu_value(x);
-    case HEL_ACTIVATION_GELU_TANH: return gelu_tanh_value(x);
-    default: return (function_value){x, CHECK_TINY};
-    }
-}
-
 typedef struct activated {
     hel_activate_params p;
     const float *x, *up;
@@ -96,7 +51,7 @@ static void expect_activated(const activated *a, double *want, double *limit) {
     for (uint32_t i = 0; i < a->p.n; i++) {
         uint32_t row = i / a->p.cols, col = i % a->p.cols;
         double factor = a->p.gated ? a->up[a->p.up_first + row * a->p.up_stride + col] : 1.0;
-        function_value y = function_of(a->p.activation, a->x[a->p.x_first + row * a->p.x_stride + col]);
+        check_value y = check_function(a->p.activation, a->x[a->p.x_first + row * a->p.x_stride + col]);
         want[i] = y.value * factor;
         limit[i] = fabs(factor) * (y.error + CHECK_U * fabs(y.value)) + CHECK_TINY * (2.0 + fabs(y.value));
     }

@@ -8,6 +8,8 @@
 
 #include "activate.inc.c"
 
+#include "scan.inc.c"
+
 #include "kmeans.inc.c"
 
 #include "convolution.inc.c"
@@ -21,6 +23,7 @@ const cpu_kernel_entry SIMD(cpu_entries)[] = {
     {"linear_matmul", SIMD(cpu_linear_matmul), SIMD(cpu_linear_matmul_scratch), SIMD(cpu_linear_matmul_prepare)},
     {.name = "attention", .run = SIMD(cpu_attention)},
     {.name = "activate", .run = SIMD(cpu_activate)},
+    {.name = "conv1d", .run = SIMD(cpu_conv1d)},
     {.name = "kmeans_assign", .run = SIMD(cpu_kmeans_assign)},
     {.name = "kmeans_partial", .run = SIMD(cpu_kmeans_partial)},
     {.name = "kmeans_update", .run = SIMD(cpu_kmeans_update)},
