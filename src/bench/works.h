@@ -15,6 +15,7 @@
     WORK(fit)                 \
     WORK(assign)              \
     WORK(fftconv)             \
+    WORK(fftconv_decode)      \
     WORK(compress)
 
 #define HEL_BENCH_WORK_DECLARE(name) extern const hel_bench_work_row hel_bench_work_##name;

@@ -13,14 +13,14 @@ static hel_tensor activate(hel_exec *exec, hel_activation function, hel_columns 
     hel_tensor y = hel_exec_tensor(exec, x.of.rows, x.count);
     hel_activate_params params = {.activation = function, .gated = up != NULL, .n = y.rows * y.cols, .cols = x.count,
                                   .x_first = x.first, .x_stride = x.of.cols};
-    hel_binding of_up = {0};
+    hel_binding of_up = {.buffer = exec->nothing};
     if (up) {
         of_up = up->of.where;
         params.up_first = up->first;
         params.up_stride = up->of.cols;
     }
     if (is_whole(x) && (!up || is_whole(*up))) params.cols = params.n;
-    hel_binding bindings[] = {x.of.where, hel_exec_optional(exec, of_up), y.where};
+    hel_binding bindings[] = {x.of.where, of_up, y.where};
     hel_exec_dispatch(exec, &(hel_call){.kernel = "activate",
                                         .bindings = bindings,
                                         .n_bindings = HEL_COUNT(bindings),

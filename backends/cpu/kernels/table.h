@@ -26,6 +26,8 @@ extern const cpu_kernel_entry cpu_entries_neon[], cpu_entries_avx2[], cpu_entrie
     void cpu_attention_##isa(const cpu_launch *launch, uint32_t first, uint32_t count);              \
     void cpu_activate_##isa(const cpu_launch *launch, uint32_t first, uint32_t count);               \
     void cpu_conv1d_##isa(const cpu_launch *launch, uint32_t first, uint32_t count);                 \
+    void cpu_fftconv_step_##isa(const cpu_launch *launch, uint32_t first, uint32_t count);           \
+    void cpu_transpose_##isa(const cpu_launch *launch, uint32_t first, uint32_t count);              \
     void cpu_kmeans_assign_##isa(const cpu_launch *launch, uint32_t first, uint32_t count);          \
     void cpu_kmeans_partial_##isa(const cpu_launch *launch, uint32_t first, uint32_t count);         \
     void cpu_kmeans_update_##isa(const cpu_launch *launch, uint32_t first, uint32_t count);

@@ -14,6 +14,10 @@
 
 #include "convolution.inc.c"
 
+#include "fftconv_step.inc.c"
+
+#include "transpose.inc.c"
+
 const cpu_kernel_entry SIMD(cpu_entries)[] = {
 #ifdef SIMD_FIXED
     {"linear_matvec", SIMD(cpu_linear_matvec), SIMD(cpu_linear_matvec_scratch), SIMD(cpu_linear_matvec_prepare)},
@@ -24,6 +28,8 @@ const cpu_kernel_entry SIMD(cpu_entries)[] = {
     {.name = "attention", .run = SIMD(cpu_attention)},
     {.name = "activate", .run = SIMD(cpu_activate)},
     {.name = "conv1d", .run = SIMD(cpu_conv1d)},
+    {.name = "fftconv_step", .run = SIMD(cpu_fftconv_step)},
+    {.name = "transpose", .run = SIMD(cpu_transpose)},
     {.name = "kmeans_assign", .run = SIMD(cpu_kmeans_assign)},
     {.name = "kmeans_partial", .run = SIMD(cpu_kmeans_partial)},
     {.name = "kmeans_update", .run = SIMD(cpu_kmeans_update)},
