@@ -21,6 +21,14 @@ hel_tensor hel_embedding(hel_exec *exec, hel_binding tokens, uint32_t count, con
 
 // Zhang and Sennrich 2019; gain [cols].
 hel_tensor hel_rmsnorm(hel_exec *exec, hel_tensor x, hel_binding gain, float epsilon);
+// The same of each group of a row's columns, of x silu(gate), or with that factor behind the norm (Dao and Gu 2024).
+typedef struct hel_gated_norm {
+    hel_binding gain;  // [cols]
+    uint32_t groups;   // at least 1
+    bool before_gate;  // the norm comes first
+    float epsilon;
+} hel_gated_norm;
+hel_tensor hel_rmsnorm_gated(hel_exec *exec, hel_tensor x, hel_columns gate, const hel_gated_norm *norm);
 
 // Rotary position embedding in place (Su et al. 2021). `table` f32 [positions, rotary / 2, 2] holds cos and sin,
 // step[0] the position of the first token.

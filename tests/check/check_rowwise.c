@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// rmsnorm, softmax, argmax.
+// rmsnorm, rmsnorm_gated, softmax, argmax.
 #include <math.h>
 #include <stdio.h>
 
+#include "functions.h"
 #include "harness.h"
 #include "kernels.h"
 
@@ -36,6 +37,53 @@ static void rmsnorm_case(check *c, check_fill fill) {
     check_call call = {.kernel = c->kernel,
                        .bindings = {{x, rows * cols, NULL}, {gain, cols, NULL}, {NULL, rows * cols, y}},
                        .n_bindings = 3,
+                       .params = &params,
+                       .params_size = sizeof params,
+                       .groups = rows};
+    if (check_run(c, &call)) check_compare(c, "y", y, want, limit, (size_t)rows * cols, NULL);
+    check_end(c);
+}
+
+// ---------------------------------------------------------------- rmsnorm_gated
+
+static void expect_rmsnorm_gated(const float *x, const float *gain, const float *gate, uint32_t cols, double epsilon, bool behind,
+                                 double *want, double *limit) {
+    double squares = 0.0, error = 0.0;
+    for (uint32_t i = 0; i < cols; i++) {
+        check_value factor = check_function(HEL_ACTIVATION_SILU, gate[i]);
+        double value = behind ? x[i] : x[i] * factor.value;
+        squares += value * value;
+        error += behind ? 0.0 : 2.0 * fabs(value * x[i]) * (factor.error + CHECK_U * fabs(factor.value)) + CHECK_TINY * fabs(value);
+    }
+    double mean = squares / cols + epsilon, scale = 1.0 / sqrt(mean);
+    for (uint32_t i = 0; i < cols; i++) {
+        check_value factor = check_function(HEL_ACTIVATION_SILU, gate[i]);
+        double normed = x[i] * scale * gain[i];
+        want[i] = normed * factor.value;
+        limit[i] = check_sum_limit(cols, fabs(want[i])) + 16.0 * CHECK_U * fabs(want[i]) + 0.5 * error / cols / mean * fabs(want[i]) +
+                   fabs(normed) * factor.error +
+                   CHECK_TINY * (2.0 + (1.0 + fabs(factor.value)) * (2.0 + scale * fabs((double)gain[i]) + fabs(x[i] * scale) + fabs((double)gain[i]) + fabs(normed)));
+    }
+}
+
+static void rmsnorm_gated_case(check *c, check_fill fill) {
+    check_begin(c, fill);
+    uint32_t cols = check_size(c, 600), gains = 1 + check_random(c, 3), tokens = check_size(c, 5), rows = tokens * gains;
+    uint32_t behind = c->number % 2, skip = check_random(c, 2) * 3, stride = gains * cols + 2 * skip;
+    check_shape(c, "tokens %u, groups %u, cols %u, behind %u, columns apart %u", tokens, gains, cols, behind, stride);
+    hel_rmsnorm_gated_params params = {.cols = cols, .gains = gains, .gate_first = skip, .gate_stride = stride, .epsilon = 1e-5f};
+    float *x = check_values(c, (size_t)rows * cols, fill, 12), *gain = check_values(c, gains * cols, fill, 12);
+    float *gate = check_values(c, (size_t)tokens * stride, fill, 6), *y = check_floats(c, (size_t)rows * cols);
+    double *want = check_doubles(c, (size_t)rows * cols), *limit = check_doubles(c, (size_t)rows * cols);
+    for (uint32_t r = 0; r < rows; r++)
+        expect_rmsnorm_gated(x + r * cols, gain + r % gains * cols, gate + skip + r / gains * stride + r % gains * cols, cols,
+                             params.epsilon, behind, want + r * cols, limit + r * cols);
+    check_call call = {.kernel = c->kernel,
+                       .constants = {behind},
+                       .n_constants = 1,
+                       .bindings = {{x, rows * cols, NULL}, {gain, gains * cols, NULL}, {gate, tokens * stride, NULL},
+                                    {NULL, rows * cols, y}},
+                       .n_bindings = 4,
                        .params = &params,
                        .params_size = sizeof params,
                        .groups = rows};
@@ -128,6 +176,7 @@ static void argmax_case(check *c, check_fill fill) {
 }
 
 static void rmsnorm_cases(check *c) { check_each_fill(c, 4, rmsnorm_case); }
+static void rmsnorm_gated_cases(check *c) { check_each_fill(c, 4, rmsnorm_gated_case); }
 static void softmax_cases(check *c) { check_each_fill(c, 4, softmax_case); }
 static void argmax_cases(check *c) { check_each_fill(c, 4, argmax_case); }
 
@@ -158,6 +207,7 @@ static void argmax_bench(check *c) {
 
 const check_kernel check_rowwise_kernels[] = {
     {"rmsnorm", rmsnorm_cases, rmsnorm_bench},
+    {"rmsnorm_gated", rmsnorm_gated_cases, NULL},
     {"softmax", softmax_cases, softmax_bench},
     {"argmax", argmax_cases, argmax_bench},
     {NULL, NULL, NULL},

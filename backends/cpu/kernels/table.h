@@ -28,6 +28,7 @@ extern const cpu_kernel_entry cpu_entries_neon[], cpu_entries_avx2[], cpu_entrie
     void cpu_conv1d_##isa(const cpu_launch *launch, uint32_t first, uint32_t count);                 \
     void cpu_fftconv_step_##isa(const cpu_launch *launch, uint32_t first, uint32_t count);           \
     void cpu_transpose_##isa(const cpu_launch *launch, uint32_t first, uint32_t count);              \
+    void cpu_ssm_scan_##isa(const cpu_launch *launch, uint32_t first, uint32_t count);               \
     void cpu_kmeans_assign_##isa(const cpu_launch *launch, uint32_t first, uint32_t count);          \
     void cpu_kmeans_partial_##isa(const cpu_launch *launch, uint32_t first, uint32_t count);         \
     void cpu_kmeans_update_##isa(const cpu_launch *launch, uint32_t first, uint32_t count);

@@ -30,6 +30,7 @@ const cpu_kernel_entry SIMD(cpu_entries)[] = {
     {.name = "conv1d", .run = SIMD(cpu_conv1d)},
     {.name = "fftconv_step", .run = SIMD(cpu_fftconv_step)},
     {.name = "transpose", .run = SIMD(cpu_transpose)},
+    {.name = "ssm_scan", .run = SIMD(cpu_ssm_scan)},
     {.name = "kmeans_assign", .run = SIMD(cpu_kmeans_assign)},
     {.name = "kmeans_partial", .run = SIMD(cpu_kmeans_partial)},
     {.name = "kmeans_update", .run = SIMD(cpu_kmeans_update)},
