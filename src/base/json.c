@@ -28,6 +28,21 @@ hel_status hel_json_parse_reals(const char *text, size_t size, const char *name,
     return parse(text, size, name, offset, JSON_DECODE_INT_AS_REAL, out);
 }
 
+hel_status hel_json_parse_config(const char *text, size_t size, const char *name, json_t **out) {
+    static const char infinity[] = "Infinity", large[] = "1e308   ";
+    char *copy = hel_string_copy_n(text, size);
+    if (!copy) return hel_fail_memory(size);
+    bool quoted = false;
+    for (size_t i = 0; i < size; i++) {
+        if (copy[i] == '"') quoted = !quoted;
+        else if (copy[i] == '\\' && quoted) i++;
+        else if (!quoted && strncmp(copy + i, infinity, sizeof infinity - 1) == 0) memcpy(copy + i, large, sizeof large - 1);
+    }
+    hel_status status = hel_json_parse(copy, size, name, 0, out);
+    hel_free(copy);
+    return status;
+}
+
 hel_status hel_json_read_file(const char *path, size_t limit, json_t **out) {
     char *text;
     size_t size;

@@ -119,7 +119,7 @@ static hel_status lay_out(random_model *model) {
     if (!model->parts || !model->entries) return hel_fail_memory(most * sizeof *model->parts);
     for (int kind = PART_POSITIONS; kind <= PART_CODES; kind++)
         for (size_t i = 0; (role = hel_family_role(family, i)); i++) {
-            uint32_t times = role->section == HEL_SECTION_LAYER ? model->hyper->layers : 1;
+            uint32_t times = hel_role_in_layer(role) ? model->hyper->layers : 1;
             for (uint32_t layer = 0; layer < times; layer++) add_role(model, role, layer, (part_kind)kind);
         }
     return HEL_OK;

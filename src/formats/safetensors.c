@@ -188,7 +188,7 @@ static hel_status read_text(const char *folder, const char *name, size_t limit, 
 }
 
 static hel_status parse_config(hel_archive *archive, const char *path) {
-    HEL_TRY(hel_json_parse(archive->config_text, strlen(archive->config_text), path, 0, &archive->config));
+    HEL_TRY(hel_json_parse_config(archive->config_text, strlen(archive->config_text), path, &archive->config));
     if (json_is_object(archive->config)) return HEL_OK;
     return hel_fail_file(HEL_ERROR_FORMAT, path, 0, "config must be a JSON object");
 }

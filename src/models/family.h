@@ -30,6 +30,7 @@ typedef struct hel_layer_kind {
     const hel_role *roles; // their members lie in the struct behind hel_layer.weights,
     size_t n_roles;
     size_t size;           // which has so many bytes
+    size_t shared_size;    // of the struct behind hel_layer.shared; 0 where no role is in HEL_SECTION_SHARED
     // x [tokens, hidden] goes through the layer in place.
     void (*forward)(const hel_network *network, const hel_layer *layer, hel_pass *pass, hel_tensor x);
     hel_layer_memory (*memory)(const hel_hyper *hyper);
@@ -48,6 +49,8 @@ struct hel_family {
     // Fills what is the family's own of *out, whose `family` and `architecture` are set.
     hel_status (*parse)(const json_t *config, hel_hyper *out);
     const hel_layer_kind *(*kind_of)(const hel_hyper *hyper, uint32_t layer);
+    // The first of the layers that use the same shared block, and which use of any such block this one is; NULL for none.
+    uint32_t (*owner_of)(const hel_hyper *hyper, uint32_t layer, uint32_t *out_use);
     // Columns of pass->side, which the layers of a pass share besides x; NULL for none.
     uint32_t (*side_cols)(const hel_hyper *hyper);
     // Between embedding and first layer, in place; NULL for nothing.
@@ -64,6 +67,6 @@ extern const size_t hel_n_families;
 const hel_model_type *hel_model_type_find(const char *name, const hel_family **out_family);
 const hel_model_type *hel_model_type_of_gguf(const char *architecture, size_t length, const hel_family **out_family);
 
-extern const hel_family hel_llama_family;
+extern const hel_family hel_llama_family, hel_mamba_family, hel_mamba2_family, hel_zamba2_family;
 
 #endif

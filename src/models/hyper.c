@@ -111,6 +111,19 @@ uint32_t hel_hyper_dimension(const hel_hyper *hyper, hel_dimension dimension) {
     case HEL_DIMENSION_QUERY: return hyper->heads * hyper->head_dim;
     case HEL_DIMENSION_KEY: return hyper->kv_heads * hyper->head_dim;
     case HEL_DIMENSION_VOCABULARY: return hyper->vocabulary;
+    case HEL_DIMENSION_HIDDEN_TWICE: return 2 * hyper->hidden;
+    case HEL_DIMENSION_FFN_TWICE: return 2 * hyper->ffn;
+    case HEL_DIMENSION_ADAPTER: return hyper->hybrid.adapter_rank;
+    case HEL_DIMENSION_SSM_INNER: return hyper->ssm.inner;
+    case HEL_DIMENSION_SSM_INNER_TWICE: return 2 * hyper->ssm.inner;
+    case HEL_DIMENSION_SSM_STATE: return hyper->ssm.state;
+    case HEL_DIMENSION_SSM_WIDTH: return hyper->ssm.width;
+    case HEL_DIMENSION_SSM_RANK: return hyper->ssm.rank;
+    case HEL_DIMENSION_SSM_SELECTION: return hyper->ssm.rank + 2 * hyper->ssm.state;
+    case HEL_DIMENSION_SSM_HEADS: return hyper->ssm.heads;
+    case HEL_DIMENSION_SSM_CONVOLVED: return hyper->ssm.inner + 2 * hyper->ssm.groups * hyper->ssm.state;
+    case HEL_DIMENSION_SSM_PROJECTION:
+        return 2 * hyper->ssm.inner + 2 * hyper->ssm.groups * hyper->ssm.state + hyper->ssm.heads;
     }
     return 1;
 }

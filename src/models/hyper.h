@@ -14,6 +14,25 @@ typedef enum hel_rope_scaling {
 
 typedef struct hel_family hel_family;
 
+// State space layers (models/mamba.h); 0 where a family has no such thing.
+typedef struct hel_ssm_hyper {
+    uint32_t inner;  // channels
+    uint32_t state;  // of a channel
+    uint32_t width;  // of the convolution
+    uint32_t rank;   // of the time step, in Mamba
+    uint32_t heads, groups; // from Mamba-2 on
+    float dt_low, dt_high;
+    float norm_epsilon; // of the gated norm
+} hel_ssm_hyper;
+
+// Hybrids: which layers use a shared block.
+enum { HEL_MAX_LAYERS = 4096 };
+typedef struct hel_hybrid_hyper {
+    uint32_t blocks, adapter_rank;
+    bool adapts_attention;
+    uint32_t uses[HEL_MAX_LAYERS / 32]; // a bit for each layer
+} hel_hybrid_hyper;
+
 typedef struct hel_hyper {
     const hel_family *family;
     char architecture[32]; // model_type
@@ -26,6 +45,8 @@ typedef struct hel_hyper {
     bool rope_interleaved; // rows of q and k in the original LLaMA's order, pairs (2 i, 2 i + 1)
     hel_rope_scaling rope_scaling;
     double rope_factor, rope_low_factor, rope_high_factor, rope_original_length;
+    hel_ssm_hyper ssm;
+    hel_hybrid_hyper hybrid;
 } hel_hyper;
 
 // What tensors' shapes are made of.
@@ -36,6 +57,18 @@ typedef enum hel_dimension {
     HEL_DIMENSION_QUERY, // heads * head_dim
     HEL_DIMENSION_KEY,   // kv_heads * head_dim
     HEL_DIMENSION_VOCABULARY,
+    HEL_DIMENSION_HIDDEN_TWICE,
+    HEL_DIMENSION_FFN_TWICE,
+    HEL_DIMENSION_ADAPTER,
+    HEL_DIMENSION_SSM_INNER,
+    HEL_DIMENSION_SSM_INNER_TWICE,
+    HEL_DIMENSION_SSM_STATE,
+    HEL_DIMENSION_SSM_WIDTH,
+    HEL_DIMENSION_SSM_RANK,
+    HEL_DIMENSION_SSM_SELECTION,  // time step, B and C of Mamba
+    HEL_DIMENSION_SSM_HEADS,
+    HEL_DIMENSION_SSM_CONVOLVED,  // x, B and C of Mamba-2
+    HEL_DIMENSION_SSM_PROJECTION, // z, x, B, C and time step of Mamba-2
 } hel_dimension;
 
 uint32_t hel_hyper_dimension(const hel_hyper *hyper, hel_dimension dimension);
@@ -47,7 +80,7 @@ hel_status hel_hyper_parse(const json_t *config, const char *path, hel_hyper *ou
 // For the families' parsers: a number that must be from `low` to `high`, `otherwise` where the key is missing.
 hel_status hel_hyper_get(const json_t *config, const char *key, uint32_t otherwise, uint32_t low, uint32_t high, uint32_t *out);
 // Far above any model.
-enum { HEL_MAX_LAYERS = 4096, HEL_MAX_WIDTH = 1 << 20, HEL_MAX_VOCABULARY = 1 << 24, HEL_MAX_POSITIONS = 1 << 24 };
+enum { HEL_MAX_WIDTH = 1 << 20, HEL_MAX_VOCABULARY = 1 << 24, HEL_MAX_POSITIONS = 1 << 24 };
 // heads, kv_heads and head_dim; then RoPE, with rope_theta and its scaling where transformers 4 and where 5 puts them.
 hel_status hel_hyper_get_heads(const json_t *config, hel_hyper *hyper);
 hel_status hel_hyper_get_rope(const json_t *config, hel_hyper *hyper);

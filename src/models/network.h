@@ -15,6 +15,10 @@ struct hel_layer {
     uint32_t kv_slot;  // its layer in that stage's cache, where it attends
     uint64_t state_at; // its bytes in that stage's `state`
     void *weights;     // kind->size bytes, as the family's own file declares them
+    void *shared;      // kind->shared_size bytes, of the block that it shares with other layers on its place
+    bool holds_shared; // it is the first of those
+    uint32_t owner;    // layer below whose name the shared tensors stand
+    uint32_t use;      // of all uses of shared blocks
 };
 
 // What stands before the first layer and behind the last.

@@ -48,16 +48,16 @@ static const char *below_layer(const char *name, const char *prefix, unsigned *o
 static bool is_gguf(const hel_role *role, const char *name) { return role->gguf && strcmp(role->gguf, name) == 0; }
 
 static bool in_layer_as_hugging_face(const hel_role *role, const char *rest) {
-    return role->section == HEL_SECTION_LAYER && strcmp(role->hugging_face, rest) == 0;
+    return hel_role_in_layer(role) && strcmp(role->hugging_face, rest) == 0;
 }
 static bool in_layer_as_gguf(const hel_role *role, const char *rest) {
-    return role->section == HEL_SECTION_LAYER && is_gguf(role, rest);
+    return hel_role_in_layer(role) && is_gguf(role, rest);
 }
 static bool at_end_as_hugging_face(const hel_role *role, const char *name) {
-    return role->section != HEL_SECTION_LAYER && strcmp(role->hugging_face, name) == 0;
+    return !hel_role_in_layer(role) && strcmp(role->hugging_face, name) == 0;
 }
 static bool at_end_as_gguf(const hel_role *role, const char *name) {
-    return role->section != HEL_SECTION_LAYER && is_gguf(role, name);
+    return !hel_role_in_layer(role) && is_gguf(role, name);
 }
 
 const hel_role *hel_role_of_hugging_face(const hel_family *family, const char *name, unsigned *out_layer) {
@@ -73,9 +73,15 @@ const hel_role *hel_role_of_gguf(const hel_family *family, const char *name, uns
     return rest ? find(family, in_layer_as_gguf, rest) : find(family, at_end_as_gguf, name);
 }
 
+void hel_role_name_of_use(const hel_family *family, const hel_role *role, unsigned layer, unsigned use, char out[HEL_ROLE_NAME]) {
+    const char *rest = role->hugging_face, *number = strchr(rest, '#');
+    if (!hel_role_in_layer(role)) snprintf(out, HEL_ROLE_NAME, "%s", rest);
+    else if (!number) snprintf(out, HEL_ROLE_NAME, "%s%u.%s", family->layer_prefix, layer, rest);
+    else snprintf(out, HEL_ROLE_NAME, "%s%u.%.*s%u%s", family->layer_prefix, layer, (int)(number - rest), rest, use, number + 1);
+}
+
 void hel_role_name(const hel_family *family, const hel_role *role, unsigned layer, char out[HEL_ROLE_NAME]) {
-    if (role->section != HEL_SECTION_LAYER) snprintf(out, HEL_ROLE_NAME, "%s", role->hugging_face);
-    else snprintf(out, HEL_ROLE_NAME, "%s%u.%s", family->layer_prefix, layer, role->hugging_face);
+    hel_role_name_of_use(family, role, layer, 0, out);
 }
 
 // ---------------------------------------------------------------- roles by parts of names
@@ -86,7 +92,7 @@ bool hel_name_layer(const hel_family *family, const char *name, unsigned *out_la
 
 static bool begins_name(const hel_role *role, const char *name) {
     const char *dot = strrchr(role->hugging_face, '.');
-    return role->section != HEL_SECTION_LAYER && strncmp(name, role->hugging_face, (size_t)(dot + 1 - role->hugging_face)) == 0;
+    return !hel_role_in_layer(role) && strncmp(name, role->hugging_face, (size_t)(dot + 1 - role->hugging_face)) == 0;
 }
 
 const hel_role *hel_role_of_end(const hel_family *family, const char *name) { return find(family, begins_name, name); }
@@ -96,17 +102,17 @@ static bool is_module(const hel_role *role, const char *module) {
     if (role->kind != HEL_ROLE_MATRIX) return false;
     size_t length = strlen(module), tail = strlen(role->hugging_face) - strlen(".weight");
     const char *end = role->hugging_face;
-    if (role->section != HEL_SECTION_LAYER)
+    if (!hel_role_in_layer(role))
         for (const char *dot; (dot = memchr(end, '.', tail)); end = dot + 1) tail -= (size_t)(dot + 1 - end);
     if (length < tail || memcmp(module + length - tail, end, tail) != 0) return false;
-    return role->section != HEL_SECTION_LAYER || (length > tail && module[length - tail - 1] == '.');
+    return !hel_role_in_layer(role) || (length > tail && module[length - tail - 1] == '.');
 }
 
 const hel_role *hel_role_of_module(const hel_family *family, const char *module) { return find(family, is_module, module); }
 
 // Models of other kinds have layers of the same names below other prefixes: "layers." and "blocks." are the last word of them.
 static bool has_class(const hel_family *family, const hel_role *role, const char *name) {
-    if (role->section != HEL_SECTION_LAYER) return strcmp(role->hugging_face, name) == 0 || is_gguf(role, name);
+    if (!hel_role_in_layer(role)) return strcmp(role->hugging_face, name) == 0 || is_gguf(role, name);
     const char *word = family->layer_prefix;
     for (const char *dot; (dot = strchr(word, '.')) && dot[1];) word = dot + 1;
     return hel_name_in_layer(name, word, role->hugging_face) || (role->gguf && hel_name_in_layer(name, GGUF_LAYER, role->gguf));

@@ -19,6 +19,8 @@ typedef enum hel_row_order {
 typedef enum hel_section {
     HEL_SECTION_FIRST, // with the first layer
     HEL_SECTION_LAYER, // in a layer
+    HEL_SECTION_SHARED, // in a block that several layers use, below the name of the first of them; kept in hel_layer.shared
+    HEL_SECTION_USE,    // in one layer's use of such a block: below that name too, with the number of the use in place of "#"
     HEL_SECTION_LAST,  // with the last layer
 } hel_section;
 
@@ -26,6 +28,7 @@ typedef enum hel_role_kind {
     HEL_ROLE_MATRIX, // [rows, cols], a hel_weight
     HEL_ROLE_VECTOR, // rows * cols floats that are kept as they are, a hel_buffer *
     HEL_ROLE_BIAS,   // [rows], may be missing; it is part of its matrix's hel_weight
+    HEL_ROLE_RATE,   // a vector of which -exp of each value is kept, columns first: [cols, rows]
 } hel_role_kind;
 
 typedef struct hel_role {
@@ -55,9 +58,14 @@ const hel_role *hel_role_of_end(const hel_family *family, const char *name);
 // By how a matrix's module ends, whatever its name begins with.
 const hel_role *hel_role_of_module(const hel_family *family, const char *module);
 
-// The Hugging Face name in full.
+// The Hugging Face name in full, of the use of a shared block with that number where it is part of one.
 enum { HEL_ROLE_NAME = 96 };
+void hel_role_name_of_use(const hel_family *family, const hel_role *role, unsigned layer, unsigned use, char out[HEL_ROLE_NAME]);
 void hel_role_name(const hel_family *family, const hel_role *role, unsigned layer, char out[HEL_ROLE_NAME]);
+static inline bool hel_role_is_buffer(const hel_role *role) { return role->kind == HEL_ROLE_VECTOR || role->kind == HEL_ROLE_RATE; }
+static inline bool hel_role_in_layer(const hel_role *role) {
+    return role->section != HEL_SECTION_FIRST && role->section != HEL_SECTION_LAST;
+}
 
 // The class of any tensor: by role in either naming where a family that we run has it, else by hel_tensor_classify.
 hel_tensor_class hel_role_classify(const char *name, uint32_t rank);

@@ -29,7 +29,7 @@ hel_tensor hel_attention(hel_exec *exec, hel_tensor q, const hel_kv_view *cache,
                                    .kv_heads = cache->kv_heads,
                                    .head_dim = cache->head_dim,
                                    .page_size = cache->page_size,
-                                   .scale = 1.0f / sqrtf((float)cache->head_dim)};
+                                   .scale = cache->scale > 0.0f ? cache->scale : 1.0f / sqrtf((float)cache->head_dim)};
     hel_binding bindings[] = {q.where, cache->keys, cache->values, cache->block_table, step, y.where};
     hel_exec_dispatch(exec, &(hel_call){"attention", NULL, 0, bindings, HEL_COUNT(bindings), &params, sizeof params,
                                         (uint64_t)q.rows * heads});

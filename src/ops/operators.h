@@ -47,6 +47,7 @@ void hel_rope_apply(hel_exec *exec, hel_tensor x, const hel_rope *rope, hel_bind
 typedef struct hel_kv_view {
     hel_binding keys, values, block_table;
     uint32_t kv_heads, head_dim, page_size;
+    float scale; // of the scores; 0 for 1 / sqrt(head_dim)
 } hel_kv_view;
 // Stores k and v [tokens, kv_heads * head_dim] at positions step[0]...
 void hel_kv_append(hel_exec *exec, hel_tensor k, hel_tensor v, const hel_kv_view *cache, hel_binding step);
@@ -89,6 +90,9 @@ typedef struct hel_conv1d_filter {
 } hel_conv1d_filter;
 hel_tensor hel_conv1d(hel_exec *exec, hel_columns x, const hel_conv1d_filter *filter, hel_binding state);
 
+// [a, b], row by row; and `from` as it is.
+hel_tensor hel_join_columns(hel_exec *exec, hel_tensor a, hel_tensor b);
+void hel_copy(hel_exec *exec, hel_tensor from, hel_tensor to);
 // x / scales, column by column.
 hel_tensor hel_divide_columns(hel_exec *exec, hel_tensor x, hel_binding scales);
 

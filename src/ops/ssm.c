@@ -43,7 +43,8 @@ static void dispatch_scan(hel_exec *exec, scan *s, bool alone, hel_binding state
     hel_binding bindings[] = {in->x.of.where, in->dt.of.where, in->b.of.where, more, s->ssm->a, s->ssm->d, states, y};
     s->params.alone = alone;
     uint64_t groups = hel_ceil_div(s->params.channels, HEL_SSM_SCAN_CHUNK) * hel_ceil_div(s->params.count, s->params.piece);
-    hel_exec_dispatch(exec, &(hel_call){"ssm_scan", &heads, 1, bindings, HEL_COUNT(bindings), &s->params, sizeof s->params, groups});
+    hel_exec_dispatch(exec, &(hel_call){"ssm_scan", &heads, 1, bindings, HEL_COUNT(bindings), &s->params, sizeof s->params,
+                                        groups});
 }
 
 // Steps of one dispatch, where a driver ends a lane's loops.

@@ -260,20 +260,27 @@ uint64_t hel_weight_bytes(const hel_weight *weight) {
     return bytes;
 }
 
-hel_status hel_vector_prepare(const hel_device *device, hel_archive *archive, const char *name, uint32_t count, hel_buffer **out) {
+hel_status hel_vector_prepare_turned(const hel_device *device, hel_archive *archive, const char *name, uint32_t rows, uint32_t cols,
+                                     hel_vector_turn *turn, hel_buffer **out) {
     const hel_tensor_info *tensor = hel_archive_find(archive, name);
+    uint64_t count = (uint64_t)rows * cols;
     if (!tensor) return hel_fail(HEL_ERROR_NOT_FOUND, "%s: no tensor \"%s\"", archive->path, name);
     if (tensor->elements != count)
-        return hel_fail_file(HEL_ERROR_FORMAT, tensor->file, tensor->offset, "tensor \"%s\" has %llu elements, %u expected",
-                             name, (unsigned long long)tensor->elements, count);
-    float *values = hel_alloc_array(count, sizeof *values);
+        return hel_fail_file(HEL_ERROR_FORMAT, tensor->file, tensor->offset, "tensor \"%s\" has %llu elements, %llu expected",
+                             name, (unsigned long long)tensor->elements, (unsigned long long)count);
+    float *values = hel_alloc_array((turn ? 2 : 1) * (size_t)count, sizeof *values), *kept = turn ? values + count : values;
     if (!values) return hel_fail_memory(count * sizeof *values);
     hel_status status = hel_archive_read_f32(archive, tensor, 0, count, values);
-    if (status == HEL_OK) status = hel_buffer_create(device, (uint64_t)count * sizeof *values, out);
+    if (status == HEL_OK && turn) turn(values, rows, cols, kept);
+    if (status == HEL_OK) status = hel_buffer_create(device, count * sizeof *values, out);
     if (status == HEL_OK) {
-        status = hel_buffer_write(device, HEL_QUEUE_COMPUTE, *out, 0, values, (uint64_t)count * sizeof *values);
+        status = hel_buffer_write(device, HEL_QUEUE_COMPUTE, *out, 0, kept, count * sizeof *values);
         if (status != HEL_OK) hel_buffer_destroy(device, out);
     }
     hel_free(values);
     return status;
+}
+
+hel_status hel_vector_prepare(const hel_device *device, hel_archive *archive, const char *name, uint32_t count, hel_buffer **out) {
+    return hel_vector_prepare_turned(device, archive, name, count, 1, NULL, out);
 }

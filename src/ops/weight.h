@@ -46,5 +46,9 @@ uint64_t hel_weight_bytes(const hel_weight *weight);
 
 // A vector of `count` floats (norm gains) from any float tensor.
 hel_status hel_vector_prepare(const hel_device *device, hel_archive *archive, const char *name, uint32_t count, hel_buffer **out);
+// The same of a tensor [rows, cols] whose values are turned into others, as many, on the way.
+typedef void hel_vector_turn(const float *values, uint32_t rows, uint32_t cols, float *out);
+hel_status hel_vector_prepare_turned(const hel_device *device, hel_archive *archive, const char *name, uint32_t rows, uint32_t cols,
+                                     hel_vector_turn *turn, hel_buffer **out);
 
 #endif

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// add, activate, divide_columns.
+// add, activate, join_columns, divide_columns.
 #include <math.h>
 #include <stdio.h>
 
@@ -99,8 +99,34 @@ static void divide_case(check *c, check_fill fill) {
     check_end(c);
 }
 
+// ---------------------------------------------------------------- join_columns
+
+static void join_case(check *c, check_fill fill) {
+    check_begin(c, fill);
+    uint32_t rows = check_size(c, 12), a_cols = check_size(c, 200), b_cols = check_size(c, 200), cols = a_cols + b_cols;
+    check_shape(c, "rows %u, columns %u and %u", rows, a_cols, b_cols);
+    hel_join_columns_params params = {.n = rows * cols, .a_cols = a_cols, .b_cols = b_cols};
+    float *a = check_values(c, rows * a_cols, fill, RANGE), *b = check_values(c, rows * b_cols, fill, RANGE);
+    float *y = check_floats(c, params.n);
+    double *want = check_doubles(c, params.n), *limit = check_doubles(c, params.n);
+    for (uint32_t i = 0; i < params.n; i++) {
+        uint32_t row = i / cols, col = i % cols;
+        want[i] = col < a_cols ? a[row * a_cols + col] : b[row * b_cols + col - a_cols];
+        limit[i] = fabs(want[i]) < CHECK_TINY ? CHECK_TINY : 0.0;
+    }
+    check_call call = {.kernel = c->kernel,
+                       .bindings = {{a, rows * a_cols, NULL}, {b, rows * b_cols, NULL}, {NULL, params.n, y}},
+                       .n_bindings = 3,
+                       .params = &params,
+                       .params_size = sizeof params,
+                       .groups = chunks(c, params.n)};
+    if (check_run(c, &call)) check_compare(c, "y", y, want, limit, params.n, NULL);
+    check_end(c);
+}
+
 static void add_cases(check *c) { check_each_fill(c, 4, add_case); }
 static void activate_cases(check *c) { check_each_fill(c, HEL_ACTIVATIONS, activate_case); }
+static void join_cases(check *c) { check_each_fill(c, 4, join_case); }
 static void divide_cases(check *c) { check_each_fill(c, 4, divide_case); }
 
 static void bench_two(check *c, const void *params, uint32_t params_size) {
@@ -125,6 +151,7 @@ static void activate_bench(check *c) {
 const check_kernel check_elementwise_kernels[] = {
     {"add", add_cases, add_bench},
     {"activate", activate_cases, activate_bench},
+    {"join_columns", join_cases, NULL},
     {"divide_columns", divide_cases, NULL},
     {NULL, NULL, NULL},
 };

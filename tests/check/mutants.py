@@ -84,6 +84,7 @@ MUTANTS = [
     ("order of the carry", "ssm_carry", "ssm_carry.k", "states[piece * p.n + i] = h;\n            h = ", "h = "),
     ("gate before the norm", "rmsnorm_gated", "rmsnorm_gated.k", "if (BEHIND == 0u) value", "value"),
     ("gain of a group", "rmsnorm_gated", "rmsnorm_gated.k", "GROUP % p.gains * p.cols", "GROUP / p.gains * p.cols"),
+    ("second of two", "join_columns", "join_columns.k", "+ c - p.a_cols", "+ c"),
     ("last element", "add", "add.k", "UMIN(p.n, (GROUP + 1u) * CHUNK)", "UMIN(p.n - 1u, (GROUP + 1u) * CHUNK)"),
     ("column", "divide_columns", "divide_columns.k", "scales[i % p.cols]", "scales[i / p.cols]"),
     ("order of negative values", "histogram", "histogram.k", "? ~bits", "? bits"),

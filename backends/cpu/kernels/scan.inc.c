@@ -154,9 +154,9 @@ static inline __attribute__((always_inline)) void scan_piece(scan_block *b, uint
 
 void SIMD(cpu_ssm_scan)(const cpu_launch *launch, uint32_t first, uint32_t count) {
     const hel_ssm_scan_params *p = launch->params;
-    scan_block b = {.p = p, .x = launch->buffers[0], .raw = launch->buffers[1], .bc = launch->buffers[2], .more = launch->buffers[3],
-                    .a = launch->buffers[4], .d = launch->buffers[5], .states = launch->buffers[6], .y = launch->buffers[7],
-                    .heads = launch->constants[HEL_SSM_SCAN_AT_HEADS]};
+    scan_block b = {.p = p, .x = launch->buffers[0], .raw = launch->buffers[1], .bc = launch->buffers[2],
+                    .more = launch->buffers[3], .a = launch->buffers[4], .d = launch->buffers[5],
+                    .states = launch->buffers[6], .y = launch->buffers[7], .heads = launch->constants[HEL_SSM_SCAN_AT_HEADS]};
     uint32_t blocks = (uint32_t)hel_ceil_div(p->channels, HEL_SSM_SCAN_CHUNK);
     for (uint32_t group = first; group < first + count; group++) {
         uint32_t end = HEL_MIN(p->channels, (group % blocks + 1) * HEL_SSM_SCAN_CHUNK), alike;

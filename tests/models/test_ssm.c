@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+// Tiny models of Mamba, Mamba-2 and Zamba2 on the devices of the first argument, against the logits that transformers gave
+// (make_ssm.py): whole texts, single steps and uneven pieces; compressed against what the compressed weights decode to.
+#include "support/npy_files.h"
+#include "support/device_here.h"
+
+#include <helicoid/helicoid.h>
+
+#include "models/model_internal.h"
+
+enum { TOKENS = 45, VOCABULARY = 53, LOGITS = TOKENS * VOCABULARY };
+
+static const char *devices = "cpu";
+static const char *const cases[] = {"mamba", "mamba_untied", "mamba2", "mamba2_tied", "zamba2", "zamba2_untied"};
+
+static void read_ids(uint32_t ids[TOKENS]) {
+    uint64_t count;
+    float *values = npy_read("ssm/ids.npy", &count);
+    assert_int_equal(count, TOKENS);
+    for (int i = 0; i < TOKENS; i++) ids[i] = (uint32_t)values[i];
+    free(values);
+}
+
+static hel_model *load(const char *path) {
+    hel_model_params params = hel_model_params_default();
+    params.devices = devices;
+    hel_model *model = NULL;
+    if (hel_model_load(path, &params, &model)) fail_msg("%s: %s", path, hel_error_message());
+    return model;
+}
+
+static bool collect(void *user, uint32_t first, uint32_t count, const float *logits) {
+    memcpy((float *)user + first * VOCABULARY, logits, count * VOCABULARY * sizeof *logits);
+    return true;
+}
+
+// All tokens in pieces of so many.
+static void evaluate(hel_context *context, uint32_t piece, float out[LOGITS]) {
+    uint32_t ids[TOKENS];
+    read_ids(ids);
+    assert_int_equal(hel_context_rewind(context, 0), HEL_OK);
+    for (uint32_t at = 0; at < TOKENS; at += piece) {
+        uint32_t count = piece < TOKENS - at ? piece : TOKENS - at;
+        if (hel_context_evaluate(context, ids + at, count, 0, collect, out + at * VOCABULARY)) fail_msg("%s", hel_error_message());
+    }
+}
+
+static void logits_of(const char *path, uint32_t piece, float out[LOGITS]) {
+    hel_model *model = load(path);
+    hel_context *context = NULL;
+    if (hel_context_create(model, NULL, &context)) fail_msg("%s", hel_error_message());
+    evaluate(context, piece, out);
+    hel_context_destroy(&context);
+    hel_model_destroy(&model);
+}
+
+static double difference(const float *a, const float *b) {
+    double worst = 0;
+    for (int i = 0; i < LOGITS; i++) {
+        double here = fabs((double)a[i] - b[i]);
+        if (!(here <= worst)) worst = here; // NaN too
+    }
+    return worst;
+}
+
+static void path_of(const char *name, char path[TESTS_PATH]) {
+    char folder[64];
+    snprintf(folder, sizeof folder, "ssm/%s", name);
+    support_data(path, folder);
+}
+
+static void check_logits(const char *name) {
+    static float whole[LOGITS], pieces[LOGITS];
+    static const uint32_t sizes[] = {1, 2, 7, 44};
+    char path[TESTS_PATH], file[64];
+    uint64_t count;
+    path_of(name, path);
+    snprintf(file, sizeof file, "ssm/%s/logits.npy", name);
+    float *expected = npy_read(file, &count);
+    assert_int_equal(count, LOGITS);
+    hel_model *model = load(path);
+    hel_context *context = NULL;
+    if (hel_context_create(model, NULL, &context)) fail_msg("%s", hel_error_message());
+    evaluate(context, TOKENS, whole);
+    double off = difference(whole, expected);
+    print_message("%s on %s: off by %.2e\n", name, devices, off);
+    assert_true(off <= 1e-3);
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        evaluate(context, sizes[i], pieces);
+        assert_true(difference(pieces, whole) <= 1e-4);
+    }
+    free(expected);
+    hel_context_destroy(&context);
+    hel_model_destroy(&model);
+}
+
+static void test_logits(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) check_logits(cases[i]);
+}
+
+// A compressed model gives the logits of what it decodes to.
+static void check_compressed(const char *name) {
+    static float compressed[LOGITS], decoded[LOGITS];
+    char path[TESTS_PATH], folder[TESTS_PATH], small[TESTS_PATH], dense[TESTS_PATH];
+    hel_compress_params params = hel_compress_params_default();
+    hel_export_params exported = hel_export_params_default();
+    params.k = 16;
+    params.packed = true;
+    params.sidecar = false;
+    path_of(name, path);
+    support_folder(folder);
+    support_join(small, folder, "small");
+    support_join(dense, folder, "dense");
+    if (hel_compress(path, small, &params, NULL)) fail_msg("%s", hel_error_message());
+    if (hel_export(small, dense, &exported, NULL)) fail_msg("%s", hel_error_message());
+    hel_model *model = load(small);
+    hel_model_info info;
+    hel_model_describe(model, &info);
+    assert_true(info.compressed >= 2);
+    hel_model_destroy(&model);
+    logits_of(small, TOKENS, compressed);
+    logits_of(dense, TOKENS, decoded);
+    print_message("%s on %s: %u matrices compressed, off by %.2e\n", name, devices, info.compressed, difference(compressed, decoded));
+    assert_true(difference(compressed, decoded) <= 1e-4);
+    support_remove(folder);
+}
+
+static void test_compressed(void **state) {
+    (void)state;
+    check_compressed("mamba");
+    check_compressed("mamba2_tied");
+    check_compressed("zamba2");
+}
+
+// A block that several layers use lies once on each device.
+static void test_shared(void **state) {
+    (void)state;
+    char path[TESTS_PATH];
+    path_of("zamba2", path);
+    hel_model *model = load(path);
+    const hel_layer *layers = model->network.layers;
+    assert_ptr_equal(layers[1].shared == layers[4].shared, layers[1].place == layers[4].place);
+    assert_ptr_not_equal(layers[1].shared, layers[2].shared);
+    assert_int_equal(layers[4].owner, 1);
+    assert_null(layers[0].shared);
+    hel_model_destroy(&model);
+}
+
+int main(int argc, char **argv) {
+    if (argc > 1) devices = argv[1];
+    char name[64];
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(devices, ","), devices);
+    if (!device_here(name)) return SKIPPED;
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_logits), cmocka_unit_test(test_compressed), cmocka_unit_test(test_shared)};
+    return cmocka_run_group_tests_name(devices, tests, NULL, NULL);
+}
