@@ -12,6 +12,7 @@
 #include "formats/gguf.h"
 #include "formats/llama2c.h"
 #include "formats/npy.h"
+#include "formats/rwkvcpp.h"
 #include "formats/safetensors.h"
 
 // ---------------------------------------------------------------- element types
@@ -221,6 +222,7 @@ static hel_status open_file(const char *path, hel_archive **out) {
     HEL_TRY(status);
     if (memcmp(head, "GGUF", 4) == 0) return hel_gguf_open(path, out);
     if (memcmp(head, "\x93NUMPY", 6) == 0) return hel_npy_open(path, out);
+    if (memcmp(head, HEL_RWKVCPP_MAGIC, 4) == 0) return hel_rwkvcpp_open(path, out);
     if (have > 8 && head[8] == '{') return hel_safetensors_open(path, out);
     if (hel_path_has_suffix(path, ".safetensors")) return hel_safetensors_open(path, out); // for its own error
     return hel_llama2c_open(path, out);

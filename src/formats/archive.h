@@ -35,7 +35,7 @@ typedef struct hel_archive hel_archive;
 
 // Behaviour of one format. `read` gets a range that is checked already and aligned to whole elements.
 typedef struct hel_archive_format {
-    const char *name; // "safetensors", "Hugging Face folder", "GGUF v3", "llama2.c", "NPY"
+    const char *name; // "safetensors", "Hugging Face folder", "GGUF v3", "llama2.c", "rwkv.cpp", "NPY"
     void (*close)(hel_archive *archive);
     hel_status (*read)(hel_archive *archive, const hel_tensor_info *tensor, uint64_t offset, void *bytes, size_t size);
 } hel_archive_format;
@@ -65,7 +65,7 @@ struct hel_archive {
 
 // Opens a model folder or file; the format is told by content, not by name:
 // Hugging Face folder (config.json + model.safetensors or model.safetensors.index.json), .safetensors (with the config in
-// its metadata or, for a file named model.safetensors, in the config.json beside it), GGUF, llama2.c
+// its metadata or, for a file named model.safetensors, in the config.json beside it), GGUF, llama2.c or rwkv.cpp
 // checkpoint, .npy (one tensor named after the file). Statuses: FORMAT, UNSUPPORTED, NOT_FOUND, IO, MEMORY.
 hel_status hel_archive_open(const char *path, hel_archive **out);
 void hel_archive_close(hel_archive **archive);

@@ -3,8 +3,10 @@
 // to the first half of a block.
 #include "formats/ggml_blocks.h"
 
+#include "base/error.h"
 #include "base/half.h"
 #include "base/size.h"
+#include "formats/archive_build.h"
 
 static float half_at(const uint8_t *bytes) { return hel_f16_to_float((uint16_t)(bytes[0] | bytes[1] << 8)); }
 
@@ -132,4 +134,50 @@ const hel_ggml_type *hel_ggml_type_find(uint32_t id) {
     for (size_t i = 0; i < HEL_COUNT(types); i++)
         if (types[i].id == id) return &types[i];
     return NULL;
+}
+
+// ---------------------------------------------------------------- tensors
+
+hel_status hel_ggml_describe(const hel_file *file, uint64_t declared_at, const hel_ggml_type *type, hel_tensor_info *tensor) {
+    const char *path = file->path, *name = tensor->name;
+    uint64_t row = tensor->rank ? tensor->shape[tensor->rank - 1] : 1;
+    tensor->dtype = type->dtype;
+    tensor->stored_as = type->name;
+    tensor->file = path;
+    if (row % type->elements)
+        return hel_fail_file(HEL_ERROR_FORMAT, path, declared_at, "tensor %s: rows of %llu are not whole %s blocks of %u", name,
+                             (unsigned long long)row, type->name, type->elements);
+    if (!hel_shape_bytes(tensor->dtype, tensor->rank, tensor->shape, &tensor->elements, &tensor->bytes) ||
+        !hel_size_mul(tensor->elements / type->elements, type->bytes, &tensor->stored_bytes))
+        return hel_fail_file(HEL_ERROR_FORMAT, path, declared_at, "tensor %s: its size overflows", name);
+    if (tensor->offset <= file->size && tensor->stored_bytes <= file->size - tensor->offset) return HEL_OK;
+    return hel_fail_file(HEL_ERROR_FORMAT, path, declared_at, "tensor %s: its %llu bytes at %llu are beyond the end of the file",
+                         name, (unsigned long long)tensor->stored_bytes, (unsigned long long)tensor->offset);
+}
+
+enum { PIECE = 16384 };
+
+// Elements first .. first + count; whole blocks are read, a piece at a time.
+static hel_status read_blocks(const hel_file *file, const hel_ggml_type *type, uint64_t offset, uint64_t first, uint64_t count,
+                              uint16_t *out) {
+    uint8_t piece[PIECE];
+    float values[HEL_GGML_MAX_ELEMENTS];
+    const uint64_t per_piece = PIECE / type->bytes, end = first + count;
+    for (uint64_t block = first / type->elements; block * type->elements < end;) {
+        uint64_t blocks = HEL_MIN(per_piece, hel_ceil_div(end, type->elements) - block);
+        HEL_TRY(hel_file_read(file, offset + block * type->bytes, piece, (size_t)(blocks * type->bytes)));
+        for (uint64_t b = 0; b < blocks; b++, block++) {
+            type->expand(piece + b * type->bytes, values);
+            uint64_t at = block * type->elements;
+            for (uint64_t i = at < first ? first - at : 0; i < type->elements && at + i < end; i++)
+                out[at + i - first] = hel_float_to_f16(values[i]);
+        }
+    }
+    return HEL_OK;
+}
+
+hel_status hel_ggml_read(const hel_file *file, const hel_ggml_type *type, const hel_tensor_info *tensor, uint64_t offset,
+                         void *bytes, size_t size) {
+    if (!type->expand) return hel_file_read(file, tensor->offset + offset, bytes, size);
+    return read_blocks(file, type, tensor->offset, offset / sizeof(uint16_t), size / sizeof(uint16_t), bytes);
 }

@@ -7,14 +7,13 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "base/half.h"
 #include "base/memory.h"
 #include "base/size.h"
 #include "formats/archive_build.h"
 #include "formats/ggml_blocks.h"
 #include "formats/gguf_header.h"
 
-enum { SHOWN_ELEMENTS = 64, PIECE = 16384 };
+enum { SHOWN_ELEMENTS = 64 };
 
 typedef struct gguf_state {
     hel_file file;
@@ -29,30 +28,10 @@ static void close_gguf(hel_archive *archive) {
 
 // ---------------------------------------------------------------- reading tensors
 
-// Elements first .. first + count of a block-quantised tensor, as F16; whole blocks are read, a piece at a time.
-static hel_status read_blocks(const gguf_state *state, const hel_tensor_info *tensor, const hel_ggml_type *type, uint64_t first,
-                              uint64_t count, uint16_t *out) {
-    uint8_t piece[PIECE];
-    float values[HEL_GGML_MAX_ELEMENTS];
-    const uint64_t per_piece = PIECE / type->bytes, end = first + count;
-    for (uint64_t block = first / type->elements; block * type->elements < end;) {
-        uint64_t blocks = HEL_MIN(per_piece, hel_ceil_div(end, type->elements) - block);
-        HEL_TRY(hel_file_read(&state->file, tensor->offset + block * type->bytes, piece, (size_t)(blocks * type->bytes)));
-        for (uint64_t b = 0; b < blocks; b++, block++) {
-            type->expand(piece + b * type->bytes, values);
-            uint64_t at = block * type->elements;
-            for (uint64_t i = at < first ? first - at : 0; i < type->elements && at + i < end; i++)
-                out[at + i - first] = hel_float_to_f16(values[i]);
-        }
-    }
-    return HEL_OK;
-}
-
 static hel_status read_gguf(hel_archive *archive, const hel_tensor_info *tensor, uint64_t offset, void *bytes, size_t size) {
     const gguf_state *state = archive->state;
     const hel_ggml_type *type = hel_ggml_type_find(state->header.tensors[tensor - archive->tensors].type);
-    if (!type->expand) return hel_file_read(&state->file, tensor->offset + offset, bytes, size);
-    return read_blocks(state, tensor, type, offset / sizeof(uint16_t), size / sizeof(uint16_t), bytes);
+    return hel_ggml_read(&state->file, type, tensor, offset, bytes, size);
 }
 
 static const hel_archive_format version_2 = {"GGUF v2", close_gguf, read_gguf};
@@ -66,25 +45,9 @@ static hel_status describe_tensor(const gguf_state *state, const hel_gguf_tensor
     if (!type)
         return hel_fail_file(HEL_ERROR_UNSUPPORTED, path, from->declared_at, "tensor %s: ggml type %u is not read",
                              from->name, from->type);
-    *to = (hel_tensor_info){.name = from->name,
-                            .dtype = type->dtype,
-                            .rank = from->rank,
-                            .stored_as = type->name,
-                            .offset = at,
-                            .file = path};
+    *to = (hel_tensor_info){.name = from->name, .rank = from->rank, .offset = at};
     for (uint32_t i = 0; i < from->rank; i++) to->shape[i] = from->shape[from->rank - 1 - i];
-    if (from->shape[0] % type->elements)
-        return hel_fail_file(HEL_ERROR_FORMAT, path, from->declared_at,
-                             "tensor %s: rows of %llu are not whole %s blocks of %u", from->name,
-                             (unsigned long long)from->shape[0], type->name, type->elements);
-    if (!hel_shape_bytes(to->dtype, to->rank, to->shape, &to->elements, &to->bytes) ||
-        !hel_size_mul(to->elements / type->elements, type->bytes, &to->stored_bytes))
-        return hel_fail_file(HEL_ERROR_FORMAT, path, from->declared_at, "tensor %s: its size overflows", from->name);
-    if (at > state->file.size || to->stored_bytes > state->file.size - at)
-        return hel_fail_file(HEL_ERROR_FORMAT, path, from->declared_at,
-                             "tensor %s: its %llu bytes at %llu are beyond the end of the file", from->name,
-                             (unsigned long long)to->stored_bytes, (unsigned long long)at);
-    return HEL_OK;
+    return hel_ggml_describe(&state->file, from->declared_at, type, to);
 }
 
 // A file may end with the last tensor or with the padding behind it.

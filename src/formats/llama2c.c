@@ -56,7 +56,7 @@ static hel_status read_header(llama2c_state *state) {
                 v[4] > 0 && v[4] <= v[3] && vocabulary > 0 && vocabulary <= 1 << 24 && v[6] > 0 && v[6] <= 1 << 24;
     if (!sane || v[0] % v[3] || v[3] % v[4] || v[0] / v[3] % 2)
         return hel_fail_file(HEL_ERROR_FORMAT, path, 0,
-                             "no format that we know: neither safetensors, GGUF, NPY nor a llama2.c header");
+                             "no format that we know: neither safetensors, GGUF, NPY, rwkv.cpp nor a llama2.c header");
     state->header = (hel_llama2c_header){(uint32_t)v[0], (uint32_t)v[1], (uint32_t)v[2], (uint32_t)v[3],
                                          (uint32_t)v[4], (uint32_t)vocabulary, (uint32_t)v[6], v[5] > 0};
     return HEL_OK;

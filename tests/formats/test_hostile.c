@@ -154,6 +154,11 @@ static void damage_data(const char *data) {
     damage(name);
 }
 
+static void test_rwkvcpp(void **state) {
+    (void)state;
+    damage_data("tiny/rwkvcpp.bin");
+}
+
 static void test_npy(void **state) {
     (void)state;
     damage_data("golden/hxq_tiny_llama_k256/x.npy");
@@ -181,7 +186,8 @@ static int remove_folder(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_hxq), cmocka_unit_test(test_gguf), cmocka_unit_test(test_llama2c), cmocka_unit_test(test_npy), cmocka_unit_test(test_golden),
+        cmocka_unit_test(test_hxq), cmocka_unit_test(test_gguf), cmocka_unit_test(test_llama2c), cmocka_unit_test(test_rwkvcpp), cmocka_unit_test(test_npy),
+        cmocka_unit_test(test_golden),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
