@@ -30,6 +30,10 @@ typedef struct hel_gated_norm {
 } hel_gated_norm;
 hel_tensor hel_rmsnorm_gated(hel_exec *exec, hel_tensor x, hel_columns gate, const hel_gated_norm *norm);
 
+// Ba et al. 2016; gain and bias [cols]. Wu and He 2018: the same within each of `groups` groups of a row's columns.
+hel_tensor hel_layernorm(hel_exec *exec, hel_tensor x, hel_binding gain, hel_binding bias, float epsilon);
+hel_tensor hel_groupnorm(hel_exec *exec, hel_tensor x, uint32_t groups, hel_binding gain, hel_binding bias, float epsilon);
+
 // Rotary position embedding in place (Su et al. 2021). `table` f32 [positions, rotary / 2, 2] holds cos and sin,
 // step[0] the position of the first token.
 typedef enum hel_rope_layout {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// rmsnorm, rmsnorm_gated, softmax, argmax.
+// rmsnorm, rmsnorm_gated, layernorm, softmax, argmax.
 #include <math.h>
 #include <stdio.h>
 
@@ -83,6 +83,51 @@ static void rmsnorm_gated_case(check *c, check_fill fill) {
                        .n_constants = 1,
                        .bindings = {{x, rows * cols, NULL}, {gain, gains * cols, NULL}, {gate, tokens * stride, NULL},
                                     {NULL, rows * cols, y}},
+                       .n_bindings = 4,
+                       .params = &params,
+                       .params_size = sizeof params,
+                       .groups = rows};
+    if (check_run(c, &call)) check_compare(c, "y", y, want, limit, (size_t)rows * cols, NULL);
+    check_end(c);
+}
+
+// ---------------------------------------------------------------- layernorm
+
+// x is off by the mean's error, the variance by what that does to the squares; then as for rmsnorm.
+static void expect_layernorm(const float *x, const float *gain, const float *bias, uint32_t cols, double epsilon, double *want,
+                             double *limit) {
+    double sum = 0.0, sizes = 0.0, squares = 0.0, square_errors = 0.0;
+    for (uint32_t i = 0; i < cols; i++) sum += x[i], sizes += fabs(x[i]);
+    double mean = sum / cols, mean_error = check_sum_limit(cols, sizes) / cols + 6.0 * CHECK_U * fabs(mean) + 2.0 * CHECK_TINY;
+    for (uint32_t i = 0; i < cols; i++) {
+        double apart = x[i] - mean, error = mean_error + CHECK_U * fabs(apart);
+        squares += apart * apart;
+        square_errors += 2.0 * fabs(apart) * error + error * error;
+    }
+    double variance = squares / cols + epsilon, scale = 1.0 / sqrt(variance);
+    double off = fmin((square_errors + check_sum_limit(cols, squares)) / cols / variance, 0.9);
+    for (uint32_t i = 0; i < cols; i++) {
+        double apart = x[i] - mean, factor = scale * fabs((double)gain[i]);
+        want[i] = apart * scale * gain[i] + bias[i];
+        limit[i] = factor * (mean_error + fabs(apart) * (off / pow(1.0 - off, 1.5) + 12.0 * CHECK_U)) +
+                   CHECK_U * (fabs(want[i]) + fabs((double)bias[i])) + CHECK_TINY * (4.0 + factor + fabs(apart * scale));
+    }
+}
+
+static void layernorm_case(check *c, check_fill fill) {
+    check_begin(c, fill);
+    uint32_t cols = check_size(c, 1200), gains = 1 + check_random(c, 4), rows = gains * check_size(c, 4);
+    check_shape(c, "rows %u, cols %u, gains %u", rows, cols, gains);
+    hel_layernorm_params params = {.cols = cols, .gains = gains, .epsilon = check_random(c, 2) ? 1e-5f : 64e-5f};
+    float *x = check_values(c, (size_t)rows * cols, fill, 6), *y = check_floats(c, (size_t)rows * cols);
+    float *gain = check_values(c, (size_t)gains * cols, fill, RANGE), *bias = check_values(c, (size_t)gains * cols, fill, RANGE);
+    double *want = check_doubles(c, (size_t)rows * cols), *limit = check_doubles(c, (size_t)rows * cols);
+    for (uint32_t r = 0; r < rows; r++) {
+        size_t at = (size_t)r * cols, parameters = (size_t)(r % gains) * cols;
+        expect_layernorm(x + at, gain + parameters, bias + parameters, cols, params.epsilon, want + at, limit + at);
+    }
+    check_call call = {.kernel = c->kernel,
+                       .bindings = {{x, rows * cols, NULL}, {gain, gains * cols, NULL}, {bias, gains * cols, NULL}, {NULL, rows * cols, y}},
                        .n_bindings = 4,
                        .params = &params,
                        .params_size = sizeof params,
@@ -177,6 +222,7 @@ static void argmax_case(check *c, check_fill fill) {
 
 static void rmsnorm_cases(check *c) { check_each_fill(c, 4, rmsnorm_case); }
 static void rmsnorm_gated_cases(check *c) { check_each_fill(c, 4, rmsnorm_gated_case); }
+static void layernorm_cases(check *c) { check_each_fill(c, 4, layernorm_case); }
 static void softmax_cases(check *c) { check_each_fill(c, 4, softmax_case); }
 static void argmax_cases(check *c) { check_each_fill(c, 4, argmax_case); }
 
@@ -208,6 +254,7 @@ static void argmax_bench(check *c) {
 const check_kernel check_rowwise_kernels[] = {
     {"rmsnorm", rmsnorm_cases, rmsnorm_bench},
     {"rmsnorm_gated", rmsnorm_gated_cases, NULL},
+    {"layernorm", layernorm_cases, NULL},
     {"softmax", softmax_cases, softmax_bench},
     {"argmax", argmax_cases, argmax_bench},
     {NULL, NULL, NULL},

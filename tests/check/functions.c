@@ -8,6 +8,13 @@
 
 double check_exp_error(double x) { return (8.0 + 4.0 * fmin(fabs(x), 200.0)) * CHECK_U; }
 
+double check_near_exp_error(double x, double error) { return expm1(fmin(error, 50.0)) + check_exp_error(x); }
+
+double check_near_sigmoid_error(double x, double error) {
+    double value = 1.0 / (1.0 + exp(-x));
+    return value * ((1.0 - value) * check_near_exp_error(x, error) + 12.0 * CHECK_U) + 2.0 * CHECK_TINY;
+}
+
 static check_value sigmoid_value(double x) {
     double value = x < 0.0 ? exp(x) / (1.0 + exp(x)) : 1.0 / (1.0 + exp(-x));
     return (check_value){value, value * (check_exp_error(x) + 8.0 * CHECK_U) + CHECK_TINY};

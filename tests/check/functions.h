@@ -13,5 +13,8 @@ typedef struct check_value {
 
 check_value check_function(uint32_t activation, double x);
 double check_exp_error(double x); // relative, of e^x
+// The same of an x that is off by `error` already, and the error of 1 / (1 + e^-x) then.
+double check_near_exp_error(double x, double error);
+double check_near_sigmoid_error(double x, double error);
 
 #endif
