@@ -165,6 +165,7 @@ static hel_status check_neighbours(const hel_archive *archive, hel_weight_desc *
 
 static hel_status find_dense(const hel_archive *archive, hel_weight_desc *desc) {
     desc->data = part(archive, desc->module, "weight");
+    if (!desc->data) desc->data = hel_archive_find(archive, desc->module); // a matrix that is no module's
     if (!desc->data)
         return hel_fail(HEL_ERROR_NOT_FOUND, "%s: neither \"%s.weight\" nor \"%s.codebook\" is there", archive->path,
                         desc->module, desc->module);

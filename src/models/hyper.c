@@ -124,6 +124,13 @@ uint32_t hel_hyper_dimension(const hel_hyper *hyper, hel_dimension dimension) {
     case HEL_DIMENSION_SSM_CONVOLVED: return hyper->ssm.inner + 2 * hyper->ssm.groups * hyper->ssm.state;
     case HEL_DIMENSION_SSM_PROJECTION:
         return 2 * hyper->ssm.inner + 2 * hyper->ssm.groups * hyper->ssm.state + hyper->ssm.heads;
+    case HEL_DIMENSION_DECAYS: return hyper->rwkv.decays;
+    case HEL_DIMENSION_BONUSES: return hyper->rwkv.bonuses;
+    case HEL_DIMENSION_MIX_RANKS: return 5 * hyper->rwkv.mix_rank;
+    case HEL_DIMENSION_DECAY_RANK: return hyper->rwkv.decay_rank;
+    case HEL_DIMENSION_RATE_RANK: return hyper->rwkv.rate_rank;
+    case HEL_DIMENSION_VALUE_RANK: return hyper->rwkv.value_rank;
+    case HEL_DIMENSION_GATE_RANK: return hyper->rwkv.gate_rank;
     }
     return 1;
 }

@@ -33,6 +33,15 @@ typedef struct hel_hybrid_hyper {
     uint32_t uses[HEL_MAX_LAYERS / 32]; // a bit for each layer
 } hel_hybrid_hyper;
 
+// What RWKV's layers have besides their width and heads; 0 where a version has no such thing.
+typedef struct hel_rwkv_hyper {
+    uint32_t version; // 4 to 7
+    bool gated;       // version 5: whether what attention gives is gated
+    float group_epsilon;
+    uint32_t decays, bonuses; // values of a layer's decay and bonus: one a channel or one a head
+    uint32_t mix_rank, decay_rank, rate_rank, value_rank, gate_rank; // of its low-rank products
+} hel_rwkv_hyper;
+
 typedef struct hel_hyper {
     const hel_family *family;
     char architecture[32]; // model_type
@@ -47,6 +56,7 @@ typedef struct hel_hyper {
     double rope_factor, rope_low_factor, rope_high_factor, rope_original_length;
     hel_ssm_hyper ssm;
     hel_hybrid_hyper hybrid;
+    hel_rwkv_hyper rwkv;
 } hel_hyper;
 
 // What tensors' shapes are made of.
@@ -69,6 +79,13 @@ typedef enum hel_dimension {
     HEL_DIMENSION_SSM_HEADS,
     HEL_DIMENSION_SSM_CONVOLVED,  // x, B and C of Mamba-2
     HEL_DIMENSION_SSM_PROJECTION, // z, x, B, C and time step of Mamba-2
+    HEL_DIMENSION_DECAYS, // of hel_rwkv_hyper, as what follows
+    HEL_DIMENSION_BONUSES,
+    HEL_DIMENSION_MIX_RANKS, // of all five mixes
+    HEL_DIMENSION_DECAY_RANK,
+    HEL_DIMENSION_RATE_RANK,
+    HEL_DIMENSION_VALUE_RANK,
+    HEL_DIMENSION_GATE_RANK,
 } hel_dimension;
 
 uint32_t hel_hyper_dimension(const hel_hyper *hyper, hel_dimension dimension);

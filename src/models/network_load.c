@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/memory.h"
 #include "base/size.h"
 #include "models/network.h"
@@ -86,7 +87,7 @@ static hel_status load_matrix(loader *in, const slot *at, uint32_t rows, uint32_
     if (named != at->role && at->device == in->network->devices[in->network->layers[0].place]) return HEL_OK;
     char name[HEL_ROLE_NAME];
     hel_role_name_of_use(family, named, at->layer, at->use, name);
-    name[strlen(name) - strlen(".weight")] = 0;
+    if (hel_path_has_suffix(name, ".weight")) name[strlen(name) - strlen(".weight")] = 0;
     HEL_TRY(load_weight(in, at->device, name, rows, cols, at->member));
     const hel_weight *weight = at->member;
     if (at->role->class == HEL_CLASS_EMBEDDING && (weight->svd_us || weight->channel_scales.size))

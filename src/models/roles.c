@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "models/family.h"
 
 #define GGUF_LAYER "blk."
@@ -100,8 +101,8 @@ const hel_role *hel_role_of_end(const hel_family *family, const char *name) { re
 // Modules of a layer end in ".self_attn.q_proj"; of the others the last word tells ("embed_tokens").
 static bool is_module(const hel_role *role, const char *module) {
     if (role->kind != HEL_ROLE_MATRIX) return false;
-    size_t length = strlen(module), tail = strlen(role->hugging_face) - strlen(".weight");
     const char *end = role->hugging_face;
+    size_t length = strlen(module), tail = strlen(end) - (hel_path_has_suffix(end, ".weight") ? strlen(".weight") : 0);
     if (!hel_role_in_layer(role))
         for (const char *dot; (dot = memchr(end, '.', tail)); end = dot + 1) tail -= (size_t)(dot + 1 - end);
     if (length < tail || memcmp(module + length - tail, end, tail) != 0) return false;

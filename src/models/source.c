@@ -9,8 +9,10 @@
 #include "formats/archive_build.h"
 #include "formats/gguf.h"
 #include "formats/llama2c.h"
+#include "formats/rwkvcpp.h"
 #include "models/gguf_model.h"
 #include "models/family.h"
+#include "models/rwkv_source.h"
 
 // The view's tensor i is the origin's tensor i.
 typedef struct view_state {
@@ -148,12 +150,23 @@ static hel_status view_gguf(hel_archive *origin, hel_archive **out) {
     return status;
 }
 
+// ---------------------------------------------------------------- rwkv.cpp
+
+// Names and layouts are the runtime's already: all that is missing is a config.
+static hel_status complete_rwkvcpp(hel_archive *archive, hel_archive **out) {
+    hel_status status = hel_rwkv_is(archive) ? hel_rwkv_config(archive, &archive->config) : HEL_OK;
+    if (status == HEL_OK) *out = archive;
+    else hel_archive_close(&archive);
+    return status;
+}
+
 hel_status hel_source_open(const char *path, hel_archive **out) {
     hel_archive *archive;
     *out = NULL;
     HEL_TRY(hel_archive_open(path, &archive));
     if (hel_archive_llama2c(archive)) return view_llama2c(archive, out);
     if (hel_archive_is_gguf(archive)) return view_gguf(archive, out);
+    if (hel_archive_rwkvcpp(archive)) return complete_rwkvcpp(archive, out);
     *out = archive;
     return HEL_OK;
 }
