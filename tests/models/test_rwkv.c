@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+// RWKV on the devices named by the first argument ("cpu", "opencl,cpu"): logits of an independent reference in double
+// precision, logits that come with real checkpoints, tokens at once against steps, compression, failures that leave no trace.
+#include "support/model_files.h"
+
+#include "support/device_here.h"
+
+#include <helicoid/helicoid.h>
+
+static const char *devices;
+
+enum { TOKENS = 256 };
+
+static hel_model *load(const char *path) {
+    hel_model_params params = hel_model_params_default();
+    params.devices = devices;
+    hel_model *model = NULL;
+    hel_status status = hel_model_load(path, &params, &model);
+    if (status != HEL_OK) print_error("%s: %s\n", path, hel_error_message());
+    assert_int_equal(status, HEL_OK);
+    return model;
+}
+
+static hel_context *new_context(const hel_model *model, uint32_t batch) {
+    hel_context_params params = hel_context_params_default();
+    params.batch = batch;
+    hel_context *context = NULL;
+    assert_int_equal(hel_context_create(model, &params, &context), HEL_OK);
+    return context;
+}
+
+static uint32_t vocabulary_of(const hel_model *model) {
+    hel_model_info info;
+    hel_model_describe(model, &info);
+    return info.vocabulary;
+}
+
+// As tests/models/rwkv_reference.py chooses them.
+static void make_tokens(uint32_t tokens[TOKENS], uint32_t vocabulary) {
+    for (uint32_t i = 0; i < TOKENS; i++) tokens[i] = (7919 * i + 13) % vocabulary;
+}
+
+typedef struct comparison {
+    const float *expected;
+    uint32_t vocabulary;
+    double worst;
+} comparison;
+
+static bool compare(void *user, uint32_t first, uint32_t count, const float *logits) {
+    comparison *c = user;
+    for (size_t i = 0; i < (size_t)count * c->vocabulary; i++) {
+        double apart = fabs((double)logits[i] - c->expected[(size_t)first * c->vocabulary + i]);
+        if (!(apart <= c->worst)) c->worst = apart; // a NaN stays
+    }
+    return true;
+}
+
+// ---------------------------------------------------------------- the reference, 256 tokens
+
+static const char *const versions[] = {"4", "5.0", "5.1", "5.2", "6", "7"};
+enum { VERSIONS = sizeof versions / sizeof *versions };
+
+static float *expected_logits(const char *version, uint32_t vocabulary) {
+    char name[64], path[TESTS_PATH];
+    size_t size;
+    snprintf(name, sizeof name, "rwkv/rwkv%s.logits", version);
+    support_data(path, name);
+    float *logits = read_bytes(path, &size);
+    assert_int_equal(size, (size_t)TOKENS * vocabulary * sizeof *logits);
+    return logits;
+}
+
+static hel_model *load_version(const char *version) {
+    char name[64], path[TESTS_PATH];
+    snprintf(name, sizeof name, "rwkv/rwkv%s.bin", version);
+    support_data(path, name);
+    return load(path);
+}
+
+static void test_reference(void **state) {
+    (void)state;
+    for (int v = 0; v < VERSIONS; v++) {
+        hel_model *model = load_version(versions[v]);
+        uint32_t tokens[TOKENS], vocabulary = vocabulary_of(model);
+        make_tokens(tokens, vocabulary);
+        comparison c = {expected_logits(versions[v], vocabulary), vocabulary, 0};
+        hel_context *context = new_context(model, 0);
+        assert_int_equal(hel_context_evaluate(context, tokens, TOKENS, 0, compare, &c), HEL_OK);
+        print_message("version %s on %s: largest difference %.2e\n", versions[v], devices, c.worst);
+        assert_true(c.worst <= 1e-4);
+        free((void *)(uintptr_t)c.expected);
+        hel_context_destroy(&context);
+        hel_model_destroy(&model);
+    }
+}
+
+// Whatever pieces a text comes in, and where passes end, the logits after it stay.
+static void test_steps(void **state) {
+    (void)state;
+    static const uint32_t pieces[] = {1, 1, 9, 1, 48, 64, 1, 65, 66};
+    for (int v = 0; v < VERSIONS; v++) {
+        hel_model *model = load_version(versions[v]);
+        uint32_t tokens[TOKENS], vocabulary = vocabulary_of(model), done = 0;
+        make_tokens(tokens, vocabulary);
+        float *expected = expected_logits(versions[v], vocabulary), *logits = malloc(vocabulary * sizeof *logits);
+        hel_context *context = new_context(model, 48);
+        for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) {
+            assert_int_equal(hel_context_logits(context, tokens + done, pieces[i], logits), HEL_OK);
+            done += pieces[i];
+            comparison c = {expected, vocabulary, 0};
+            compare(&c, done - 1, 1, logits);
+            assert_true(c.worst <= 1e-4);
+        }
+        assert_int_equal(done, TOKENS);
+        free(expected);
+        free(logits);
+        hel_context_destroy(&context);
+        hel_model_destroy(&model);
+    }
+}
+
+// ---------------------------------------------------------------- real checkpoints
+
+static const uint32_t prompt[] = {'"', 'i', 'n'};
+
+static void check_real(const char *version) {
+    char path[TESTS_PATH], name[128], logits_path[TESTS_PATH];
+    size_t size;
+    snprintf(name, sizeof name, "data/lm_rwkv/tiny-rwkv-%s-FP32.bin", version);
+    SUPPORT_NEED_SHARED(path, name);
+    snprintf(name, sizeof name, "data/lm_rwkv/expected-logits-%s.bin", version);
+    SUPPORT_NEED_SHARED(logits_path, name);
+    float *expected = read_bytes(logits_path, &size), logits[256];
+    assert_int_equal(size, sizeof logits);
+    hel_model *model = load(path);
+    hel_context *context = new_context(model, 0);
+    assert_int_equal(hel_context_logits(context, prompt, 3, logits), HEL_OK);
+    double worst = 0;
+    for (int i = 0; i < 256; i++) worst = fmax(worst, fabs((double)logits[i] - expected[i]));
+    print_message("%s on %s: largest difference %.2e\n", version, devices, worst);
+    assert_true(worst <= 1e-4);
+    free(expected);
+    hel_context_destroy(&context);
+    hel_model_destroy(&model);
+}
+
+static void test_real_4(void **state) { (void)state, check_real("4v0-660K"); }
+static void test_real_7(void **state) { (void)state, check_real("7v0-834K"); }
+
+// ---------------------------------------------------------------- compressed
+
+static const char text[] = "It was the best of times, it was the worst of times, it was the age of wisdom, it was the age of foolishness";
+
+typedef struct kept_logits {
+    float *values;
+    uint32_t vocabulary;
+} kept_logits;
+
+static bool keep(void *user, uint32_t first, uint32_t count, const float *logits) {
+    kept_logits *to = user;
+    memcpy(to->values + (size_t)first * to->vocabulary, logits, (size_t)count * to->vocabulary * sizeof *logits);
+    return true;
+}
+
+// Logits of the text; *out_compressed counts matrices with a codebook.
+static float *logits_of(const char *path, size_t *out_count, uint32_t *out_compressed) {
+    hel_model *model = load(path);
+    hel_model_info info;
+    hel_model_describe(model, &info);
+    uint32_t tokens[sizeof text], count = sizeof text - 1;
+    for (uint32_t i = 0; i < count; i++) tokens[i] = (unsigned char)text[i];
+    kept_logits to = {malloc((size_t)count * info.vocabulary * sizeof(float)), info.vocabulary};
+    hel_context *context = new_context(model, 0);
+    assert_int_equal(hel_context_evaluate(context, tokens, count, 0, keep, &to), HEL_OK);
+    hel_context_destroy(&context);
+    hel_model_destroy(&model);
+    *out_count = (size_t)count * info.vocabulary;
+    *out_compressed = info.compressed;
+    return to.values;
+}
+
+static double cosine(const float *a, const float *b, size_t count) {
+    double ab = 0, aa = 0, bb = 0;
+    for (size_t i = 0; i < count; i++) ab += (double)a[i] * b[i], aa += (double)a[i] * a[i], bb += (double)b[i] * b[i];
+    return ab / sqrt(aa * bb);
+}
+
+static void check_compressed(const char *version, uint32_t matrices) {
+    char source[TESTS_PATH], name[128], folder[TESTS_PATH], path[TESTS_PATH];
+    snprintf(name, sizeof name, "data/lm_rwkv/tiny-rwkv-%s-FP32.bin", version);
+    SUPPORT_NEED_SHARED(source, name);
+    support_folder(folder);
+    support_join(path, folder, "model.safetensors");
+    assert_int_equal(hel_compress(source, path, NULL, NULL), HEL_OK);
+    size_t count, again;
+    uint32_t none, compressed;
+    float *dense = logits_of(source, &count, &none), *small = logits_of(path, &again, &compressed);
+    assert_int_equal(again, count);
+    assert_int_equal(none, 0);
+    assert_int_equal(compressed, matrices);
+    print_message("%s on %s, k = 256: cosine %.7f\n", version, devices, cosine(dense, small, count));
+    assert_true(cosine(dense, small, count) >= 0.999);
+    free(dense);
+    free(small);
+    support_remove(folder);
+}
+
+static void test_compressed_4(void **state) { (void)state, check_compressed("4v0-660K", 4 * 7); }
+static void test_compressed_7(void **state) { (void)state, check_compressed("7v0-834K", 12 * 6); }
+
+// ---------------------------------------------------------------- states
+
+static bool refuse(void *user, uint32_t first, uint32_t count, const float *logits) {
+    (void)user, (void)first, (void)count, (void)logits;
+    return false;
+}
+
+// A call that fails leaves the states as they were; rewinding goes to the beginning or nowhere.
+static void test_states(void **state) {
+    (void)state;
+    for (int v = 0; v < VERSIONS; v++) {
+        hel_model *model = load_version(versions[v]);
+        uint32_t tokens[TOKENS], vocabulary = vocabulary_of(model);
+        make_tokens(tokens, vocabulary);
+        float *first = malloc(vocabulary * sizeof *first), *second = malloc(vocabulary * sizeof *second);
+        hel_context *context = new_context(model, 0);
+        assert_int_equal(hel_context_logits(context, tokens, 20, first), HEL_OK);
+        assert_int_equal(hel_context_rewind(context, 7), HEL_ERROR_UNSUPPORTED);
+        assert_int_equal(hel_context_rewind(context, 0), HEL_OK);
+        assert_int_equal(hel_context_evaluate(context, tokens, 12, 12, NULL, NULL), HEL_OK);
+        assert_int_equal(hel_context_evaluate(context, tokens, 5, 0, refuse, NULL), HEL_ERROR_CANCELLED);
+        assert_int_equal(hel_context_position(context), 12);
+        assert_int_equal(hel_context_logits(context, tokens + 12, 8, second), HEL_OK);
+        for (uint32_t i = 0; i < vocabulary; i++) assert_true(fabs((double)first[i] - second[i]) <= 1e-4);
+        free(first);
+        free(second);
+        hel_context_destroy(&context);
+        hel_model_destroy(&model);
+    }
+}
+
+int main(int argc, char **argv) {
+    devices = argc > 1 ? argv[1] : "cpu";
+    char name[64];
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(devices, ","), devices);
+    if (!device_here(name)) return SKIPPED;
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_reference),    cmocka_unit_test(test_steps),        cmocka_unit_test(test_real_4), cmocka_unit_test(test_real_7),
+        cmocka_unit_test(test_compressed_4), cmocka_unit_test(test_compressed_7), cmocka_unit_test(test_states),
+    };
+    return cmocka_run_group_tests_name(devices, tests, NULL, NULL);
+}
