@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Tokenizers: text to token ids and back, whole-character streaming, chat prompts.
 //
-// Two families are read, each from tokenizer.json (Hugging Face), from GGUF metadata or from a llama2.c tokenizer file:
+// Three families are read, the first two from tokenizer.json (Hugging Face), from GGUF metadata or from a llama2.c tokenizer file:
 //   - byte-level BPE with merge ranks (GPT-2, GPT-NeoX, SmolLM, Qwen2, Llama 3);
-//   - SentencePiece-style BPE with byte fallback, by scores or by merges (Llama 2, TinyLlama, Phi-3, llama2.c).
-// Anything that these files may ask for beyond that (Unigram, WordPiece, unknown normalizers or patterns) is refused
+//   - SentencePiece-style BPE with byte fallback, by scores or by merges (Llama 2, TinyLlama, Phi-3, llama2.c);
+//   - the longest token at each place (RWKV), from its vocabulary files ("91 'Z' 1") or from tokenizer.json, which calls it
+//     WordPiece over bytes; RWKV models of 256 tokens need no file, as their ids are bytes.
+// Anything that these files may ask for beyond that (Unigram, WordPiece of words, unknown normalizers or patterns) is refused
 // with HEL_ERROR_UNSUPPORTED when the tokenizer is opened.
 //
 // Sources of the methods: R. Sennrich et al., "Neural Machine Translation of Rare Words with Subword Units" (2016);
@@ -27,8 +29,9 @@ typedef struct hel_tokenizer hel_tokenizer;
 // --- opening ---
 
 // Opens the tokenizer of a model (folder, GGUF, .safetensors with a tokenizer inside, llama2.c checkpoint with
-// tokenizer.bin or tok<vocabulary>.bin beside it). `tokenizer_path` names a separate file instead (tokenizer.json,
-// GGUF or llama2.c tokenizer, told apart by content); tokenizer_config.json beside a tokenizer.json is read too.
+// tokenizer.bin or tok<vocabulary>.bin beside it, rwkv.cpp checkpoint with rwkv_vocab_v20230424.txt beside it). `tokenizer_path`
+// names a separate file instead (tokenizer.json, GGUF, llama2.c tokenizer or RWKV vocabulary, told apart by content);
+// tokenizer_config.json beside a tokenizer.json is read too.
 // Either path may be NULL, not both. *out is freed with hel_tokenizer_destroy.
 // Statuses: ARGUMENT, NOT_FOUND (the model has no tokenizer), FORMAT, UNSUPPORTED, IO, MEMORY. Blocks on files.
 HEL_API hel_status hel_tokenizer_open(const char *model_path, const char *tokenizer_path, hel_tokenizer **out);

@@ -34,9 +34,9 @@ typedef struct hel_weight_desc {
     const hel_tensor_info *channel_scales, *group_scales, *bias; // NULL without
 } hel_weight_desc;
 
-// Finds `module` by key presence, compressed before dense ("{module}.weight", or a tensor of that very name), and checks every shape and dtype
-// against the others; unknown neighbours are ignored. NOT_FOUND where there is neither. `rows`/`cols` that are not 0
-// must agree with the file (needed for 12-bit indices, whose shape is flat; a caller that knows neither gets
+// Finds `module` by key presence, compressed before dense ("{module}.weight", or a tensor of that very name), and checks
+// every shape and dtype against the others; unknown neighbours are ignored. NOT_FOUND where there is neither. `rows`/`cols`
+// that are not 0 must agree with the file (needed for 12-bit indices, whose shape is flat; a caller that knows neither gets
 // UNSUPPORTED for those without quantization_config). The desc borrows from the archive; finish frees `module` only.
 hel_status hel_weight_desc_find(const hel_archive *archive, const char *module, uint64_t rows, uint64_t cols,
                                 hel_weight_desc *out);

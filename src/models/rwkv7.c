@@ -48,7 +48,10 @@ static void mix_tokens(const hel_network *network, const hel_layer *layer, hel_p
     in.v = values(w, layer, pass, hel_rwkv_mix(network, stage, &pair, w->mix_v));
     in.a = low_rank(exec, hel_rwkv_mix(network, stage, &pair, w->mix_a), &w->rate1, HEL_IDENTITY, &w->rate2);
     hel_tensor g = low_rank(exec, hel_rwkv_mix(network, stage, &pair, w->mix_g), &w->gate1, HEL_SIGMOID, &w->gate2);
-    hel_wkv7_vectors vectors = {hel_rwkv_all(w->decay0), hel_rwkv_all(w->rate0), hel_rwkv_all(w->removal), hel_rwkv_all(w->replacement)};
+    hel_wkv7_vectors vectors = {.decay = hel_rwkv_all(w->decay0),
+                                .rate_bias = hel_rwkv_all(w->rate0),
+                                .removal = hel_rwkv_all(w->removal),
+                                .replacement = hel_rwkv_all(w->replacement)};
     in.kappa = hel_wkv7_keys(exec, in.w, in.k, in.a, in.heads, &vectors);
     hel_tensor mixed = hel_wkv7_apply(exec, &in, hel_rwkv_kept_attention(network, layer, stage));
     mixed = hel_groupnorm(exec, mixed, hyper->heads, hel_rwkv_all(w->heads_norm.gain), hel_rwkv_all(w->heads_norm.bias),

@@ -16,7 +16,8 @@ static const hel_tensor_info *first_layers(const hel_archive *archive, const cha
 }
 
 bool hel_rwkv_is(const hel_archive *archive) {
-    return hel_archive_find(archive, "emb.weight") && first_layers(archive, "ln0.weight") && first_layers(archive, "att.key.weight");
+    return hel_archive_find(archive, "emb.weight") && first_layers(archive, "ln0.weight") &&
+           first_layers(archive, "att.key.weight");
 }
 
 // ---------------------------------------------------------------- sizes
@@ -31,13 +32,18 @@ static hel_status set(const measure *in, const char *key, json_t *value) {
     return json_object_set_new(in->config, key, value) == 0 ? HEL_OK : hel_fail_memory(strlen(key));
 }
 
-static hel_status set_size(const measure *in, const char *key, uint64_t value) { return set(in, key, json_integer((json_int_t)value)); }
+static hel_status set_size(const measure *in, const char *key, uint64_t value) {
+    return set(in, key, json_integer((json_int_t)value));
+}
 
 // One side of a tensor in the first layer, or another.
 static hel_status side_of(const measure *in, const char *name, uint32_t side, uint64_t *out) {
     const hel_tensor_info *tensor = hel_archive_find(in->archive, name);
     if (!tensor) return hel_fail(HEL_ERROR_FORMAT, "%s: no tensor \"%s\"", in->archive->path, name);
-    if (side < tensor->rank && tensor->shape[side] && tensor->shape[side] <= HEL_MAX_VOCABULARY) return *out = tensor->shape[side], HEL_OK;
+    if (side < tensor->rank && tensor->shape[side] && tensor->shape[side] <= HEL_MAX_VOCABULARY) {
+        *out = tensor->shape[side];
+        return HEL_OK;
+    }
     return hel_fail_file(HEL_ERROR_FORMAT, tensor->file, tensor->offset, "tensor \"%s\" has no side %u of 1 to %u", name, side,
                          HEL_MAX_VOCABULARY);
 }
@@ -68,7 +74,8 @@ static uint32_t version_of(const hel_archive *archive) {
 
 // Early models have one decay and one bonus for a head, which is what tells the number of heads.
 static hel_status set_version_5(const measure *in) {
-    const hel_tensor_info *decay = first_layers(in->archive, "att.time_decay"), *bonus = first_layers(in->archive, "att.time_faaaa");
+    const hel_tensor_info *decay = first_layers(in->archive, "att.time_decay");
+    const hel_tensor_info *bonus = first_layers(in->archive, "att.time_faaaa");
     if (!bonus) bonus = first_layers(in->archive, "att.time_first");
     if (!decay || !bonus || !decay->rank)
         return hel_fail(HEL_ERROR_FORMAT, "%s: version 5 without time_decay, time_faaaa or time_first", in->archive->path);

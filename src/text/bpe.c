@@ -155,8 +155,19 @@ static bool spell(const hel_bpe *bpe, const hel_vocab *vocab, const char *bytes,
     return true;
 }
 
+static hel_status encode_longest(const hel_bpe *bpe, const hel_vocab *vocab, const char *word, size_t size, hel_ids *out) {
+    for (size_t at = 0; at < size;) {
+        uint32_t length = 1, id = hel_longest_match(&bpe->longest, vocab, word + at, size - at, &length);
+        if (id != HEL_TOKEN_NONE) hel_ids_append(out, id);
+        else spell(bpe, vocab, word + at, 1, false, out);
+        at += length;
+    }
+    return hel_ids_ok(out);
+}
+
 hel_status hel_bpe_encode(const hel_bpe *bpe, const hel_vocab *vocab, hel_bpe_scratch *scratch, const char *word,
                           size_t size, hel_ids *out) {
+    if (bpe->longest_match) return encode_longest(bpe, vocab, word, size, out);
     uint32_t whole = bpe->whole_words ? hel_vocab_find_text(vocab, word, size) : HEL_TOKEN_NONE;
     if (whole != HEL_TOKEN_NONE) {
         hel_ids_append(out, whole);

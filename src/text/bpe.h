@@ -5,6 +5,7 @@
 #ifndef HEL_TEXT_BPE_H
 #define HEL_TEXT_BPE_H
 
+#include "text/longest.h"
 #include "text/merges.h"
 #include "text/vocab.h"
 
@@ -24,8 +25,10 @@ typedef struct hel_bpe {
     bool byte_fallback; // characters without a token become one token a byte
     bool fuse_unknown;  // neighbouring unknown characters become one unknown token
     bool whole_words;   // a word that is a token is not merged up but taken
+    bool longest_match; // nothing is merged: the longest token at each place is taken
     uint32_t unknown;   // HEL_TOKEN_NONE: what has no token is dropped
     hel_merges merges;
+    hel_longest longest; // where longest_match
 } hel_bpe;
 
 // Memory of the merging, kept from word to word; {0} to begin with.

@@ -11,6 +11,7 @@ void hel_tokenizer_destroy(hel_tokenizer **tokenizer) {
     if (!tokenizer || !*tokenizer) return;
     hel_vocab_finish(&(*tokenizer)->vocab);
     hel_merges_finish(&(*tokenizer)->bpe.merges);
+    hel_longest_finish(&(*tokenizer)->bpe.longest);
     hel_added_finish(&(*tokenizer)->raw);
     hel_added_finish(&(*tokenizer)->normalized);
     hel_pretokenizer_finish(&(*tokenizer)->pretokenizer);

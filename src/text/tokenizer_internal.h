@@ -97,6 +97,10 @@ hel_status hel_tokenizer_read_gguf(const hel_archive *archive, hel_tokenizer **o
 hel_status hel_tokenizer_read_llama2c(const char *name, const char *bytes, size_t size, uint32_t vocab_size,
                                       hel_tokenizer **out);
 
+// A vocabulary file of RWKV; and ids that are the bytes.
+hel_status hel_tokenizer_read_rwkv(const char *name, const char *bytes, size_t size, hel_tokenizer **out);
+hel_status hel_tokenizer_make_bytes(hel_tokenizer **out);
+
 // The tokenizer of an opened model, or of `tokenizer_path` where that is not NULL (tokenizer_open.c).
 // HEL_ERROR_NOT_FOUND where the model has none.
 hel_status hel_tokenizer_from_archive(const hel_archive *archive, const char *tokenizer_path, hel_tokenizer **out);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reads tokenizer.json (huggingface/tokenizers): models of type BPE with the parts named below, everything else is
-// refused. The pipeline decides which of the two families it is: a ByteLevel pre-tokenizer makes it byte-level,
-// spaces replaced by U+2581 (Replace or Metaspace) make it SentencePiece-style.
+// Reads tokenizer.json (huggingface/tokenizers): models of type BPE, or of WordPiece over bytes and without a prefix, which is
+// how RWKV's longest match is written there, with the parts named below; everything else is refused. The pipeline decides
+// which of the two families of BPE it is: a ByteLevel pre-tokenizer makes it byte-level, spaces
+// replaced by U+2581 (Replace or Metaspace) make it SentencePiece-style.
 #include <string.h>
 
 #include "base/error.h"
@@ -19,7 +20,10 @@ static hel_status read_model_options(const json_t *model, hel_bpe *bpe) {
     const char *type;
     double dropout;
     HEL_TRY(hel_json_get_string(model, "type", json_is_array(json_object_get(model, "merges")) ? "BPE" : NULL, &type));
-    if (!type || strcmp(type, "BPE")) return hel_tokenizer_json_unsupported("model type", type ? type : "(none)");
+    const char *prefix = json_string_value(json_object_get(model, "continuing_subword_prefix")); // "##" unless it is given
+    bpe->longest_match = type && bpe->byte_level && prefix && !*prefix && !strcmp(type, "WordPiece");
+    if (!type || (strcmp(type, "BPE") && !bpe->longest_match))
+        return hel_tokenizer_json_unsupported("model type", type ? type : "(none)");
     HEL_TRY(hel_json_get_f64(model, "dropout", 0, &dropout));
     if (dropout != 0) return hel_tokenizer_json_unsupported("model with", "dropout");
     HEL_TRY(refuse_affix(model, "continuing_subword_prefix"));
@@ -193,8 +197,10 @@ static hel_status build(const hel_tokenizer_json *json, const hel_tokenizer_json
     HEL_TRY(read_vocab(json, tokenizer));
     HEL_TRY(hel_json_get_string(json->model, "unk_token", NULL, &unknown));
     if (unknown) HEL_TRY(hel_tokenizer_json_find(json, unknown, &tokenizer->bpe.unknown));
+    if (!unknown && tokenizer->bpe.longest_match) return hel_fail(HEL_ERROR_FORMAT, "a WordPiece model has no unk_token");
     HEL_TRY(hel_tokenizer_json_ends(json, source, tokenizer));
     HEL_TRY(hel_tokenizer_seal(tokenizer));
+    if (tokenizer->bpe.longest_match) return hel_longest_init(&tokenizer->vocab, &tokenizer->bpe.longest);
     return read_merges(json, tokenizer);
 }
 

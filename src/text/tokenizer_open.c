@@ -8,9 +8,11 @@
 #include "base/memory.h"
 #include "formats/gguf.h"
 #include "formats/llama2c.h"
+#include "formats/rwkvcpp.h"
 #include "text/tokenizer_internal.h"
 
-enum { MAX_JSON = 256 << 20, MAX_LLAMA2C = 64 << 20, MAX_CONFIG = 16 << 20 };
+enum { MAX_JSON = 256 << 20, MAX_VOCABULARY = 64 << 20, MAX_CONFIG = 16 << 20, N_BYTES = 256 };
+#define RWKV_VOCABULARY "rwkv_vocab_v20230424.txt"
 
 static hel_status beside(const char *path, const char *name, char **out) {
     char *folder;
@@ -23,8 +25,17 @@ static hel_status beside(const char *path, const char *name, char **out) {
 static hel_status open_llama2c(const char *path, uint32_t vocab_size, hel_tokenizer **out) {
     char *bytes;
     size_t size;
-    HEL_TRY(hel_file_read_all(path, MAX_LLAMA2C, &bytes, &size));
+    HEL_TRY(hel_file_read_all(path, MAX_VOCABULARY, &bytes, &size));
     hel_status status = hel_tokenizer_read_llama2c(path, bytes, size, vocab_size, out);
+    hel_free(bytes);
+    return status;
+}
+
+static hel_status open_rwkv(const char *path, hel_tokenizer **out) {
+    char *bytes;
+    size_t size;
+    HEL_TRY(hel_file_read_all(path, MAX_VOCABULARY, &bytes, &size));
+    hel_status status = hel_tokenizer_read_rwkv(path, bytes, size, out);
     hel_free(bytes);
     return status;
 }
@@ -56,6 +67,8 @@ static hel_status open_gguf(const char *path, hel_tokenizer **out) {
     return status;
 }
 
+static bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
 // The kind of file is told by its first bytes. The model, where there is one, says how many tokens a llama2.c file
 // must have, and its config.json which ids begin and end a text.
 static hel_status open_file(const hel_archive *model, const char *path, hel_tokenizer **out) {
@@ -66,6 +79,7 @@ static hel_status open_file(const hel_archive *model, const char *path, hel_toke
     hel_file_close(&file);
     HEL_TRY(status);
     if (!memcmp(magic, "GGUF", 4)) return open_gguf(path, out);
+    if (is_digit(magic[0]) && (is_digit(magic[1]) || magic[1] == ' ')) return open_rwkv(path, out);
     size_t blank = 0;
     while (blank < 4 && strchr(" \t\r\n", magic[blank]) && magic[blank]) blank++;
     if (blank == 4 || magic[blank] == '{') return open_json(path, model ? model->config : NULL, out);
@@ -89,6 +103,18 @@ static hel_status open_beside_llama2c(const hel_archive *archive, uint32_t vocab
     return hel_fail(HEL_ERROR_NOT_FOUND, "%s: neither tokenizer.bin nor %s stands beside it", archive->path, numbered);
 }
 
+// Small models of bytes need no file; others have the one vocabulary that RWKV's authors use, in the checkpoint's folder.
+static hel_status open_beside_rwkvcpp(const hel_archive *archive, uint32_t vocab_size, hel_tokenizer **out) {
+    if (vocab_size == N_BYTES) return hel_tokenizer_make_bytes(out);
+    char *path;
+    HEL_TRY(beside(archive->path, RWKV_VOCABULARY, &path));
+    hel_status status = hel_path_exists(path)
+                            ? open_rwkv(path, out)
+                            : hel_fail(HEL_ERROR_NOT_FOUND, "%s: " RWKV_VOCABULARY " does not stand beside it", archive->path);
+    hel_free(path);
+    return status;
+}
+
 hel_status hel_tokenizer_from_archive(const hel_archive *archive, const char *tokenizer_path, hel_tokenizer **out) {
     if (tokenizer_path) return open_file(archive, tokenizer_path, out);
     if (archive->tokenizer_text) {
@@ -99,6 +125,8 @@ hel_status hel_tokenizer_from_archive(const hel_archive *archive, const char *to
     if (hel_archive_is_gguf(archive)) return hel_tokenizer_read_gguf(archive, out);
     const hel_llama2c_header *header = hel_archive_llama2c(archive);
     if (header) return open_beside_llama2c(archive, header->vocab_size, out);
+    const hel_rwkvcpp_header *rwkv = hel_archive_rwkvcpp(archive);
+    if (rwkv) return open_beside_rwkvcpp(archive, rwkv->vocabulary, out);
     return hel_fail(HEL_ERROR_NOT_FOUND, "%s: the model has no tokenizer", archive->path);
 }
 

@@ -193,7 +193,7 @@ static void print_vocab(const hel_tokenizer *tokenizer, hel_text *scratch, hel_t
         hel_text_print(out, ":%u", id);
         separator = ",";
     }
-    hel_text_print(out, "},\n");
+    hel_text_print(out, "}");
 }
 
 static void print_merge_list(const hel_tokenizer *tokenizer, const hel_merge *merges, size_t count, hel_text *scratch,
@@ -211,6 +211,15 @@ static void print_merge_list(const hel_tokenizer *tokenizer, const hel_merge *me
     hel_text_print(out, "]");
 }
 
+// No word is too long for it, and nothing is put before what goes on inside one: the longest token at each place.
+static void print_longest_model(const hel_tokenizer *tokenizer, hel_text *scratch, hel_text *out) {
+    hel_text_print(out, "\"model\":{\"type\":\"WordPiece\",\"unk_token\":");
+    print_spelling(tokenizer, tokenizer->bpe.unknown, scratch, out);
+    hel_text_print(out, ",\"continuing_subword_prefix\":\"\",\"max_input_chars_per_word\":2147483647,\n");
+    print_vocab(tokenizer, scratch, out);
+    hel_text_print(out, "}}\n");
+}
+
 static void print_model(const hel_tokenizer *tokenizer, const hel_merge *merges, size_t count, hel_text *scratch,
                         hel_text *out) {
     const hel_bpe *bpe = &tokenizer->bpe;
@@ -225,6 +234,7 @@ static void print_model(const hel_tokenizer *tokenizer, const hel_merge *merges,
     print_flag(out, "ignore_merges", bpe->whole_words);
     hel_text_print(out, ",\n");
     print_vocab(tokenizer, scratch, out);
+    hel_text_print(out, ",\n");
     print_merge_list(tokenizer, merges, count, scratch, out);
     hel_text_print(out, "}}\n");
 }
@@ -253,7 +263,8 @@ hel_status hel_tokenizer_print_json(const hel_tokenizer *tokenizer, char **out_t
     print_pre_tokenizer(tokenizer, &out);
     print_post_processor(tokenizer, &scratch, &out);
     print_decoder(tokenizer, &out);
-    print_model(tokenizer, derived ? derived : tokenizer->bpe.merges.rules, count, &scratch, &out);
+    if (tokenizer->bpe.longest_match) print_longest_model(tokenizer, &scratch, &out);
+    else print_model(tokenizer, derived ? derived : tokenizer->bpe.merges.rules, count, &scratch, &out);
     hel_free(derived);
     return hand_out(&out, &scratch, out_text, out_size);
 }
