@@ -25,7 +25,7 @@ bool hel_rwkv_is(const hel_archive *archive) {
 typedef struct measure {
     const hel_archive *archive;
     json_t *config;
-    uint32_t version, hidden;
+    uint32_t version;
 } measure;
 
 static hel_status set(const measure *in, const char *key, json_t *value) {
@@ -100,12 +100,9 @@ static hel_status set_version_7(const measure *in) {
 }
 
 // rwkv.cpp, and the authors' demonstration of version 5, normalise its heads with the default epsilon; from version 6 on it
-// is that of a division by 8 before. Version 7 scales it with the head.
+// is that of a division by 8 before, whatever the size of a head.
 static hel_status set_epsilon(const measure *in) {
-    json_int_t heads = json_integer_value(json_object_get(in->config, "num_attention_heads"));
-    double epsilon = in->version == 5 ? 1e-5 : 64e-5;
-    if (in->version == 7 && heads > 0) epsilon = 1e-5 * (double)(in->hidden / heads);
-    return set(in, "group_norm_epsilon", json_real(epsilon));
+    return set(in, "group_norm_epsilon", json_real(in->version == 5 ? 1e-5 : 64e-5));
 }
 
 static hel_status measure_all(measure *in) {
@@ -114,7 +111,6 @@ static hel_status measure_all(measure *in) {
     uint64_t hidden = 0;
     in->version = version_of(in->archive);
     HEL_TRY(side_of(in, "emb.weight", 1, &hidden));
-    in->hidden = (uint32_t)hidden;
     HEL_TRY(set(in, "architectures", json_pack("[s]", classes[in->version - 4])));
     HEL_TRY(set(in, "model_type", json_string(types[in->version - 4])));
     HEL_TRY(set(in, HEL_RWKV_READY, json_true()));

@@ -16,8 +16,8 @@ import numpy as np
 
 TOKENS, VOCABULARY, WIDTH, FFN, LAYERS, HEAD, RANK = 256, 29, 32, 40, 2, 16, 4
 EPSILON = 1e-5
-# rwkv.cpp normalises the heads of version 5 with the default epsilon; later ones take that of x / 8, 7 that of its head's size.
-HEAD_EPSILON = {"5.0": 1e-5, "5.1": 1e-5, "5.2": 1e-5, "6": 64e-5, "7": HEAD * 1e-5}
+# rwkv.cpp normalises the heads of version 5 with the default epsilon; later ones take that of x / 8.
+HEAD_EPSILON = {"5.0": 1e-5, "5.1": 1e-5, "5.2": 1e-5, "6": 64e-5, "7": 64e-5}
 
 
 def tokens(count=TOKENS, vocabulary=VOCABULARY):
@@ -337,8 +337,7 @@ def main(argument):
     if argument.endswith(".bin"):
         weights, version = read(argument)
         heads = weights["blocks.0.att.r_k"].shape[0] if version == "7" else 1
-        epsilon = 1e-5 * weights["emb.weight"].shape[1] / heads
-        np.savetxt(sys.stdout, logits(weights, version, heads, list(b'"in'), epsilon)[-1:], "%.9g")
+        np.savetxt(sys.stdout, logits(weights, version, heads, list(b'"in'), HEAD_EPSILON.get(version))[-1:], "%.9g")
         return
     folder = pathlib.Path(argument)
     for seed, version in enumerate(("4", "5.0", "5.1", "5.2", "6", "7")):
