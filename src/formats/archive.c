@@ -104,6 +104,32 @@ hel_status hel_archive_create(const hel_archive_format *format, const char *path
     return HEL_OK;
 }
 
+hel_status hel_archive_create_view(const hel_archive_format *format, hel_archive *origin, size_t state_size, hel_archive **out) {
+    hel_archive *archive = NULL;
+    hel_status status = hel_archive_create(format, origin->path, state_size, &archive);
+    if (status != HEL_OK) {
+        hel_archive_close(&origin);
+        return status;
+    }
+    hel_archive_format *own = archive->state;
+    *own = *format;
+    own->name = origin->format->name;
+    archive->format = own;
+    archive->origin = origin;
+    archive->file_bytes = origin->file_bytes;
+    json_decref(archive->metadata);
+    archive->metadata = json_incref(origin->metadata);
+    archive->tensors = hel_alloc_zero(origin->n_tensors + 1, sizeof *archive->tensors);
+    if (!archive->tensors) {
+        hel_archive_close(&archive);
+        return hel_fail_memory(sizeof *archive->tensors);
+    }
+    memcpy(archive->tensors, origin->tensors, origin->n_tensors * sizeof *archive->tensors);
+    archive->n_tensors = origin->n_tensors;
+    *out = archive;
+    return HEL_OK;
+}
+
 void hel_archive_close(hel_archive **handle) {
     if (!handle || !*handle) return;
     hel_archive *archive = *handle;

@@ -7,6 +7,9 @@
 
 // An empty archive of `format` with zeroed state of the given size; hel_archive_close undoes it at any stage.
 hel_status hel_archive_create(const hel_archive_format *format, const char *path, size_t state_size, hel_archive **out);
+// The same tensors seen otherwise: `origin`, which the view takes over, also on failure, with its path, tensors and metadata. The
+// state begins with a hel_archive_format, which becomes `format` under the origin's name. Without config, texts and name table.
+hel_status hel_archive_create_view(const hel_archive_format *format, hel_archive *origin, size_t state_size, hel_archive **out);
 // Builds the name table; two tensors of one name are HEL_ERROR_FORMAT.
 hel_status hel_archive_index(hel_archive *archive);
 

@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "base/size.h"
 #include "models/checkpoint.h"
+#include "models/source.h"
 
 enum { PIECE = 1 << 20, MAX_SIDE_FILE = 256 << 20 };
 
@@ -101,6 +102,7 @@ static hel_status add_printed(hel_checkpoint *checkpoint, const hel_tokenizer *t
 hel_status hel_checkpoint_add_tokenizer(hel_checkpoint *checkpoint, const hel_archive *archive, const char *tokenizer) {
     static const char *const others[] = {"tokenizer.model", "special_tokens_map.json", "added_tokens.json", "vocab.txt",
                                          "vocab.json", "merges.txt", "chat_template.jinja", "generation_config.json"};
+    archive = hel_source_origin(archive);
     if (archive->tokenizer_text) {
         HEL_TRY(add_copy(checkpoint, "tokenizer.json", archive->tokenizer_text, archive->tokenizer_size));
         if (archive->tokenizer_config_text)

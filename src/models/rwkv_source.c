@@ -26,6 +26,7 @@ typedef struct measure {
     const hel_archive *archive;
     json_t *config;
     uint32_t version;
+    double epsilon_of_5;
 } measure;
 
 static hel_status set(const measure *in, const char *key, json_t *value) {
@@ -66,7 +67,7 @@ static uint64_t count_layers(const hel_archive *archive) {
     return layers;
 }
 
-static uint32_t version_of(const hel_archive *archive) {
+uint32_t hel_rwkv_version(const hel_archive *archive) {
     if (first_layers(archive, "att.r_k")) return 7;
     if (first_layers(archive, "att.time_maa_x")) return 6;
     return first_layers(archive, "att.ln_x.weight") ? 5 : 4;
@@ -99,17 +100,11 @@ static hel_status set_version_7(const measure *in) {
     return hel_archive_find(in->archive, "blocks.1.att.v1") ? set_side(in, "value_rank", "blocks.1.att.v1", 0, 1) : HEL_OK;
 }
 
-// rwkv.cpp, and the authors' demonstration of version 5, normalise its heads with the default epsilon; from version 6 on it
-// is that of a division by 8 before, whatever the size of a head.
-static hel_status set_epsilon(const measure *in) {
-    return set(in, "group_norm_epsilon", json_real(in->version == 5 ? 1e-5 : 64e-5));
-}
-
 static hel_status measure_all(measure *in) {
     static const char *const types[] = {"rwkv", "rwkv5", "rwkv6", "rwkv7"};
     static const char *const classes[] = {"RwkvForCausalLM", "Rwkv5ForCausalLM", "Rwkv6ForCausalLM", "Rwkv7ForCausalLM"};
     uint64_t hidden = 0;
-    in->version = version_of(in->archive);
+    in->version = hel_rwkv_version(in->archive);
     HEL_TRY(side_of(in, "emb.weight", 1, &hidden));
     HEL_TRY(set(in, "architectures", json_pack("[s]", classes[in->version - 4])));
     HEL_TRY(set(in, "model_type", json_string(types[in->version - 4])));
@@ -122,11 +117,12 @@ static hel_status measure_all(measure *in) {
     if (in->version == 5) HEL_TRY(set_version_5(in));
     if (in->version == 6) HEL_TRY(set_version_6(in));
     if (in->version == 7) HEL_TRY(set_version_7(in));
-    return in->version > 4 ? set_epsilon(in) : HEL_OK;
+    if (in->version == 4) return HEL_OK;
+    return set(in, "group_norm_epsilon", json_real(in->version == 5 ? in->epsilon_of_5 : HEL_RWKV_AUTHORS_EPSILON));
 }
 
-hel_status hel_rwkv_config(const hel_archive *archive, json_t **out) {
-    measure in = {.archive = archive, .config = json_object()};
+hel_status hel_rwkv_config(const hel_archive *archive, double epsilon_of_5, json_t **out) {
+    measure in = {.archive = archive, .config = json_object(), .epsilon_of_5 = epsilon_of_5};
     if (!in.config) return hel_fail_memory(1);
     hel_status status = measure_all(&in);
     if (status == HEL_OK) *out = in.config;

@@ -13,6 +13,7 @@
 #include "models/gguf_model.h"
 #include "models/family.h"
 #include "models/rwkv_source.h"
+#include "models/rwkv_view.h"
 
 // The view's tensor i is the origin's tensor i.
 typedef struct view_state {
@@ -67,14 +68,12 @@ const hel_archive *hel_source_origin(const hel_archive *archive) { return archiv
 
 static hel_status name_tensors(hel_archive *archive, const hel_family *family, hel_role_lookup *role_of) {
     view_state *view = archive->state;
-    size_t count = archive->origin->n_tensors;
+    size_t count = archive->n_tensors;
     view->names = hel_alloc_zero(count + 1, HEL_ROLE_NAME);
     view->roles = hel_alloc_zero(count + 1, sizeof *view->roles);
-    archive->tensors = hel_alloc_zero(count + 1, sizeof *archive->tensors);
-    if (!view->names || !view->roles || !archive->tensors) return hel_fail_memory(count * HEL_ROLE_NAME);
+    if (!view->names || !view->roles) return hel_fail_memory(count * HEL_ROLE_NAME);
     for (size_t i = 0; i < count; i++) {
         hel_tensor_info *tensor = &archive->tensors[i];
-        *tensor = archive->origin->tensors[i];
         unsigned layer;
         const hel_role *role = view->roles[i] = role_of(family, tensor->name, &layer);
         if (!role) continue; // keeps its own name
@@ -86,33 +85,23 @@ static hel_status name_tensors(hel_archive *archive, const hel_family *family, h
             return hel_fail_file(HEL_ERROR_FORMAT, tensor->file, tensor->offset,
                                  "tensor \"%s\": %u heads do not divide its rows", name, heads);
     }
-    archive->n_tensors = count;
-    archive->file_bytes = archive->origin->file_bytes;
     return hel_archive_index(archive);
 }
 
 // Takes the origin over, also on failure.
 static hel_status make_view(hel_archive *origin, json_t *config, uint32_t heads, uint32_t kv_heads,
                             const hel_family *family, hel_role_lookup *role_of, hel_archive **out) {
-    hel_archive *archive = NULL;
-    hel_status status =
-        config ? hel_archive_create(&view_format, origin->path, sizeof(view_state), &archive) : hel_fail_memory(1024);
+    hel_archive *archive;
+    hel_status status = hel_archive_create_view(&view_format, origin, sizeof(view_state), &archive);
     if (status != HEL_OK) {
         json_decref(config);
-        hel_archive_close(&origin);
         return status;
     }
     view_state *view = archive->state;
-    archive->origin = origin;
-    view->format = view_format;
-    view->format.name = origin->format->name;
-    archive->format = &view->format;
     view->heads = heads;
     view->kv_heads = kv_heads;
     archive->config = config;
-    json_decref(archive->metadata);
-    archive->metadata = json_incref(origin->metadata);
-    status = name_tensors(archive, family, role_of);
+    status = config ? name_tensors(archive, family, role_of) : hel_fail_memory(1024);
     if (status == HEL_OK) *out = archive;
     else hel_archive_close(&archive);
     return status;
@@ -154,7 +143,7 @@ static hel_status view_gguf(hel_archive *origin, hel_archive **out) {
 
 // Names and layouts are the runtime's already: all that is missing is a config.
 static hel_status complete_rwkvcpp(hel_archive *archive, hel_archive **out) {
-    hel_status status = hel_rwkv_is(archive) ? hel_rwkv_config(archive, &archive->config) : HEL_OK;
+    hel_status status = hel_rwkv_is(archive) ? hel_rwkv_config(archive, HEL_RWKV_CPP_EPSILON, &archive->config) : HEL_OK;
     if (status == HEL_OK) *out = archive;
     else hel_archive_close(&archive);
     return status;
@@ -167,6 +156,7 @@ hel_status hel_source_open(const char *path, hel_archive **out) {
     if (hel_archive_llama2c(archive)) return view_llama2c(archive, out);
     if (hel_archive_is_gguf(archive)) return view_gguf(archive, out);
     if (hel_archive_rwkvcpp(archive)) return complete_rwkvcpp(archive, out);
+    if (hel_rwkv_is_raw(archive)) return hel_rwkv_view(archive, out);
     *out = archive;
     return HEL_OK;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Any model file, seen as Hugging Face lays models out: tensor names, half-split RoPE order of q and k, config.json.
+// Any model file, seen as Hugging Face lays models out: tensor names, half-split RoPE order of q and k, config.json. RWKV, which
+// is laid out in several ways, is seen as models/rwkv.h says.
 #ifndef HEL_MODELS_SOURCE_H
 #define HEL_MODELS_SOURCE_H
 

@@ -2,12 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """RWKV in double precision, written from the papers: 4 (Peng et al. 2023), 5 and 6 (Peng et al. 2024), 7 (Peng et al. 2025).
 
-    rwkv_reference.py FOLDER      writes small models with random weights, as rwkv.cpp stores them, and their logits
+    rwkv_reference.py FOLDER      writes small models with random weights, as rwkv.cpp stores them and some as the authors do, and
+                                  their logits
     rwkv_reference.py MODEL.bin   prints the logits of a file of rwkv.cpp after a quotation mark and "in"
 
 Sums run over all tokens before, or over whole matrices of state: nothing is arranged for speed or for small numbers. Tokens are
 those of tokens(). What rwkv.cpp's converter prepares (decays, transposed factors) is undone where a file is read.
 """
+import json
 import pathlib
 import struct
 import sys
@@ -18,6 +20,7 @@ TOKENS, VOCABULARY, WIDTH, FFN, LAYERS, HEAD, RANK = 256, 29, 32, 40, 2, 16, 4
 EPSILON = 1e-5
 # rwkv.cpp normalises the heads of version 5 with the default epsilon; later ones take that of x / 8.
 HEAD_EPSILON = {"5.0": 1e-5, "5.1": 1e-5, "5.2": 1e-5, "6": 64e-5, "7": 64e-5}
+AUTHORS_EPSILON = 64e-5
 
 
 def tokens(count=TOKENS, vocabulary=VOCABULARY):
@@ -297,10 +300,27 @@ def write(path, weights, version, half):
     with open(path, "wb") as file:
         file.write(struct.pack("<6I", 0x67676D66, 101, VOCABULARY, WIDTH, LAYERS, int(half)))
         for name, value in joined.items():
-            keep = value.ndim < 2 or any(s in name for s in (".time_", ".k_k", ".k_a", ".r_k", ".x_", ".w0", ".a0", ".v0"))
-            value = np.ascontiguousarray(value, np.float16 if half and not keep else np.float32)
+            value = np.ascontiguousarray(value, np.float16 if half and not kept(name, value) else np.float32)
             file.write(struct.pack("<3I", value.ndim, len(name), int(value.dtype == np.float16)))
             file.write(struct.pack(f"<{value.ndim}I", *reversed(value.shape)) + name.encode() + value.tobytes())
+
+
+def kept(name, value):
+    """What stays in floats in a file of halves."""
+    return value.ndim < 2 or any(s in name for s in (".time_", ".k_k", ".k_a", ".r_k", ".x_", ".w0", ".a0", ".v0"))
+
+
+def write_raw(path, weights, half):
+    """The authors' own parameters, in safetensors."""
+    header, data = {}, b""
+    for name, value in weights.items():
+        value = value.astype(np.float32 if not half or kept(name, value) else np.float16)
+        header[name] = {"dtype": "F32" if value.dtype == np.float32 else "F16", "shape": value.shape,
+                        "data_offsets": [len(data), len(data) + value.nbytes]}
+        data += value.tobytes()
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    path.write_bytes(struct.pack("<Q", len(text)) + text + data)
 
 
 def read(path):
@@ -328,9 +348,7 @@ def read(path):
 
 def halves(weights):
     """The parameters as a file of halves has them."""
-    keep = (".time_", ".k_k", ".k_a", ".r_k", ".x_", ".w0", ".a0", ".v0")
-    return {name: value if value.ndim < 2 or any(s in name for s in keep) else value.astype(np.float16).astype(np.float32)
-            for name, value in weights.items()}
+    return {name: value if kept(name, value) else value.astype(np.float16).astype(np.float32) for name, value in weights.items()}
 
 
 def main(argument):
@@ -347,6 +365,11 @@ def main(argument):
         write(folder / f"rwkv{version}.bin", weights, version, half)
         expected = logits(weights, version, WIDTH // HEAD, tokens(), HEAD_EPSILON.get(version))
         expected.astype("<f4").tofile(folder / f"rwkv{version}.logits")
+        if version in ("5.0", "6", "7"):
+            write_raw(folder / f"rwkv{version}.safetensors", weights, half)
+        if version == "5.0":
+            expected = logits(weights, version, WIDTH // HEAD, tokens(), AUTHORS_EPSILON)
+            expected.astype("<f4").tofile(folder / f"rwkv{version}.authors.logits")
 
 
 if __name__ == "__main__":
