@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""PyTorch on the CPU: dense f32 and bf16 products, by whichever of its entries is fastest; torch.fft convolutions."""
+"""PyTorch on the CPU: dense f32 and bf16 products, by whichever of its entries is fastest; torch.fft convolutions; the scans of
+Mamba, step by step, and of Mamba-2, by chunks."""
 import longconv
+import scans
 from protocol import Item, Job, error_db, fastest, over_copies, serve
 
 
@@ -45,4 +47,4 @@ def fftconv(job: Job):
 
 
 if __name__ == "__main__":
-    serve({"matvec": product, "matmul": product, "fftconv": fftconv})
+    serve({"matvec": product, "matmul": product, "fftconv": fftconv, "scan": scans.scan})

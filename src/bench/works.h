@@ -16,6 +16,7 @@
     WORK(assign)              \
     WORK(fftconv)             \
     WORK(fftconv_decode)      \
+    WORK(scan)                \
     WORK(compress)
 
 #define HEL_BENCH_WORK_DECLARE(name) extern const hel_bench_work_row hel_bench_work_##name;

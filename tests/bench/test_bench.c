@@ -123,6 +123,23 @@ static void test_fftconv_decode(void **state) {
     assert_tidy();
 }
 
+static void test_scan(void **state) {
+    (void)state;
+    hel_bench_report report;
+    hel_bench_params params = small_params((const char *const[]){"scan", NULL});
+    params.channels = 64;
+    assert_int_equal(hel_bench(&params, &report), HEL_OK);
+    const hel_bench_item *mamba = find(&report, "mamba"), *heads = find(&report, "mamba2");
+    assert_true(report.n_items == 3 && report.n_notes == 0); // and reading
+    assert_true(mamba->tokens_per_second > 0 && mamba->signal_to_error_db > 110 && heads->signal_to_error_db > 110);
+    hel_bench_report_finish(&report);
+    params.channels = 70;
+    assert_int_equal(hel_bench(&params, &report), HEL_OK);
+    assert_true(report.n_items == 2 && report.n_notes == 1); // no heads of 64
+    hel_bench_report_finish(&report);
+    assert_tidy();
+}
+
 // The error is what centroids drawn like the points leave, and falls with their number.
 static void test_assign(void **state) {
     (void)state;
@@ -196,7 +213,7 @@ int main(int argc, char **argv) {
     heap_install();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_works),  cmocka_unit_test(test_arguments), cmocka_unit_test(test_ratios),
-        cmocka_unit_test(test_assign), cmocka_unit_test(test_fftconv), cmocka_unit_test(test_fftconv_decode),
+        cmocka_unit_test(test_assign), cmocka_unit_test(test_fftconv), cmocka_unit_test(test_fftconv_decode), cmocka_unit_test(test_scan),
         cmocka_unit_test(test_cancel), cmocka_unit_test(test_memory),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
