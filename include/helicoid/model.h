@@ -63,6 +63,8 @@ typedef struct hel_model_info {
     uint64_t prepared_bytes;  // of weights as they lie on the devices
     uint32_t compressed;      // matrices that run from codebook and indices
     uint32_t devices;
+    uint32_t labels;          // 0; of models that label the tokens of a text instead of continuing it, how many there are. Such
+                              // a model sees a text whole: a context takes one call, then has to be rewound
 } hel_model_info;
 
 // What was loaded. Thread-safety: safe.
@@ -110,7 +112,7 @@ HEL_API uint64_t hel_context_cache_bytes(const hel_context *context);     // kep
 // UNSUPPORTED for models that keep states instead of positions (RWKV, Mamba) and a position that is neither 0 nor the present.
 HEL_API hel_status hel_context_rewind(hel_context *context, uint32_t position);
 
-// Gets logits [count, vocabulary], row-major, of tokens first .. first + count of the call, in order, a slice of at most
+// Gets logits [count, vocabulary or labels], row-major, of tokens first .. first + count of the call, in order, a slice of at most
 // 4 MiB or one token at a time. `logits` belongs to the context and is overwritten after the return. Runs on the calling
 // thread and may not use the context. Return false to stop (HEL_ERROR_CANCELLED).
 typedef bool (*hel_logits_callback)(void *user, uint32_t first, uint32_t count, const float *logits);

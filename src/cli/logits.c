@@ -88,13 +88,14 @@ static int write_logits(const cli_options *options, const hel_model *model, cons
         hel_context_destroy(&context);
         return code;
     }
-    array_header(&to, count, info.vocabulary);
+    uint32_t outputs = info.labels ? info.labels : info.vocabulary;
+    array_header(&to, count, outputs);
     hel_status status = hel_context_evaluate(context, ids, count, 0, on_logits, &to);
     code = array_close(options, &to, to.cause ? EXIT_FAILED : report_status(options, status));
     hel_context_destroy(&context);
     if (code == EXIT_OK && options->json && to.file != stdout)
         code = report_json(options, json_pack("{s:s, s:[i, i]}", "output", options->output, "shape", (int)count,
-                                              (int)info.vocabulary));
+                                              (int)outputs));
     return code;
 }
 

@@ -24,7 +24,7 @@ static const hel_hyper *hyper_of(const hel_context *context) { return &context->
 static uint32_t side_cols(const hel_hyper *hyper) { return hyper->family->side_cols ? hyper->family->side_cols(hyper) : 0; }
 
 static uint32_t slice_of(const hel_hyper *hyper, uint32_t batch) {
-    uint64_t fitting = LOGITS_SLICE_BYTES / ((uint64_t)hyper->vocabulary * sizeof(float));
+    uint64_t fitting = LOGITS_SLICE_BYTES / ((uint64_t)hel_hyper_outputs(hyper) * sizeof(float));
     return (uint32_t)HEL_MIN(HEL_MAX(fitting, 1), batch);
 }
 
@@ -46,7 +46,10 @@ static uint32_t capacity_of(const hel_hyper *hyper, uint32_t wanted) {
     return wanted ? wanted : HEL_MIN(hyper->context_length, DEFAULT_CAPACITY);
 }
 
-static uint32_t batch_of(uint32_t capacity, uint32_t wanted) { return HEL_MIN(wanted ? wanted : DEFAULT_BATCH, capacity); }
+// A text that is to be seen whole is one batch.
+static uint32_t batch_of(const hel_hyper *hyper, uint32_t capacity, uint32_t wanted) {
+    return hyper->labels ? capacity : HEL_MIN(wanted ? wanted : DEFAULT_BATCH, capacity);
+}
 
 static uint64_t keys_bytes(const hel_hyper *hyper, uint32_t capacity) {
     return (uint64_t)capacity * hyper->kv_heads * hyper->head_dim * sizeof(float);
@@ -59,13 +62,13 @@ static uint64_t scratch_bytes(const hel_hyper *hyper, uint32_t tokens, uint32_t 
         uint64_t floats = hyper->family->kind_of(hyper, l)->scratch_floats(hyper, tokens);
         widest = HEL_MAX(widest, floats);
     }
-    uint64_t stream = (uint64_t)hyper->hidden + side_cols(hyper), logits = (uint64_t)logits_tokens * hyper->vocabulary;
+    uint64_t stream = (uint64_t)hyper->hidden + side_cols(hyper), logits = (uint64_t)logits_tokens * hel_hyper_outputs(hyper);
     return (tokens * stream + widest + logits) * sizeof(float);
 }
 
 hel_context_bytes hel_context_measure(const hel_hyper *hyper, uint32_t capacity, uint32_t batch) {
     capacity = capacity_of(hyper, capacity);
-    batch = batch_of(capacity, batch);
+    batch = batch_of(hyper, capacity, batch);
     uint64_t rope = (uint64_t)capacity * hyper->rotary * sizeof(float);
     return (hel_context_bytes){.keys = keys_bytes(hyper, capacity),
                                .device = rope + scratch_bytes(hyper, batch, slice_of(hyper, batch)),
@@ -132,7 +135,7 @@ static hel_status make(hel_context *context, bool recorded) {
     uint32_t stages = context->model->placement.n_devices;
     pass->stages = hel_alloc_zero(stages, sizeof *pass->stages);
     pass->carry = hel_alloc_array((size_t)context->batch * HEL_MAX(hyper->hidden, side_cols(hyper)), sizeof *pass->carry);
-    context->logits = hel_alloc_array((size_t)slice_tokens(context) * hyper->vocabulary, sizeof *context->logits);
+    context->logits = hel_alloc_array((size_t)slice_tokens(context) * hel_hyper_outputs(hyper), sizeof *context->logits);
     if (!pass->stages || !pass->carry || !context->logits) return hel_fail_memory(LOGITS_SLICE_BYTES);
     pass->n_stages = stages;
     for (uint32_t i = 0; i < stages; i++) HEL_TRY(make_stage(context, i));
@@ -154,7 +157,7 @@ hel_status hel_context_create(const hel_model *model, const hel_context_params *
     if (context->capacity > model->info.context_length)
         hel_log(HEL_LOG_WARNING, "a context of %u goes beyond the %u positions that the model was trained for",
                 context->capacity, model->info.context_length);
-    context->batch = batch_of(context->capacity, values.batch);
+    context->batch = batch_of(hyper_of(context), context->capacity, values.batch);
     hel_status status = hel_context_check_room(context);
     if (status == HEL_OK) status = make(context, !values.no_recording);
     if (status == HEL_OK) *out = context;
@@ -240,6 +243,9 @@ static hel_status check_tokens(const hel_context *context, const uint32_t *token
     if (count > context->capacity - context->position)
         return hel_fail(HEL_ERROR_ARGUMENT, "%u tokens after %u do not fit a context of %u", count, context->position,
                         context->capacity);
+    if (hyper_of(context)->labels && context->position)
+        return hel_fail(HEL_ERROR_UNSUPPORTED, "this model sees a text whole: nothing can follow the first %u tokens",
+                        context->position);
     for (uint32_t i = 0; i < count; i++)
         if (tokens[i] >= hyper_of(context)->vocabulary)
             return hel_fail(HEL_ERROR_ARGUMENT, "token %u is not below the vocabulary of %u", tokens[i],
@@ -280,7 +286,7 @@ static bool take_last(void *user, uint32_t first, uint32_t count, const float *l
 
 hel_status hel_context_logits(hel_context *context, const uint32_t *tokens, uint32_t count, float *logits) {
     HEL_REQUIRE(context && tokens && count && logits);
-    last_logits last = {logits, hyper_of(context)->vocabulary * sizeof(float)};
+    last_logits last = {logits, hel_hyper_outputs(hyper_of(context)) * sizeof(float)};
     return hel_context_evaluate(context, tokens, count, count - 1, take_last, &last);
 }
 

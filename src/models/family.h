@@ -67,7 +67,7 @@ extern const size_t hel_n_families;
 const hel_model_type *hel_model_type_find(const char *name, const hel_family **out_family);
 const hel_model_type *hel_model_type_of_gguf(const char *architecture, size_t length, const hel_family **out_family);
 
-extern const hel_family hel_llama_family, hel_mamba_family, hel_mamba2_family, hel_zamba2_family,
+extern const hel_family hel_llama_family, hel_mamba_family, hel_mamba2_family, hel_mamba_labels_family, hel_zamba2_family,
     hel_rwkv_family;
 
 #endif

@@ -174,6 +174,7 @@ hel_status hel_generate(hel_context *context, const uint32_t *prompt, uint32_t c
     for (size_t i = 0; i < values.stop_count; i++) HEL_REQUIRE(values.stop[i]);
     hel_model_info info;
     hel_model_describe(hel_context_model(context), &info);
+    if (info.labels) return hel_fail(HEL_ERROR_UNSUPPORTED, "this model labels tokens, it does not continue them");
     uint32_t room = hel_context_capacity(context) - hel_context_position(context);
     if (count > room) return hel_fail(HEL_ERROR_ARGUMENT, "a prompt of %u tokens does not fit in %u positions", count, room);
     // The last new token is never evaluated, so one more than the free positions can be made.

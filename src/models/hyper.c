@@ -111,6 +111,7 @@ uint32_t hel_hyper_dimension(const hel_hyper *hyper, hel_dimension dimension) {
     case HEL_DIMENSION_QUERY: return hyper->heads * hyper->head_dim;
     case HEL_DIMENSION_KEY: return hyper->kv_heads * hyper->head_dim;
     case HEL_DIMENSION_VOCABULARY: return hyper->vocabulary;
+    case HEL_DIMENSION_LABELS: return hyper->labels;
     case HEL_DIMENSION_HIDDEN_TWICE: return 2 * hyper->hidden;
     case HEL_DIMENSION_FFN_TWICE: return 2 * hyper->ffn;
     case HEL_DIMENSION_ADAPTER: return hyper->hybrid.adapter_rank;

@@ -21,7 +21,7 @@ typedef struct hel_ssm_hyper {
     uint32_t width;  // of the convolution
     uint32_t rank;   // of the time step, in Mamba
     uint32_t heads, groups; // from Mamba-2 on
-    float dt_low, dt_high;
+    float dt_low, dt_high, dt_extra; // of max(low, min(high, softplus(dt))) + extra
     float norm_epsilon; // of the gated norm
 } hel_ssm_hyper;
 
@@ -50,6 +50,7 @@ typedef struct hel_hyper {
     uint32_t rotary;                    // dimensions of a head that RoPE turns
     float norm_epsilon;
     bool tied; // the head is the embedding
+    uint32_t labels; // of models that label the tokens of a text, which they see whole; 0 where they continue it
     double rope_theta;
     bool rope_interleaved; // rows of q and k in the original LLaMA's order, pairs (2 i, 2 i + 1)
     hel_rope_scaling rope_scaling;
@@ -67,6 +68,7 @@ typedef enum hel_dimension {
     HEL_DIMENSION_QUERY, // heads * head_dim
     HEL_DIMENSION_KEY,   // kv_heads * head_dim
     HEL_DIMENSION_VOCABULARY,
+    HEL_DIMENSION_LABELS,
     HEL_DIMENSION_HIDDEN_TWICE,
     HEL_DIMENSION_FFN_TWICE,
     HEL_DIMENSION_ADAPTER,
@@ -89,6 +91,8 @@ typedef enum hel_dimension {
 } hel_dimension;
 
 uint32_t hel_hyper_dimension(const hel_hyper *hyper, hel_dimension dimension);
+// Logits of a token.
+static inline uint32_t hel_hyper_outputs(const hel_hyper *hyper) { return hyper->labels ? hyper->labels : hyper->vocabulary; }
 
 // As the family of its model_type says: UNSUPPORTED where none has it. FORMAT for values that contradict each other or are
 // missing, UNSUPPORTED for what the runtime does not compute (other activations, RoPE scalings, windows).

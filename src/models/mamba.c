@@ -33,45 +33,44 @@ hel_tensor hel_ssm_convolve(hel_exec *exec, const hel_hyper *hyper, hel_columns 
 
 // ---------------------------------------------------------------- Mamba's layer
 
-typedef struct mamba_layer {
-    hel_buffer *norm;             // [hidden]
-    hel_weight in;                // [x and z, hidden]
-    hel_buffer *taps, *taps_bias; // [inner, width], [inner]; the second may be NULL
-    hel_weight selection;         // [dt, B and C, inner]
-    hel_weight dt;                // [inner, rank]
-    hel_buffer *a, *d;            // [state, inner], negative; [inner]
-    hel_weight out;               // [hidden, inner]
-} mamba_layer;
-
-// x += Wout (scan(u; dt, B, C) silu(z)),  u = silu(conv(x')),  (x', z) = Win norm(x),  (dt', B, C) = Wsel u,  dt = Wdt dt'
-static void forward(const hel_network *network, const hel_layer *layer, hel_pass *pass, hel_tensor x) {
-    const mamba_layer *w = layer->weights;
-    const hel_hyper *hyper = &network->hyper;
-    const hel_ssm_hyper *ssm = &hyper->ssm;
-    hel_stage *stage = &pass->stages[layer->place];
-    hel_exec *exec = &stage->exec;
-    hel_ssm_kept kept = hel_ssm_kept_of(hyper, ssm->inner, layer, stage);
-
-    hel_tensor h = hel_rmsnorm(exec, x, all_of(w->norm), hyper->norm_epsilon);
+hel_columns hel_mamba_enter(const hel_hyper *hyper, const hel_mamba_layer *w, hel_exec *exec, hel_tensor h, hel_columns *out_z) {
     hel_tensor both = hel_linear(exec, h, &w->in);
-    hel_tensor u = hel_ssm_convolve(exec, hyper, (hel_columns){both, 0, ssm->inner}, w->taps, w->taps_bias, kept.inputs);
+    *out_z = (hel_columns){both, hyper->ssm.inner, hyper->ssm.inner};
+    return (hel_columns){both, 0, hyper->ssm.inner};
+}
+
+hel_mamba_scan hel_mamba_select(const hel_hyper *hyper, const hel_mamba_layer *w, hel_exec *exec, hel_tensor u, hel_columns z) {
+    const hel_ssm_hyper *ssm = &hyper->ssm;
     hel_tensor selection = hel_linear(exec, u, &w->selection);
     hel_tensor low = hel_activate(exec, HEL_IDENTITY, (hel_columns){selection, 0, ssm->rank});
-    hel_ssm_inputs in = {.x = hel_columns_all(u),
-                         .dt = hel_columns_all(hel_linear(exec, low, &w->dt)),
-                         .b = {selection, ssm->rank, ssm->state},
-                         .c = {selection, ssm->rank + ssm->state, ssm->state},
-                         .gate = {both, ssm->inner, ssm->inner}};
-    hel_ssm scan = {.channels = ssm->inner, .state = ssm->state, .groups = 1, .a = all_of(w->a), .d = all_of(w->d),
-                    .dt_low = ssm->dt_low, .dt_high = ssm->dt_high};
-    hel_linear_add(exec, hel_ssm_scan(exec, &scan, &in, kept.h), &w->out, x);
+    return (hel_mamba_scan){.ssm = {.channels = ssm->inner, .state = ssm->state, .groups = 1, .a = all_of(w->a), .d = all_of(w->d),
+                                    .dt_low = ssm->dt_low, .dt_high = ssm->dt_high, .dt_extra = ssm->dt_extra},
+                            .in = {.x = hel_columns_all(u),
+                                   .dt = hel_columns_all(hel_linear(exec, low, &w->dt)),
+                                   .b = {selection, ssm->rank, ssm->state},
+                                   .c = {selection, ssm->rank + ssm->state, ssm->state},
+                                   .gate = z}};
+}
+
+// x += Wout (scan(u; dt, B, C) silu(z))
+static void forward(const hel_network *network, const hel_layer *layer, hel_pass *pass, hel_tensor x) {
+    const hel_mamba_layer *w = layer->weights;
+    const hel_hyper *hyper = &network->hyper;
+    hel_stage *stage = &pass->stages[layer->place];
+    hel_exec *exec = &stage->exec;
+    hel_ssm_kept kept = hel_ssm_kept_of(hyper, hyper->ssm.inner, layer, stage);
+
+    hel_columns z, from = hel_mamba_enter(hyper, w, exec, hel_rmsnorm(exec, x, all_of(w->norm), hyper->norm_epsilon), &z);
+    hel_tensor u = hel_ssm_convolve(exec, hyper, from, w->taps, w->taps_bias, kept.inputs);
+    hel_mamba_scan scan = hel_mamba_select(hyper, w, exec, u, z);
+    hel_linear_add(exec, hel_ssm_scan(exec, &scan.ssm, &scan.in, kept.h), &w->out, x);
 }
 
 static hel_layer_memory memory(const hel_hyper *hyper) {
     return (hel_layer_memory){.state_floats = hel_ssm_kept_floats(hyper, hyper->ssm.inner)};
 }
 
-static uint64_t scratch_floats(const hel_hyper *hyper, uint32_t tokens) {
+uint64_t hel_mamba_scratch(const hel_hyper *hyper, uint32_t tokens) {
     const hel_ssm_hyper *ssm = &hyper->ssm;
     return tokens * (hyper->hidden + 5 * (uint64_t)ssm->inner + 2 * (ssm->rank + ssm->state));
 }
@@ -85,27 +84,17 @@ const hel_role hel_mamba_ends[HEL_MAMBA_ENDS] = {
 };
 
 static const hel_role roles[] = {
-    HEL_SSM_VECTOR(mamba_layer, "norm.weight", HIDDEN, NONE, norm),
-    HEL_SSM_MATRIX(mamba_layer, "mixer.in_proj", SSM_INNER_TWICE, HIDDEN, in),
-    HEL_SSM_BIAS(mamba_layer, "mixer.in_proj", SSM_INNER_TWICE, in),
-    HEL_SSM_TAPS(mamba_layer, "mixer.conv1d.weight", SSM_INNER, taps),
-    HEL_SSM_OPTIONAL(mamba_layer, "mixer.conv1d.bias", SSM_INNER, taps_bias),
-    HEL_SSM_MATRIX(mamba_layer, "mixer.x_proj", SSM_SELECTION, SSM_INNER, selection),
-    HEL_SSM_MATRIX(mamba_layer, "mixer.dt_proj", SSM_INNER, SSM_RANK, dt),
-    HEL_SSM_BIAS(mamba_layer, "mixer.dt_proj", SSM_INNER, dt),
-    HEL_SSM_RATE(mamba_layer, "mixer.A_log", SSM_INNER, SSM_STATE, a),
-    HEL_SSM_VECTOR(mamba_layer, "mixer.D", SSM_INNER, NONE, d),
-    HEL_SSM_MATRIX(mamba_layer, "mixer.out_proj", HIDDEN, SSM_INNER, out),
-    HEL_SSM_BIAS(mamba_layer, "mixer.out_proj", HIDDEN, out),
+    HEL_SSM_VECTOR(hel_mamba_layer, "norm.weight", HIDDEN, NONE, norm),
+    HEL_MAMBA_MIXER_ROLES,
 };
 
 static const hel_layer_kind mamba = {.name = "mamba",
                                      .roles = roles,
                                      .n_roles = HEL_COUNT(roles),
-                                     .size = sizeof(mamba_layer),
+                                     .size = sizeof(hel_mamba_layer),
                                      .forward = forward,
                                      .memory = memory,
-                                     .scratch_floats = scratch_floats};
+                                     .scratch_floats = hel_mamba_scratch};
 static const hel_layer_kind *const kinds[] = {&mamba};
 
 static const hel_layer_kind *kind_of(const hel_hyper *hyper, uint32_t layer) {

@@ -21,6 +21,42 @@ uint64_t hel_ssm_kept_floats(const hel_hyper *hyper, uint32_t convolved);
 hel_tensor hel_ssm_convolve(hel_exec *exec, const hel_hyper *hyper, hel_columns x, hel_buffer *taps, hel_buffer *bias,
                             hel_binding inputs);
 
+// ---------------------------------------------------------------- Mamba's layer
+
+typedef struct hel_mamba_layer {
+    hel_buffer *norm, *norm_bias; // [hidden]; the second of models with LayerNorm
+    hel_weight in;                // [x and z, hidden]
+    hel_buffer *taps, *taps_bias; // [inner, width], [inner]; the second may be NULL
+    hel_weight selection;         // [dt, B and C, inner]
+    hel_weight dt;                // [inner, rank]
+    hel_buffer *a, *d;            // [state, inner], negative; [inner]
+    hel_weight out;               // [hidden, inner]
+} hel_mamba_layer;
+
+// Its scan and what goes into it, of (x', z) = Win h and u = silu(conv(x')):  (dt', B, C) = Wsel u,  dt = Wdt dt'.
+typedef struct hel_mamba_scan {
+    hel_ssm ssm;
+    hel_ssm_inputs in;
+} hel_mamba_scan;
+hel_columns hel_mamba_enter(const hel_hyper *hyper, const hel_mamba_layer *w, hel_exec *exec, hel_tensor h, hel_columns *out_z);
+hel_mamba_scan hel_mamba_select(const hel_hyper *hyper, const hel_mamba_layer *w, hel_exec *exec, hel_tensor u, hel_columns z);
+uint64_t hel_mamba_scratch(const hel_hyper *hyper, uint32_t tokens); // floats
+
+// Its roles below "mixer.", as members of the struct above.
+#define HEL_MAMBA_MIXER_ROLES \
+    HEL_SSM_MATRIX(hel_mamba_layer, "mixer.in_proj", SSM_INNER_TWICE, HIDDEN, in), \
+    HEL_SSM_BIAS(hel_mamba_layer, "mixer.in_proj", SSM_INNER_TWICE, in), \
+    HEL_SSM_TAPS(hel_mamba_layer, "mixer.conv1d.weight", SSM_INNER, taps), \
+    HEL_SSM_OPTIONAL(hel_mamba_layer, "mixer.conv1d.bias", SSM_INNER, taps_bias), \
+    HEL_SSM_MATRIX(hel_mamba_layer, "mixer.x_proj", SSM_SELECTION, SSM_INNER, selection), \
+    HEL_SSM_BIAS(hel_mamba_layer, "mixer.x_proj", SSM_SELECTION, selection), \
+    HEL_SSM_MATRIX(hel_mamba_layer, "mixer.dt_proj", SSM_INNER, SSM_RANK, dt), \
+    HEL_SSM_BIAS(hel_mamba_layer, "mixer.dt_proj", SSM_INNER, dt), \
+    HEL_SSM_RATE(hel_mamba_layer, "mixer.A_log", SSM_INNER, SSM_STATE, a), \
+    HEL_SSM_VECTOR(hel_mamba_layer, "mixer.D", SSM_INNER, NONE, d), \
+    HEL_SSM_MATRIX(hel_mamba_layer, "mixer.out_proj", HIDDEN, SSM_INNER, out), \
+    HEL_SSM_BIAS(hel_mamba_layer, "mixer.out_proj", HIDDEN, out)
+
 // ---------------------------------------------------------------- Mamba-2's mixer
 
 typedef struct hel_mamba2_mixer {
@@ -74,6 +110,6 @@ extern const hel_role hel_mamba_ends[HEL_MAMBA_ENDS];
 // ---------------------------------------------------------------- hyper-parameters
 
 hel_status hel_mamba_parse(const json_t *config, hel_hyper *out), hel_mamba2_parse(const json_t *config, hel_hyper *out),
-    hel_zamba2_parse(const json_t *config, hel_hyper *out);
+    hel_zamba2_parse(const json_t *config, hel_hyper *out), hel_mamba_labels_parse(const json_t *config, hel_hyper *out);
 
 #endif

@@ -81,6 +81,17 @@ hel_status hel_mamba_parse(const json_t *config, hel_hyper *out) {
     return expect_activation(config, "silu");
 }
 
+// The same with labels, LayerNorms and what the time step has on top.
+hel_status hel_mamba_labels_parse(const json_t *config, hel_hyper *out) {
+    double extra;
+    HEL_TRY(hel_mamba_parse(config, out));
+    HEL_TRY(hel_hyper_get(config, "num_labels", 0, 1, HEL_MAX_VOCABULARY, &out->labels));
+    HEL_TRY(hel_json_get_f64(config, "time_step_offset", 0.0, &extra));
+    out->ssm.dt_extra = (float)extra;
+    out->tied = false;
+    return HEL_OK;
+}
+
 // ---------------------------------------------------------------- Mamba-2
 
 // [low, high], where high may be infinite.

@@ -44,6 +44,7 @@ static void describe(hel_model *model, const hel_archive *archive) {
                                    .kv_heads = hyper->kv_heads,
                                    .head_dim = hyper->head_dim,
                                    .vocabulary = hyper->vocabulary,
+                                   .labels = hyper->labels,
                                    .context_length = hyper->context_length,
                                    .parameters = hel_network_parameters(hyper),
                                    .file_bytes = archive->file_bytes,

@@ -4,7 +4,7 @@
 // Counted: weights as their tensors are stored (GGUF's quantised types as the 16-bit values they become), a tied head a
 // second time where it lies on another device than the embedding, and for a context of default capacity and batch its
 // KV cache, activations, logits and rotary table. Not counted: what a driver takes for itself and for compiled kernels,
-// scratch for channel scales and SVD factors, contexts beyond the first.
+// scratch for channel scales and SVD factors, contexts beyond the first, copies of a shared block on devices beyond its own.
 #ifndef HEL_MODELS_NEEDS_H
 #define HEL_MODELS_NEEDS_H
 

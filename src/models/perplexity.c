@@ -174,6 +174,7 @@ hel_status hel_perplexity(const hel_model *model, const uint32_t *tokens, size_t
     HEL_TRY(make_plan(&values, count, &plan));
     hel_model_info info, other_info;
     hel_model_describe(model, &info);
+    if (info.labels) return hel_fail(HEL_ERROR_UNSUPPORTED, "this model labels tokens, it does not foretell them");
     HEL_TRY(check_targets(&plan, tokens, info.vocabulary));
     scorer s = {.vocabulary = info.vocabulary, .params = &values};
     hel_context *context = NULL, *other = NULL;
