@@ -143,16 +143,33 @@ static hel_status set_names(const reader *in) {
     return set_token(in, "pad_token_id", "tokenizer.ggml.padding_token_id");
 }
 
-static hel_status set_sizes(const reader *in, hel_gguf_model *model) {
-    static const char *const keys[][2] = {
+// A key of the config and the GGUF key whose number it gets.
+typedef struct size_key {
+    const char *config, *gguf;
+} size_key;
+
+static hel_status set_keys(const reader *in, const size_key *keys, size_t count) {
+    uint32_t value = 0;
+    for (size_t i = 0; i < count; i++) {
+        HEL_TRY(get_u32(in, keys[i].gguf, 0, &value));
+        HEL_TRY(set(in, keys[i].config, json_integer(value)));
+    }
+    return HEL_OK;
+}
+
+static hel_status set_epsilon(const reader *in, const char *key) {
+    double epsilon;
+    HEL_TRY(get_f64(in, "attention.layer_norm_rms_epsilon", 1e-5, &epsilon));
+    return set(in, key, decimal(epsilon));
+}
+
+static hel_status set_transformer(const reader *in, hel_gguf_model *model) {
+    static const size_key keys[] = {
         {"hidden_size", "embedding_length"}, {"intermediate_size", "feed_forward_length"}, {"num_hidden_layers", "block_count"},
         {"max_position_embeddings", "context_length"},
     };
-    uint32_t value = 0, hidden = 0, head_dim = 0;
-    for (size_t i = 0; i < HEL_COUNT(keys); i++) {
-        HEL_TRY(get_u32(in, keys[i][1], 0, &value));
-        HEL_TRY(set(in, keys[i][0], json_integer(value)));
-    }
+    uint32_t hidden = 0, head_dim = 0;
+    HEL_TRY(set_keys(in, keys, HEL_COUNT(keys)));
     HEL_TRY(get_u32(in, "embedding_length", 0, &hidden));
     HEL_TRY(get_u32(in, "attention.head_count", 0, &model->heads));
     HEL_TRY(get_u32(in, "attention.head_count_kv", model->heads, &model->kv_heads));
@@ -160,13 +177,42 @@ static hel_status set_sizes(const reader *in, hel_gguf_model *model) {
     HEL_TRY(set(in, "num_attention_heads", json_integer(model->heads)));
     HEL_TRY(set(in, "num_key_value_heads", json_integer(model->kv_heads)));
     HEL_TRY(set(in, "head_dim", json_integer(head_dim)));
+    HEL_TRY(set_epsilon(in, "rms_norm_eps"));
     return set_rope(in, head_dim);
 }
 
+// What Mamba calls the rank of its time step is the number of heads in Mamba-2.
+static hel_status set_state_space(const reader *in, bool second) {
+    static const size_key both[] = {
+        {"hidden_size", "embedding_length"}, {"num_hidden_layers", "block_count"}, {"conv_kernel", "ssm.conv_kernel"},
+        {"intermediate_size", "ssm.inner_size"}, {"state_size", "ssm.state_size"},
+    };
+    static const size_key first_only[] = {{"time_step_rank", "ssm.time_step_rank"}};
+    static const size_key second_only[] = {
+        {"num_heads", "ssm.time_step_rank"}, {"n_groups", "ssm.group_count"}, {"norm_groups", "ssm.group_count"}};
+    uint32_t inner = 0, heads = 1;
+    char key[KEY_SIZE];
+    uint64_t normed = 0;
+    bool present;
+    key_of(in, "ssm.dt_b_c_rms", key);
+    HEL_TRY(optional(hel_gguf_get_u64(in->archive, key, &normed), &present));
+    if (present && normed)
+        return hel_fail(HEL_ERROR_UNSUPPORTED, "%s: norms of the time step, B and C (%s)", in->archive->path, key);
+    HEL_TRY(set_keys(in, both, HEL_COUNT(both)));
+    HEL_TRY(set_epsilon(in, "layer_norm_epsilon"));
+    if (!second) return set_keys(in, first_only, HEL_COUNT(first_only));
+    HEL_TRY(get_u32(in, "ssm.inner_size", 0, &inner));
+    HEL_TRY(get_u32(in, "ssm.time_step_rank", 0, &heads));
+    HEL_TRY(set(in, "head_dim", json_integer(inner / heads)));
+    return set_keys(in, second_only, HEL_COUNT(second_only));
+}
+
+static hel_status set_sizes(const reader *in, hel_gguf_model *model) {
+    bool first = model->family == &hel_mamba_family, second = model->family == &hel_mamba2_family;
+    return first || second ? set_state_space(in, second) : set_transformer(in, model);
+}
+
 static hel_status set_rest(const reader *in) {
-    double epsilon;
-    HEL_TRY(get_f64(in, "attention.layer_norm_rms_epsilon", 1e-5, &epsilon));
-    HEL_TRY(set(in, "rms_norm_eps", decimal(epsilon)));
     const hel_tensor_info *embedding = hel_archive_find(in->archive, "token_embd.weight");
     if (!embedding || embedding->rank != 2)
         return hel_fail(HEL_ERROR_FORMAT, "%s: no matrix token_embd.weight", in->archive->path);

@@ -78,13 +78,13 @@ uint64_t hel_mamba_scratch(const hel_hyper *hyper, uint32_t tokens) {
 // ---------------------------------------------------------------- its tensors
 
 const hel_role hel_mamba_ends[HEL_MAMBA_ENDS] = {
-    HEL_SSM_END(FIRST, MATRIX, "backbone.embeddings", VOCABULARY, HIDDEN, EMBEDDING, embedding),
-    HEL_SSM_END(LAST, VECTOR, "backbone.norm_f", HIDDEN, NONE, NORM, norm),
-    HEL_SSM_END(LAST, MATRIX, "lm_head", VOCABULARY, HIDDEN, LM_HEAD, head),
+    HEL_SSM_END(FIRST, MATRIX, "backbone.embeddings", "token_embd", VOCABULARY, HIDDEN, EMBEDDING, embedding),
+    HEL_SSM_END(LAST, VECTOR, "backbone.norm_f", "output_norm", HIDDEN, NONE, NORM, norm),
+    HEL_SSM_END(LAST, MATRIX, "lm_head", "output", VOCABULARY, HIDDEN, LM_HEAD, head),
 };
 
 static const hel_role roles[] = {
-    HEL_SSM_VECTOR(hel_mamba_layer, "norm.weight", HIDDEN, NONE, norm),
+    HEL_SSM_VECTOR(hel_mamba_layer, "norm.weight", "attn_norm.weight", HIDDEN, NONE, norm),
     HEL_MAMBA_MIXER_ROLES,
 };
 
@@ -102,7 +102,7 @@ static const hel_layer_kind *kind_of(const hel_hyper *hyper, uint32_t layer) {
     return &mamba;
 }
 
-static const hel_model_type types[] = {{"mamba", "MambaForCausalLM", NULL, false}};
+static const hel_model_type types[] = {{"mamba", "MambaForCausalLM", "mamba", false}};
 
 const hel_family hel_mamba_family = {.types = types,
                                      .n_types = HEL_COUNT(types),

@@ -44,18 +44,18 @@ uint64_t hel_mamba_scratch(const hel_hyper *hyper, uint32_t tokens); // floats
 
 // Its roles below "mixer.", as members of the struct above.
 #define HEL_MAMBA_MIXER_ROLES \
-    HEL_SSM_MATRIX(hel_mamba_layer, "mixer.in_proj", SSM_INNER_TWICE, HIDDEN, in), \
-    HEL_SSM_BIAS(hel_mamba_layer, "mixer.in_proj", SSM_INNER_TWICE, in), \
-    HEL_SSM_TAPS(hel_mamba_layer, "mixer.conv1d.weight", SSM_INNER, taps), \
-    HEL_SSM_OPTIONAL(hel_mamba_layer, "mixer.conv1d.bias", SSM_INNER, taps_bias), \
-    HEL_SSM_MATRIX(hel_mamba_layer, "mixer.x_proj", SSM_SELECTION, SSM_INNER, selection), \
-    HEL_SSM_BIAS(hel_mamba_layer, "mixer.x_proj", SSM_SELECTION, selection), \
-    HEL_SSM_MATRIX(hel_mamba_layer, "mixer.dt_proj", SSM_INNER, SSM_RANK, dt), \
-    HEL_SSM_BIAS(hel_mamba_layer, "mixer.dt_proj", SSM_INNER, dt), \
-    HEL_SSM_RATE(hel_mamba_layer, "mixer.A_log", SSM_INNER, SSM_STATE, a), \
-    HEL_SSM_VECTOR(hel_mamba_layer, "mixer.D", SSM_INNER, NONE, d), \
-    HEL_SSM_MATRIX(hel_mamba_layer, "mixer.out_proj", HIDDEN, SSM_INNER, out), \
-    HEL_SSM_BIAS(hel_mamba_layer, "mixer.out_proj", HIDDEN, out)
+    HEL_SSM_MATRIX(hel_mamba_layer, "mixer.in_proj", "ssm_in", SSM_INNER_TWICE, HIDDEN, in), \
+    HEL_SSM_BIAS(hel_mamba_layer, "mixer.in_proj", "ssm_in", SSM_INNER_TWICE, in), \
+    HEL_SSM_TAPS(hel_mamba_layer, "mixer.conv1d.weight", "ssm_conv1d.weight", SSM_INNER, taps), \
+    HEL_SSM_OPTIONAL(hel_mamba_layer, "mixer.conv1d.bias", "ssm_conv1d.bias", SSM_INNER, taps_bias), \
+    HEL_SSM_MATRIX(hel_mamba_layer, "mixer.x_proj", "ssm_x", SSM_SELECTION, SSM_INNER, selection), \
+    HEL_SSM_BIAS(hel_mamba_layer, "mixer.x_proj", "ssm_x", SSM_SELECTION, selection), \
+    HEL_SSM_MATRIX(hel_mamba_layer, "mixer.dt_proj", "ssm_dt", SSM_INNER, SSM_RANK, dt), \
+    HEL_SSM_BIAS(hel_mamba_layer, "mixer.dt_proj", "ssm_dt", SSM_INNER, dt), \
+    HEL_SSM_RATE(hel_mamba_layer, "mixer.A_log", "ssm_a", SSM_INNER, SSM_STATE, a), \
+    HEL_SSM_VECTOR(hel_mamba_layer, "mixer.D", "ssm_d", SSM_INNER, NONE, d), \
+    HEL_SSM_MATRIX(hel_mamba_layer, "mixer.out_proj", "ssm_out", HIDDEN, SSM_INNER, out), \
+    HEL_SSM_BIAS(hel_mamba_layer, "mixer.out_proj", "ssm_out", HIDDEN, out)
 
 // ---------------------------------------------------------------- Mamba-2's mixer
 
@@ -68,40 +68,44 @@ typedef struct hel_mamba2_mixer {
     hel_buffer *norm;             // [inner]
 } hel_mamba2_mixer;
 
-// x += Wout norm(scan(conv(...)), z),  all from Win h; the norm has so many groups.
-void hel_mamba2_mixer_forward(const hel_hyper *hyper, const hel_mamba2_mixer *mixer, uint32_t norm_groups, const hel_layer *layer,
+// x += Wout norm(scan(conv(...)), z),  all from Win h.
+void hel_mamba2_mixer_forward(const hel_hyper *hyper, const hel_mamba2_mixer *mixer, const hel_layer *layer,
                               hel_stage *stage, hel_tensor h, hel_tensor x);
 hel_layer_memory hel_mamba2_mixer_memory(const hel_hyper *hyper);
 uint64_t hel_mamba2_mixer_scratch(const hel_hyper *hyper); // floats a token
 
 // Its roles below `path`, as members of `type` from `mixer` on.
 #define HEL_MAMBA2_MIXER_ROLES(type, path, mixer) \
-    HEL_SSM_MATRIX(type, path "in_proj", SSM_PROJECTION, HIDDEN, mixer.in), \
-    HEL_SSM_BIAS(type, path "in_proj", SSM_PROJECTION, mixer.in), \
-    HEL_SSM_MATRIX(type, path "out_proj", HIDDEN, SSM_INNER, mixer.out), \
-    HEL_SSM_BIAS(type, path "out_proj", HIDDEN, mixer.out), \
-    HEL_SSM_TAPS(type, path "conv1d.weight", SSM_CONVOLVED, mixer.taps), \
-    HEL_SSM_OPTIONAL(type, path "conv1d.bias", SSM_CONVOLVED, mixer.taps_bias), \
-    HEL_SSM_RATE(type, path "A_log", SSM_HEADS, NONE, mixer.a), \
-    HEL_SSM_VECTOR(type, path "D", SSM_HEADS, NONE, mixer.d), \
-    HEL_SSM_VECTOR(type, path "dt_bias", SSM_HEADS, NONE, mixer.dt_bias), \
-    HEL_SSM_VECTOR(type, path "norm.weight", SSM_INNER, NONE, mixer.norm)
+    HEL_SSM_MATRIX(type, path "in_proj", "ssm_in", SSM_PROJECTION, HIDDEN, mixer.in), \
+    HEL_SSM_BIAS(type, path "in_proj", "ssm_in", SSM_PROJECTION, mixer.in), \
+    HEL_SSM_MATRIX(type, path "out_proj", "ssm_out", HIDDEN, SSM_INNER, mixer.out), \
+    HEL_SSM_BIAS(type, path "out_proj", "ssm_out", HIDDEN, mixer.out), \
+    HEL_SSM_TAPS(type, path "conv1d.weight", "ssm_conv1d.weight", SSM_CONVOLVED, mixer.taps), \
+    HEL_SSM_OPTIONAL(type, path "conv1d.bias", "ssm_conv1d.bias", SSM_CONVOLVED, mixer.taps_bias), \
+    HEL_SSM_RATE(type, path "A_log", "ssm_a", SSM_HEADS, NONE, mixer.a), \
+    HEL_SSM_VECTOR(type, path "D", "ssm_d", SSM_HEADS, NONE, mixer.d), \
+    HEL_SSM_VECTOR(type, path "dt_bias", "ssm_dt.bias", SSM_HEADS, NONE, mixer.dt_bias), \
+    HEL_SSM_VECTOR(type, path "norm.weight", "ssm_norm.weight", SSM_INNER, NONE, mixer.norm)
 
 // ---------------------------------------------------------------- roles
 
-#define HEL_SSM_ROLE(type, of_section, of_kind, name, of_rows, of_cols, of_class, of_member) \
-    .hugging_face = name, .section = HEL_SECTION_##of_section, .kind = HEL_ROLE_##of_kind, .rows = HEL_DIMENSION_##of_rows, \
-    .cols = HEL_DIMENSION_##of_cols, .class = HEL_CLASS_##of_class, .member = offsetof(type, of_member)
-#define HEL_SSM_MATRIX(type, name, rows, cols, member) {HEL_SSM_ROLE(type, LAYER, MATRIX, name ".weight", rows, cols, FFN, member)}
-#define HEL_SSM_BIAS(type, name, rows, member) {HEL_SSM_ROLE(type, LAYER, BIAS, name ".bias", rows, NONE, UNKNOWN, member)}
-#define HEL_SSM_VECTOR(type, name, rows, cols, member) {HEL_SSM_ROLE(type, LAYER, VECTOR, name, rows, cols, NORM, member)}
-#define HEL_SSM_TAPS(type, name, rows, member) {HEL_SSM_ROLE(type, LAYER, VECTOR, name, rows, SSM_WIDTH, UNKNOWN, member)}
-#define HEL_SSM_OPTIONAL(type, name, rows, member) \
-    {HEL_SSM_ROLE(type, LAYER, VECTOR, name, rows, NONE, NORM, member), .optional = true}
-#define HEL_SSM_RATE(type, name, rows, cols, member) \
-    {HEL_SSM_ROLE(type, LAYER, RATE, name, rows, cols, NORM, member)}
-#define HEL_SSM_END(section, kind, name, rows, cols, class, member) \
-    {HEL_SSM_ROLE(hel_ends, section, kind, name ".weight", rows, cols, class, member)}
+#define HEL_SSM_ROLE(type, of_section, of_kind, name, gguf_name, of_rows, of_cols, of_class, of_member) \
+    .hugging_face = name, .gguf = gguf_name, .section = HEL_SECTION_##of_section, .kind = HEL_ROLE_##of_kind, \
+    .rows = HEL_DIMENSION_##of_rows, .cols = HEL_DIMENSION_##of_cols, .class = HEL_CLASS_##of_class, \
+    .member = offsetof(type, of_member)
+#define HEL_SSM_MATRIX(type, name, gguf, rows, cols, member) \
+    {HEL_SSM_ROLE(type, LAYER, MATRIX, name ".weight", gguf ".weight", rows, cols, FFN, member)}
+#define HEL_SSM_BIAS(type, name, gguf, rows, member) \
+    {HEL_SSM_ROLE(type, LAYER, BIAS, name ".bias", gguf ".bias", rows, NONE, UNKNOWN, member)}
+#define HEL_SSM_VECTOR(type, name, gguf, rows, cols, member) \
+    {HEL_SSM_ROLE(type, LAYER, VECTOR, name, gguf, rows, cols, NORM, member)}
+#define HEL_SSM_TAPS(type, name, gguf, rows, member) \
+    {HEL_SSM_ROLE(type, LAYER, VECTOR, name, gguf, rows, SSM_WIDTH, UNKNOWN, member)}
+#define HEL_SSM_OPTIONAL(type, name, gguf, rows, member) \
+    {HEL_SSM_ROLE(type, LAYER, VECTOR, name, gguf, rows, NONE, NORM, member), .optional = true}
+#define HEL_SSM_RATE(type, name, gguf, rows, cols, member) {HEL_SSM_ROLE(type, LAYER, RATE, name, gguf, rows, cols, NORM, member)}
+#define HEL_SSM_END(section, kind, name, gguf, rows, cols, class, member) \
+    {HEL_SSM_ROLE(hel_ends, section, kind, name ".weight", gguf ".weight", rows, cols, class, member)}
 
 // Of both Mambas: embedding, norm, head.
 enum { HEL_MAMBA_ENDS = 3 };

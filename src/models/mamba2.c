@@ -9,7 +9,7 @@ static uint32_t convolved(const hel_hyper *hyper) { return hel_hyper_dimension(h
 
 // ---------------------------------------------------------------- the mixer
 
-void hel_mamba2_mixer_forward(const hel_hyper *hyper, const hel_mamba2_mixer *mixer, uint32_t norm_groups, const hel_layer *layer,
+void hel_mamba2_mixer_forward(const hel_hyper *hyper, const hel_mamba2_mixer *mixer, const hel_layer *layer,
                               hel_stage *stage, hel_tensor h, hel_tensor x) {
     const hel_ssm_hyper *ssm = &hyper->ssm;
     hel_exec *exec = &stage->exec;
@@ -24,7 +24,7 @@ void hel_mamba2_mixer_forward(const hel_hyper *hyper, const hel_mamba2_mixer *mi
     hel_ssm scan = {.channels = inner, .state = ssm->state, .heads = ssm->heads, .groups = ssm->groups, .a = all_of(mixer->a),
                     .d = all_of(mixer->d), .dt_bias = all_of(mixer->dt_bias), .dt_low = ssm->dt_low, .dt_high = ssm->dt_high};
     hel_tensor y = hel_ssm_scan(exec, &scan, &in, kept.h);
-    hel_gated_norm norm = {.gain = all_of(mixer->norm), .groups = norm_groups, .epsilon = hyper->ssm.norm_epsilon};
+    hel_gated_norm norm = {.gain = all_of(mixer->norm), .groups = ssm->norm_groups, .epsilon = ssm->norm_epsilon};
     hel_linear_add(exec, hel_rmsnorm_gated(exec, y, z, &norm), &mixer->out, x);
 }
 
@@ -47,7 +47,7 @@ static void forward(const hel_network *network, const hel_layer *layer, hel_pass
     const mamba2_layer *w = layer->weights;
     hel_stage *stage = &pass->stages[layer->place];
     hel_tensor h = hel_rmsnorm(&stage->exec, x, all_of(w->norm), network->hyper.norm_epsilon);
-    hel_mamba2_mixer_forward(&network->hyper, &w->mixer, 1, layer, stage, h, x);
+    hel_mamba2_mixer_forward(&network->hyper, &w->mixer, layer, stage, h, x);
 }
 
 static uint64_t scratch_floats(const hel_hyper *hyper, uint32_t tokens) {
@@ -55,7 +55,7 @@ static uint64_t scratch_floats(const hel_hyper *hyper, uint32_t tokens) {
 }
 
 static const hel_role roles[] = {
-    HEL_SSM_VECTOR(mamba2_layer, "norm.weight", HIDDEN, NONE, norm),
+    HEL_SSM_VECTOR(mamba2_layer, "norm.weight", "attn_norm.weight", HIDDEN, NONE, norm),
     HEL_MAMBA2_MIXER_ROLES(mamba2_layer, "mixer.", mixer),
 };
 
@@ -73,7 +73,7 @@ static const hel_layer_kind *kind_of(const hel_hyper *hyper, uint32_t layer) {
     return &mamba2;
 }
 
-static const hel_model_type types[] = {{"mamba2", "Mamba2ForCausalLM", NULL, false}};
+static const hel_model_type types[] = {{"mamba2", "Mamba2ForCausalLM", "mamba2", false}};
 
 const hel_family hel_mamba2_family = {.types = types,
                                       .n_types = HEL_COUNT(types),

@@ -110,6 +110,7 @@ hel_status hel_mamba2_parse(const json_t *config, hel_hyper *out) {
     uint32_t head_dim;
     HEL_TRY(parse_sizes(config, out));
     HEL_TRY(parse_inner(config, "expand", out));
+    HEL_TRY(hel_hyper_get(config, "intermediate_size", out->ssm.inner, 1, HEL_MAX_WIDTH, &out->ssm.inner));
     HEL_TRY(hel_hyper_get(config, "state_size", 128, 1, MAX_STATE, &out->ssm.state));
     HEL_TRY(hel_hyper_get(config, "conv_kernel", 4, 2, HEL_CONV1D_MAX_WIDTH, &out->ssm.width));
     HEL_TRY(hel_hyper_get(config, "num_heads", 128, 1, out->ssm.inner, &out->ssm.heads));
@@ -118,8 +119,11 @@ hel_status hel_mamba2_parse(const json_t *config, hel_hyper *out) {
     if ((uint64_t)out->ssm.heads * head_dim != out->ssm.inner)
         return hel_fail(HEL_ERROR_FORMAT, "%u heads of %u are not %u channels", out->ssm.heads, head_dim, out->ssm.inner);
     HEL_TRY(parse_norm(config, "layer_norm_epsilon", false, out));
+    // transformers know no groups of this norm; a GGUF file has as many as the authors' code
+    HEL_TRY(hel_hyper_get(config, "norm_groups", 1, 1, out->ssm.groups, &out->ssm.norm_groups));
     HEL_TRY(parse_limits(config, &out->ssm));
     HEL_TRY(check_heads(&out->ssm));
+    if (out->ssm.inner % out->ssm.norm_groups) return hel_fail(HEL_ERROR_FORMAT, "norm_groups does not divide the channels");
     return expect_activation(config, "silu");
 }
 
@@ -177,6 +181,7 @@ hel_status hel_zamba2_parse(const json_t *config, hel_hyper *out) {
     HEL_TRY(check_heads(&out->ssm));
     HEL_TRY(parse_norm(config, "rms_norm_eps", true, out));
     out->ssm.norm_epsilon = 1e-5f; // whatever the other norms have
+    out->ssm.norm_groups = out->ssm.groups;
     HEL_TRY(hel_json_get_f64(config, "time_step_min", 0.001, &low));
     out->ssm.dt_low = (float)low;
     HEL_TRY(parse_layers(config, out));

@@ -41,16 +41,16 @@ static hel_layer_memory memory(const hel_hyper *hyper) {
 // ---------------------------------------------------------------- the family
 
 static const hel_role ends[] = {
-    HEL_SSM_END(FIRST, MATRIX, "backbone.embeddings", VOCABULARY, HIDDEN, EMBEDDING, embedding),
-    HEL_SSM_END(LAST, VECTOR, "backbone.norm_f", HIDDEN, NONE, NORM, norm),
-    {HEL_SSM_ROLE(hel_ends, LAST, VECTOR, "backbone.norm_f.bias", HIDDEN, NONE, NORM, norm_bias)},
-    HEL_SSM_END(LAST, MATRIX, "classifier", LABELS, HIDDEN, LM_HEAD, head),
-    {HEL_SSM_ROLE(hel_ends, LAST, BIAS, "classifier.bias", LABELS, NONE, UNKNOWN, head)},
+    HEL_SSM_END(FIRST, MATRIX, "backbone.embeddings", "token_embd", VOCABULARY, HIDDEN, EMBEDDING, embedding),
+    HEL_SSM_END(LAST, VECTOR, "backbone.norm_f", "output_norm", HIDDEN, NONE, NORM, norm),
+    {HEL_SSM_ROLE(hel_ends, LAST, VECTOR, "backbone.norm_f.bias", NULL, HIDDEN, NONE, NORM, norm_bias)},
+    HEL_SSM_END(LAST, MATRIX, "classifier", "cls", LABELS, HIDDEN, LM_HEAD, head),
+    {HEL_SSM_ROLE(hel_ends, LAST, BIAS, "classifier.bias", NULL, LABELS, NONE, UNKNOWN, head)},
 };
 
 static const hel_role roles[] = {
-    HEL_SSM_VECTOR(hel_mamba_layer, "norm.weight", HIDDEN, NONE, norm),
-    HEL_SSM_VECTOR(hel_mamba_layer, "norm.bias", HIDDEN, NONE, norm_bias),
+    HEL_SSM_VECTOR(hel_mamba_layer, "norm.weight", "attn_norm.weight", HIDDEN, NONE, norm),
+    HEL_SSM_VECTOR(hel_mamba_layer, "norm.bias", "attn_norm.bias", HIDDEN, NONE, norm_bias),
     HEL_MAMBA_MIXER_ROLES,
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "models/source.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -21,6 +22,7 @@ typedef struct view_state {
     char *names;               // HEL_ROLE_NAME bytes each
     const hel_role **roles;    // of each tensor, NULL where there is none
     uint32_t heads, kv_heads;  // for the row order; 0 where rows are in order already
+    bool rates;                // whether those are stored as themselves, not as logarithms
 } view_state;
 
 static void close_view(hel_archive *archive) {
@@ -43,11 +45,30 @@ static uint64_t interleaved_row(uint64_t row, uint64_t head_rows) {
     return row - i + (i < half ? 2 * i : 2 * (i - half) + 1);
 }
 
+// ---------------------------------------------------------------- rates as logarithms
+
+// GGUF has A = -exp(A_log), as floats.
+static hel_status read_log(hel_archive *origin, const hel_tensor_info *stored, uint64_t offset, float *values, size_t size) {
+    if (stored->dtype != HEL_F32 || offset % sizeof *values || size % sizeof *values)
+        return hel_fail_file(HEL_ERROR_UNSUPPORTED, stored->file, stored->offset, "tensor \"%s\" is not of floats",
+                             stored->name);
+    HEL_TRY(hel_archive_read(origin, stored, offset, values, size));
+    for (size_t i = 0; i < size / sizeof *values; i++) {
+        if (!(values[i] < 0))
+            return hel_fail_file(HEL_ERROR_FORMAT, stored->file, stored->offset, "tensor \"%s\" has %g, which is not negative",
+                                 stored->name, values[i]);
+        values[i] = logf(-values[i]);
+    }
+    return HEL_OK;
+}
+
 static hel_status read_view(hel_archive *archive, const hel_tensor_info *tensor, uint64_t offset, void *bytes, size_t size) {
     view_state *view = archive->state;
     size_t index = (size_t)(tensor - archive->tensors);
     const hel_tensor_info *stored = &archive->origin->tensors[index];
     uint32_t heads = heads_of(view, index);
+    if (view->roles[index] && view->roles[index]->kind == HEL_ROLE_RATE && view->rates)
+        return read_log(archive->origin, stored, offset, bytes, size);
     if (!heads) return hel_archive_read(archive->origin, stored, offset, bytes, size);
     uint64_t row_bytes = tensor->bytes / tensor->shape[0], head_rows = tensor->shape[0] / heads;
     for (size_t done = 0; done < size;) {
@@ -100,6 +121,7 @@ static hel_status make_view(hel_archive *origin, json_t *config, uint32_t heads,
     view_state *view = archive->state;
     view->heads = heads;
     view->kv_heads = kv_heads;
+    view->rates = role_of == hel_role_of_gguf;
     archive->config = config;
     status = config ? name_tensors(archive, family, role_of) : hel_fail_memory(1024);
     if (status == HEL_OK) *out = archive;

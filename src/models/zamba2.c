@@ -36,7 +36,7 @@ typedef struct zamba2_layer {
 static void mix(const hel_network *network, const hel_layer *layer, hel_stage *stage, hel_tensor seen, hel_tensor x) {
     const zamba2_layer *w = layer->weights;
     hel_tensor h = hel_rmsnorm(&stage->exec, seen, all_of(w->norm), network->hyper.norm_epsilon);
-    hel_mamba2_mixer_forward(&network->hyper, &w->mixer, network->hyper.ssm.groups, layer, stage, h, x);
+    hel_mamba2_mixer_forward(&network->hyper, &w->mixer, layer, stage, h, x);
 }
 
 static void forward_mamba(const hel_network *network, const hel_layer *layer, hel_pass *pass, hel_tensor x) {
@@ -112,27 +112,27 @@ static uint64_t scratch_of_hybrid(const hel_hyper *hyper, uint32_t tokens) {
 // ---------------------------------------------------------------- their tensors
 
 #define BLOCK(kind, name, rows, cols, class, member) \
-    {HEL_SSM_ROLE(zamba2_block, SHARED, kind, "shared_transformer." name, rows, cols, class, member)}
+    {HEL_SSM_ROLE(zamba2_block, SHARED, kind, "shared_transformer." name, NULL, rows, cols, class, member)}
 #define ADAPTER(name, rows, cols, class, member) \
-    {HEL_SSM_ROLE(zamba2_layer, USE, MATRIX, "shared_transformer." name ".#.0.weight", ADAPTER, cols, class, member.down)}, \
-    {HEL_SSM_ROLE(zamba2_layer, USE, MATRIX, "shared_transformer." name ".#.1.weight", rows, ADAPTER, class, member.up)}
+    {HEL_SSM_ROLE(zamba2_layer, USE, MATRIX, "shared_transformer." name ".#.0.weight", NULL, ADAPTER, cols, class, member.down)}, \
+    {HEL_SSM_ROLE(zamba2_layer, USE, MATRIX, "shared_transformer." name ".#.1.weight", NULL, rows, ADAPTER, class, member.up)}
 
 static const hel_role ends[] = {
-    HEL_SSM_END(FIRST, MATRIX, "model.embed_tokens", VOCABULARY, HIDDEN, EMBEDDING, embedding),
-    HEL_SSM_END(LAST, VECTOR, "model.final_layernorm", HIDDEN, NONE, NORM, norm),
-    HEL_SSM_END(LAST, MATRIX, "lm_head", VOCABULARY, HIDDEN, LM_HEAD, head),
+    HEL_SSM_END(FIRST, MATRIX, "model.embed_tokens", "token_embd", VOCABULARY, HIDDEN, EMBEDDING, embedding),
+    HEL_SSM_END(LAST, VECTOR, "model.final_layernorm", "output_norm", HIDDEN, NONE, NORM, norm),
+    HEL_SSM_END(LAST, MATRIX, "lm_head", "output", VOCABULARY, HIDDEN, LM_HEAD, head),
 };
 
 static const hel_role roles_of_mamba[] = {
-    HEL_SSM_VECTOR(zamba2_layer, "input_layernorm.weight", HIDDEN, NONE, norm),
+    HEL_SSM_VECTOR(zamba2_layer, "input_layernorm.weight", "attn_norm.weight", HIDDEN, NONE, norm),
     HEL_MAMBA2_MIXER_ROLES(zamba2_layer, "mamba.", mixer),
 };
 
 // The adapters of attention stand last, since some models have none.
 static const hel_role roles_of_hybrid[] = {
-    HEL_SSM_VECTOR(zamba2_layer, "mamba_decoder.input_layernorm.weight", HIDDEN, NONE, norm),
+    HEL_SSM_VECTOR(zamba2_layer, "mamba_decoder.input_layernorm.weight", "attn_norm.weight", HIDDEN, NONE, norm),
     HEL_MAMBA2_MIXER_ROLES(zamba2_layer, "mamba_decoder.mamba.", mixer),
-    HEL_SSM_MATRIX(zamba2_layer, "linear", HIDDEN, HIDDEN, linear),
+    HEL_SSM_MATRIX(zamba2_layer, "linear", "linear", HIDDEN, HIDDEN, linear),
     BLOCK(VECTOR, "input_layernorm.weight", HIDDEN_TWICE, NONE, NORM, attention_norm),
     BLOCK(MATRIX, "self_attn.q_proj.weight", QUERY, HIDDEN_TWICE, ATTENTION_QK, q),
     BLOCK(MATRIX, "self_attn.k_proj.weight", KEY, HIDDEN_TWICE, ATTENTION_QK, k),

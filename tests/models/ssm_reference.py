@@ -178,7 +178,7 @@ def added(a, b):
     return [[x + y for x, y in zip(one, other)] for one, other in zip(a, b)]
 
 
-def run_mambas(weights, config, ids):
+def run_mambas(weights, config, ids, norm_groups):
     epsilon, x = config["layer_norm_epsilon"], [weights["backbone.embeddings.weight"][i] for i in ids]
     for layer in range(config["num_hidden_layers"]):
         path = f"backbone.layers.{layer}."
@@ -186,7 +186,7 @@ def run_mambas(weights, config, ids):
         if config["model_type"] == "mamba":
             h = mamba(weights, path + "mixer.", config, h)
         else:
-            sizes = (config["num_heads"], config["n_groups"], config["state_size"], *config["time_step_limit"], epsilon, 1)
+            sizes = (config["num_heads"], config["n_groups"], config["state_size"], *config["time_step_limit"], epsilon, norm_groups)
             h = mamba2(weights, path + "mixer.", sizes, h)
         x = added(x, h)
     return [rms_norm(row, weights["backbone.norm_f.weight"], epsilon) for row in x]
@@ -211,9 +211,9 @@ def run_zamba2(weights, config, ids):
     return [rms_norm(row, weights["model.final_layernorm.weight"], epsilon) for row in x]
 
 
-def logits_of(folder, ids):
+def logits_of(folder, ids, norm_groups=1):
     config, weights = json.loads((folder / "config.json").read_text()), read_weights(folder / "model.safetensors")
-    hidden = (run_zamba2 if config["model_type"] == "zamba2" else run_mambas)(weights, config, ids)
+    hidden = run_zamba2(weights, config, ids) if config["model_type"] == "zamba2" else run_mambas(weights, config, ids, norm_groups)
     if "lm_head.weight" not in weights:
         weights["lm_head.weight"] = weights[next(name for name in weights if "embed" in name)]
     return [v for row in hidden for v in product(weights, "lm_head", row)]
