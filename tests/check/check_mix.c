@@ -150,9 +150,26 @@ static void shift_cases(check *c) { check_each_fill(c, 2, shift_case); }
 static void mix_cases(check *c) { check_each_fill(c, 6, mix_case); }
 static void gate_cases(check *c) { check_each_fill(c, 3, gate_case); }
 
+static void mix_bench(check *c) {
+    enum { TOKENS = 32, COLS = 2048, N = TOKENS * COLS, RANK = 32 };
+    static const char *const shapes[] = {"32x2048, of other", "32x2048, of x", "32x2048, rank 32", "32x2048, sigmoid"};
+    check_begin(c, CHECK_UNIFORM);
+    float *x = check_values(c, N, CHECK_UNIFORM, 0), *y = check_floats(c, N);
+    hel_token_mix_params params = {.n = N, .cols = COLS, .rank = RANK, .stride = COLS};
+    check_call call = {.kernel = c->kernel,
+                       .constants = {0, HEL_TOKEN_MIX_CHUNK},
+                       .n_constants = 2,
+                       .bindings = {{x, N, NULL}, {x, N, NULL}, {x, COLS, NULL}, {x, N, NULL}, {x, RANK * COLS, NULL}, {NULL, N, y}},
+                       .n_bindings = 6,
+                       .params = &params,
+                       .params_size = sizeof params,
+                       .groups = N / HEL_TOKEN_MIX_CHUNK};
+    for (; call.constants[0] < 4; call.constants[0]++) check_bench(c, &call, shapes[call.constants[0]], 12.0 * N);
+}
+
 const check_kernel check_mix_kernels[] = {
     {"token_shift", shift_cases, NULL},
-    {"token_mix", mix_cases, NULL},
+    {"token_mix", mix_cases, mix_bench},
     {"gate_add", gate_cases, NULL},
     {NULL, NULL, NULL},
 };

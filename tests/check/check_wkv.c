@@ -415,7 +415,53 @@ static void wkv7_cases(check *c) { check_each_fill(c, 3, wkv7_case); }
 static void keys_cases(check *c) { check_each_fill(c, 3, keys_case); }
 static void wkv7_gate_cases(check *c) { check_each_fill(c, 2, wkv7_gate_case); }
 
+// ---------------------------------------------------------------- times
+
+enum { BENCH_TOKENS = 32, BENCH_COLS = 2048, BENCH_N = BENCH_TOKENS * BENCH_COLS, BENCH_HEAD = 64 };
+
+// All inputs of a token are the same; the state goes from call to call.
+static check_call bench_call(check *c, uint32_t inputs, uint32_t kept) {
+    check_begin(c, CHECK_UNIFORM);
+    check_call call = {.kernel = c->kernel, .n_bindings = inputs + 2};
+    float *x = make_range(c, BENCH_N, 0.001, 0.01), *state = check_floats(c, kept), *y = check_floats(c, BENCH_N);
+    for (uint32_t i = 0; i < inputs; i++) call.bindings[i] = (check_binding){x, BENCH_N, NULL};
+    call.bindings[inputs] = (check_binding){state, kept, state};
+    call.bindings[inputs + 1] = (check_binding){NULL, BENCH_N, y};
+    return call;
+}
+
+static void wkv4_bench(check *c) {
+    check_call call = bench_call(c, 5, 3 * BENCH_COLS);
+    hel_wkv4_params params = {.tokens = BENCH_TOKENS, .cols = BENCH_COLS};
+    call.params = &params;
+    call.params_size = sizeof params;
+    call.groups = BENCH_COLS / HEL_WKV4_CHUNK;
+    check_bench(c, &call, "32x2048", 16.0 * BENCH_N);
+}
+
+static void wkv5_bench(check *c) {
+    check_call call = bench_call(c, 6, BENCH_COLS * BENCH_HEAD);
+    hel_wkv5_params params = {.tokens = BENCH_TOKENS, .heads = BENCH_COLS / BENCH_HEAD, .head = BENCH_HEAD, .decay_share = 1, .bonus_share = 1};
+    call.constants[1] = HEL_WKV5_COLUMNS;
+    call.n_constants = 2;
+    call.params = &params;
+    call.params_size = sizeof params;
+    call.groups = (uint64_t)params.heads * BENCH_HEAD / HEL_WKV5_COLUMNS;
+    check_bench(c, &call, "32x2048, heads of 64", 16.0 * BENCH_N);
+    call.constants[0] = 1;
+    check_bench(c, &call, "32x2048, heads of 64, dynamic", 20.0 * BENCH_N);
+}
+
+static void wkv7_bench(check *c) {
+    check_call call = bench_call(c, 6, BENCH_COLS * BENCH_HEAD);
+    hel_wkv7_params params = {.tokens = BENCH_TOKENS, .heads = BENCH_COLS / BENCH_HEAD, .head = BENCH_HEAD};
+    call.params = &params;
+    call.params_size = sizeof params;
+    call.groups = (uint64_t)params.heads * BENCH_HEAD / HEL_WKV7_COLUMNS;
+    check_bench(c, &call, "32x2048, heads of 64", 28.0 * BENCH_N);
+}
+
 const check_kernel check_wkv_kernels[] = {
-    {"wkv4", wkv4_cases, NULL},           {"wkv5", wkv5_cases, NULL}, {"wkv7", wkv7_cases, NULL}, {"wkv7_keys", keys_cases, NULL},
+    {"wkv4", wkv4_cases, wkv4_bench},     {"wkv5", wkv5_cases, wkv5_bench}, {"wkv7", wkv7_cases, wkv7_bench}, {"wkv7_keys", keys_cases, NULL},
     {"wkv7_gate", wkv7_gate_cases, NULL}, {NULL, NULL, NULL},
 };

@@ -12,15 +12,6 @@ static inline const float *conv1d_row(const hel_conv1d_params *p, const float *x
     return row - kept < p->tokens ? x + p->x_first + (size_t)(row - kept) * p->x_stride + channel : NULL;
 }
 
-// The first `count` of WIDTH lanes; without a detour where that is a constant WIDTH.
-static inline __attribute__((always_inline)) vec load_some(const float *p, uint32_t count) {
-    return count == WIDTH ? vec_load(p) : vec_load_part(p, count);
-}
-static inline __attribute__((always_inline)) void store_some(float *p, uint32_t count, vec a) {
-    if (count == WIDTH) vec_store(p, a);
-    else vec_store_part(p, count, a);
-}
-
 // Channels first .. first + count of rows begin .. end, and of the state where those rows are the first.
 static inline __attribute__((always_inline)) void conv1d_block(const cpu_launch *launch, uint32_t first, uint32_t count,
                                                                uint32_t begin, uint32_t end) {

@@ -241,4 +241,13 @@ static inline void vec_store_part(float *p, uint32_t count, vec a) {
     memcpy(p, lanes, count * sizeof *p);
 }
 
+// The first `count` of WIDTH lanes; without a detour where that is a constant WIDTH.
+static inline __attribute__((always_inline)) vec load_some(const float *p, uint32_t count) {
+    return count == WIDTH ? vec_load(p) : vec_load_part(p, count);
+}
+static inline __attribute__((always_inline)) void store_some(float *p, uint32_t count, vec a) {
+    if (count == WIDTH) vec_store(p, a);
+    else vec_store_part(p, count, a);
+}
+
 #endif

@@ -10,6 +10,10 @@
 
 #include "scan.inc.c"
 
+#include "wkv.inc.c"
+
+#include "token_mix.inc.c"
+
 #include "kmeans.inc.c"
 
 #include "convolution.inc.c"
@@ -31,6 +35,10 @@ const cpu_kernel_entry SIMD(cpu_entries)[] = {
     {.name = "fftconv_step", .run = SIMD(cpu_fftconv_step)},
     {.name = "transpose", .run = SIMD(cpu_transpose)},
     {.name = "ssm_scan", .run = SIMD(cpu_ssm_scan)},
+    {.name = "wkv4", .run = SIMD(cpu_wkv4)},
+    {.name = "wkv5", .run = SIMD(cpu_wkv5)},
+    {.name = "wkv7", .run = SIMD(cpu_wkv7)},
+    {.name = "token_mix", .run = SIMD(cpu_token_mix)},
     {.name = "kmeans_assign", .run = SIMD(cpu_kmeans_assign)},
     {.name = "kmeans_partial", .run = SIMD(cpu_kmeans_partial)},
     {.name = "kmeans_update", .run = SIMD(cpu_kmeans_update)},
