@@ -10,6 +10,11 @@
 // Workers look for work this often before they sleep: a token is hundreds of short runs.
 enum { SPINS = 2000 };
 
+// Of `gate`. A worker enters a round while it is open. The caller closes it when nothing is left to take and waits only for
+// those inside: one that is still asleep, or has lost its processor, is not missed.
+enum { GATE_ROUND = 33 };
+static const uint64_t gate_open = 1ull << 32, gate_inside = 0xffffffff;
+
 typedef struct worker {
     hel_threads *threads;
     hel_os_thread *thread;
@@ -23,9 +28,8 @@ struct hel_threads {
     hel_os_condition *wake;
     atomic_uint sleepers;
     atomic_bool stop;
-    atomic_uint_fast64_t round; // grows with each run
-    atomic_uint busy;           // workers that have not finished this round
-    atomic_uint_fast64_t next;  // next item to take
+    atomic_uint_fast64_t gate; // the round, which grows with each run, whether it is open, and the workers that are in it
+    atomic_uint_fast64_t next; // next item to take
     uint64_t items;
     void (*run)(void *user, uint64_t item, uint32_t thread);
     void *user;
@@ -39,19 +43,29 @@ static void take_items(hel_threads *threads, uint32_t index) {
     }
 }
 
+static uint64_t round_now(hel_threads *threads) { return atomic_load(&threads->gate) >> GATE_ROUND; }
+
 static uint64_t wait_for_round(hel_threads *threads, uint64_t seen) {
     for (int spin = 0; spin < SPINS; spin++) {
-        uint64_t round = atomic_load_explicit(&threads->round, memory_order_acquire);
+        uint64_t round = round_now(threads);
         if (round != seen) return round;
         if (spin % 64 == 63) hel_os_yield();
     }
     hel_os_mutex_lock(threads->mutex);
     atomic_fetch_add(&threads->sleepers, 1);
     uint64_t round;
-    while ((round = atomic_load(&threads->round)) == seen) hel_os_condition_wait(threads->wake, threads->mutex);
+    while ((round = round_now(threads)) == seen) hel_os_condition_wait(threads->wake, threads->mutex);
     atomic_fetch_sub(&threads->sleepers, 1);
     hel_os_mutex_unlock(threads->mutex);
     return round;
+}
+
+// False where the round is over already.
+static bool enter_round(hel_threads *threads, uint64_t round) {
+    uint_fast64_t gate = atomic_load(&threads->gate);
+    while ((gate & gate_open) && gate >> GATE_ROUND == round)
+        if (atomic_compare_exchange_weak(&threads->gate, &gate, gate + 1)) return true;
+    return false;
 }
 
 static void worker_main(void *user) {
@@ -61,13 +75,15 @@ static void worker_main(void *user) {
     for (;;) {
         seen = wait_for_round(threads, seen);
         if (atomic_load(&threads->stop)) return;
+        if (!enter_round(threads, seen)) continue;
         take_items(threads, self->index);
-        atomic_fetch_sub_explicit(&threads->busy, 1, memory_order_release);
+        atomic_fetch_sub_explicit(&threads->gate, 1, memory_order_release);
     }
 }
 
-static void start_round(hel_threads *threads) {
-    atomic_fetch_add(&threads->round, 1);
+// Nobody is in the last one.
+static void start_round(hel_threads *threads, uint64_t open) {
+    atomic_store(&threads->gate, ((round_now(threads) + 1) << GATE_ROUND) | open);
     if (!atomic_load(&threads->sleepers)) return;
     hel_os_mutex_lock(threads->mutex);
     hel_os_condition_wake_all(threads->wake);
@@ -83,10 +99,10 @@ void hel_threads_run(hel_threads *threads, uint64_t items, void (*run)(void *use
     threads->run = run;
     threads->user = user;
     atomic_store_explicit(&threads->next, 0, memory_order_relaxed);
-    atomic_store_explicit(&threads->busy, threads->count - 1, memory_order_relaxed);
-    start_round(threads);
+    start_round(threads, gate_open);
     take_items(threads, 0);
-    for (int spin = 1; atomic_load_explicit(&threads->busy, memory_order_acquire); spin++)
+    atomic_fetch_and(&threads->gate, ~gate_open);
+    for (int spin = 1; atomic_load_explicit(&threads->gate, memory_order_acquire) & gate_inside; spin++)
         if (spin % 64 == 0) hel_os_yield();
 }
 
@@ -123,7 +139,7 @@ void hel_threads_destroy(hel_threads **handle) {
     if (!threads) return;
     if (threads->mutex && threads->wake) {
         atomic_store(&threads->stop, true);
-        start_round(threads);
+        start_round(threads, 0);
     }
     for (uint32_t i = 0; i + 1 < threads->count; i++) hel_os_thread_join(&threads->workers[i].thread);
     hel_free(threads->workers);

@@ -11,12 +11,14 @@ static inline __attribute__((always_inline)) void wkv4_channels(const cpu_launch
     const hel_wkv4_params *p = launch->params;
     const float *r = launch->buffers[0], *k = launch->buffers[1], *v = launch->buffers[2];
     float *kept = (float *)launch->buffers[5] + p->state_first + c, *y = launch->buffers[6];
-    vec decay = load_some((const float *)launch->buffers[3] + c, count), bonus = load_some((const float *)launch->buffers[4] + c, count);
+    vec decay = load_some((const float *)launch->buffers[3] + c, count);
+    vec bonus = load_some((const float *)launch->buffers[4] + c, count);
     vec above = load_some(kept, count), below = load_some(kept + p->cols, count);
     vec most = vec_select(vec_less(vec_zero(), below), load_some(kept + 2 * (size_t)p->cols, count), vec_set(-1e30f));
     for (uint32_t t = p->first; t < p->first + p->tokens; t++) {
         size_t i = (size_t)t * p->cols + c;
-        vec key = load_some(k + i, count), value = load_some(v + i, count), raised = vec_add(bonus, key), now = vec_max(most, raised);
+        vec key = load_some(k + i, count), value = load_some(v + i, count);
+        vec raised = vec_add(bonus, key), now = vec_max(most, raised);
         vec old = vec_exp(vec_sub(most, now)), fresh = vec_exp(vec_sub(raised, now));
         vec wkv = vec_div(vec_fma(old, above, vec_mul(fresh, value)), vec_fma(old, below, fresh));
         store_some(y + i, count, vec_mul(wkv, vec_sigmoid(load_some(r + i, count))));
@@ -87,7 +89,8 @@ static inline __attribute__((always_inline)) void wkv5_run(const wkv5_token *at,
 }
 
 // e^-e^(decay + change)
-static inline __attribute__((always_inline)) void wkv5_factor(const float *decay, const float *change, float *factor, uint32_t count) {
+static inline __attribute__((always_inline)) void wkv5_factor(const float *decay, const float *change, float *factor,
+                                                              uint32_t count) {
     vec raised = vec_exp(vec_add(load_some(decay, count), load_some(change, count)));
     store_some(factor, count, vec_exp(vec_negative(raised)));
 }
