@@ -9,6 +9,7 @@
 #include <helicoid/device.h>
 #include <helicoid/fftconv.h>
 #include <helicoid/generate.h>
+#include <helicoid/hyena.h>
 #include <helicoid/kmeans.h>
 #include <helicoid/model.h>
 #include <helicoid/tokenizer.h>

@@ -17,6 +17,7 @@
     WORK(fftconv)             \
     WORK(fftconv_decode)      \
     WORK(scan)                \
+    WORK(hyena)               \
     WORK(compress)
 
 #define HEL_BENCH_WORK_DECLARE(name) extern const hel_bench_work_row hel_bench_work_##name;

@@ -76,9 +76,12 @@ hel_context_bytes hel_context_measure(const hel_hyper *hyper, uint32_t capacity,
 }
 
 uint64_t hel_context_layer_bytes(const hel_hyper *hyper, uint32_t layer, uint32_t capacity) {
-    hel_layer_memory memory = hyper->family->kind_of(hyper, layer)->memory(hyper);
-    uint64_t keys = memory.attends ? keys_bytes(hyper, capacity_of(hyper, capacity)) : 0;
-    return 2 * (keys + memory.state_floats * sizeof(float));
+    const hel_layer_kind *kind = hyper->family->kind_of(hyper, layer);
+    hel_layer_memory memory = kind->memory(hyper);
+    capacity = capacity_of(hyper, capacity);
+    uint64_t keys = memory.attends ? keys_bytes(hyper, capacity) : 0;
+    uint64_t history = kind->history ? kind->history->bytes(hyper, capacity) : 0;
+    return 2 * (keys + memory.state_floats * sizeof(float)) + history;
 }
 
 // ---------------------------------------------------------------- creating
@@ -121,12 +124,26 @@ static hel_status plan(hel_context *context) {
     pass->count = context->batch;
     hel_tensor hidden = hel_network_forward(&context->model->network, pass);
     hel_network_logits(&context->model->network, pass, hidden, 0, slice_tokens(context));
+    hel_context_settle(context);
     hel_status status = HEL_OK;
     for (uint32_t i = 0; i < pass->n_stages; i++) {
         hel_status ended = hel_exec_plan_end(&pass->stages[i].exec);
         if (status == HEL_OK) status = ended;
     }
     return status;
+}
+
+static hel_status make_histories(hel_context *context) {
+    const hel_network *network = &context->model->network;
+    hel_pass *pass = &context->pass;
+    pass->histories = hel_alloc_zero(network->hyper.layers, sizeof *pass->histories);
+    if (!pass->histories) return hel_fail_memory(network->hyper.layers * sizeof *pass->histories);
+    for (uint32_t l = 0; l < network->hyper.layers; l++) {
+        const hel_layer *layer = &network->layers[l];
+        if (layer->kind->history)
+            HEL_TRY(layer->kind->history->make(network, layer, context->capacity, &pass->histories[l]));
+    }
+    return HEL_OK;
 }
 
 static hel_status make(hel_context *context, bool recorded) {
@@ -139,6 +156,7 @@ static hel_status make(hel_context *context, bool recorded) {
     if (!pass->stages || !pass->carry || !context->logits) return hel_fail_memory(LOGITS_SLICE_BYTES);
     pass->n_stages = stages;
     for (uint32_t i = 0; i < stages; i++) HEL_TRY(make_stage(context, i));
+    HEL_TRY(make_histories(context));
     hel_replay_init(&context->replay, recorded, pass);
     hel_status status = plan(context);
     if (status != HEL_OK) hel_error_prefix("a context of %u positions, %u at a time: ", context->capacity, context->batch);
@@ -181,6 +199,9 @@ void hel_context_destroy(hel_context **handle) {
     hel_context *context = *handle;
     hel_replay_finish(&context->replay, &context->pass);
     for (uint32_t i = 0; i < context->pass.n_stages; i++) finish_stage(&context->pass.stages[i]);
+    for (uint32_t l = 0; context->pass.histories && l < hyper_of(context)->layers; l++)
+        if (context->pass.histories[l]) context->model->network.layers[l].kind->history->destroy(context->pass.histories[l]);
+    hel_free(context->pass.histories);
     hel_free(context->pass.stages);
     hel_free(context->pass.carry);
     hel_free(context->logits);
@@ -234,6 +255,8 @@ static hel_status evaluate_batch(hel_context *context, const uint32_t *tokens, u
     hel_tensor hidden = hel_replay_forward(&context->replay, &context->model->network, &context->pass);
     for (uint32_t i = 0; i < context->pass.n_stages; i++) HEL_TRY(context->pass.stages[i].exec.status);
     HEL_TRY(hand_out_logits(context, hidden, done, wanted));
+    hel_context_settle(context);
+    for (uint32_t i = 0; i < context->pass.n_stages; i++) HEL_TRY(context->pass.stages[i].exec.status);
     for (uint32_t i = 0; i < context->pass.n_stages; i++) HEL_TRY(hel_device_flush(context->pass.stages[i].exec.device));
     context->position += count;
     return HEL_OK;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a context keeps between tokens: the cache of layers that attend, the states of the others.
+// What a context keeps between tokens: the cache of layers that attend, states and histories of the others.
 #include "base/error.h"
 #include "base/require.h"
 #include "models/context.h"
@@ -11,6 +11,36 @@ hel_status hel_stage_make_state(hel_stage *stage, uint64_t bytes) {
     stage->state_bytes = bytes;
     return hel_buffer_fill(stage->exec.device, stage->state, 0, bytes, 0);
 }
+
+// ---------------------------------------------------------------- histories
+
+static const hel_layer_history *history_of(const hel_context *context, uint32_t layer, hel_exec **out_exec) {
+    const hel_layer *at = &context->model->network.layers[layer];
+    *out_exec = &context->pass.stages[at->place].exec;
+    return at->kind->history;
+}
+
+void hel_context_settle(hel_context *context) {
+    hel_exec *exec;
+    for (uint32_t l = 0; l < context->model->network.hyper.layers; l++) {
+        const hel_layer_history *history = history_of(context, l, &exec);
+        if (history) history->settle(context->pass.histories[l], exec, context->pass.count);
+    }
+}
+
+static hel_status rewind_histories(hel_context *context, uint32_t position) {
+    hel_exec *exec;
+    for (uint32_t l = 0; l < context->model->network.hyper.layers; l++) {
+        const hel_layer_history *history = history_of(context, l, &exec);
+        if (!history) continue;
+        hel_exec_reset(exec); // the call may have failed
+        history->rewind(context->pass.histories[l], exec, position);
+        HEL_TRY(exec->status);
+    }
+    return HEL_OK;
+}
+
+// ---------------------------------------------------------------- states
 
 static bool has_states(const hel_context *context) {
     for (uint32_t i = 0; i < context->pass.n_stages; i++)
@@ -45,7 +75,8 @@ static hel_status forget(hel_context *context, uint32_t position) {
 hel_status hel_context_save(hel_context *context) { return copy_states(context, false); }
 
 void hel_context_take_back(hel_context *context, uint32_t position) {
-    copy_states(context, true); // may fail where the call did; the device is lost then
+    rewind_histories(context, position);
+    copy_states(context, true); // both may fail where the call did; the device is lost then
     forget(context, position);
 }
 
@@ -57,6 +88,7 @@ hel_status hel_context_rewind(hel_context *context, uint32_t position) {
     if (position && has_states(context))
         return hel_fail(HEL_ERROR_UNSUPPORTED, "this model keeps no states of earlier positions: cannot rewind to %u, only to 0",
                         position);
+    HEL_TRY(rewind_histories(context, position));
     HEL_TRY(clear_states(context));
     return forget(context, position);
 }
@@ -66,5 +98,10 @@ uint64_t hel_context_cache_bytes(const hel_context *context) {
     uint64_t bytes = 0;
     for (uint32_t i = 0; i < context->pass.n_stages; i++)
         bytes += hel_kvcache_bytes(&context->pass.stages[i].cache) + 2 * context->pass.stages[i].state_bytes;
+    const hel_hyper *hyper = &context->model->network.hyper;
+    for (uint32_t l = 0; l < hyper->layers; l++) {
+        const hel_layer_history *history = context->model->network.layers[l].kind->history;
+        if (history) bytes += history->bytes(hyper, context->capacity);
+    }
     return bytes;
 }

@@ -6,7 +6,8 @@
 #include "base/size.h"
 
 const hel_family *const hel_families[] = {&hel_llama_family,        &hel_mamba_family,  &hel_mamba2_family,
-                                          &hel_mamba_labels_family, &hel_zamba2_family, &hel_rwkv_family};
+                                          &hel_mamba_labels_family, &hel_zamba2_family, &hel_rwkv_family,
+                                          &hel_hyena_family,        &hel_hyenadna_family, &hel_striped_family};
 const size_t hel_n_families = HEL_COUNT(hel_families);
 
 static bool equals(const char *name, const char *text, size_t length) {

@@ -25,6 +25,17 @@ typedef struct hel_layer_memory {
     uint64_t state_floats; // values of its own, in stage->state: zeros before the first token
 } hel_layer_memory;
 
+// What a layer keeps of each position besides keys and values, made with a context for its capacity. It is never copied: when a
+// call fails, it goes back.
+typedef struct hel_layer_history {
+    hel_status (*make)(const hel_network *network, const hel_layer *layer, uint32_t capacity, void **out);
+    void (*destroy)(void *history);
+    uint64_t (*bytes)(const hel_hyper *hyper, uint32_t capacity);
+    // Behind each pass, outside of recordings: what it leaves for tokens to come.
+    void (*settle)(void *history, hel_exec *exec, uint32_t tokens);
+    void (*rewind)(void *history, hel_exec *exec, uint32_t position);
+} hel_layer_history;
+
 typedef struct hel_layer_kind {
     const char *name;
     const hel_role *roles; // their members lie in the struct behind hel_layer.weights,
@@ -36,6 +47,7 @@ typedef struct hel_layer_kind {
     hel_layer_memory (*memory)(const hel_hyper *hyper);
     // Floats of scratch for so many tokens, at its widest part, besides x.
     uint64_t (*scratch_floats)(const hel_hyper *hyper, uint32_t tokens);
+    const hel_layer_history *history; // in pass->histories; NULL for none
 } hel_layer_kind;
 
 struct hel_family {
@@ -69,5 +81,7 @@ const hel_model_type *hel_model_type_of_gguf(const char *architecture, size_t le
 
 extern const hel_family hel_llama_family, hel_mamba_family, hel_mamba2_family, hel_mamba_labels_family, hel_zamba2_family,
     hel_rwkv_family;
+extern const hel_family hel_hyena_family, hel_hyenadna_family; // they differ in the names of tensors
+extern const hel_family hel_striped_family;
 
 #endif

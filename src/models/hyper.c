@@ -132,6 +132,14 @@ uint32_t hel_hyper_dimension(const hel_hyper *hyper, hel_dimension dimension) {
     case HEL_DIMENSION_RATE_RANK: return hyper->rwkv.rate_rank;
     case HEL_DIMENSION_VALUE_RANK: return hyper->rwkv.value_rank;
     case HEL_DIMENSION_GATE_RANK: return hyper->rwkv.gate_rank;
+    case HEL_DIMENSION_POSITIONS: return hyper->context_length;
+    case HEL_DIMENSION_PROJECTIONS: return (hyper->hyena.order + 1) * hyper->hidden;
+    case HEL_DIMENSION_FILTERS: return (hyper->hyena.order - 1) * hyper->hidden;
+    case HEL_DIMENSION_MODES_TWICE: return 2 * hyper->hyena.modes;
+    case HEL_DIMENSION_QUERY_KEY_VALUE: return (hyper->heads + 2 * hyper->kv_heads) * hyper->head_dim;
+    case HEL_DIMENSION_SHORT: return hyper->hyena.short_width;
+    case HEL_DIMENSION_FEATURES: return hyper->hyena.features;
+    case HEL_DIMENSION_FILTER_HIDDEN: return hyper->hyena.filter_hidden;
     }
     return 1;
 }

@@ -26,7 +26,7 @@ typedef struct hel_ssm_hyper {
     uint32_t norm_groups; // and how many groups of channels it has
 } hel_ssm_hyper;
 
-// Hybrids: which layers use a shared block.
+// Hybrids: which layers attend, of Zamba2 through a shared block.
 enum { HEL_MAX_LAYERS = 4096 };
 typedef struct hel_hybrid_hyper {
     uint32_t blocks, adapter_rank;
@@ -42,6 +42,14 @@ typedef struct hel_rwkv_hyper {
     uint32_t decays, bonuses; // values of a layer's decay and bonus: one a channel or one a head
     uint32_t mix_rank, decay_rank, rate_rank, value_rank, gate_rank; // of its low-rank products
 } hel_rwkv_hyper;
+
+// Of Hyena's operator; what stands last is for where a checkpoint does not keep what they make.
+typedef struct hel_hyena_hyper {
+    uint32_t order, short_width;
+    uint32_t features, filter_hidden;
+    uint32_t modes, split; // of filters in modal form
+    double sine, fast_decay, slow_decay, decay_target, shift;
+} hel_hyena_hyper;
 
 typedef struct hel_hyper {
     const hel_family *family;
@@ -59,6 +67,7 @@ typedef struct hel_hyper {
     hel_ssm_hyper ssm;
     hel_hybrid_hyper hybrid;
     hel_rwkv_hyper rwkv;
+    hel_hyena_hyper hyena;
 } hel_hyper;
 
 // What tensors' shapes are made of.
@@ -89,6 +98,14 @@ typedef enum hel_dimension {
     HEL_DIMENSION_RATE_RANK,
     HEL_DIMENSION_VALUE_RANK,
     HEL_DIMENSION_GATE_RANK,
+    HEL_DIMENSION_POSITIONS,
+    HEL_DIMENSION_PROJECTIONS, // of Hyena's operator, (order + 1) * hidden
+    HEL_DIMENSION_FILTERS,     // its long convolutions, (order - 1) * hidden
+    HEL_DIMENSION_SHORT,
+    HEL_DIMENSION_MODES_TWICE,
+    HEL_DIMENSION_QUERY_KEY_VALUE,
+    HEL_DIMENSION_FEATURES,
+    HEL_DIMENSION_FILTER_HIDDEN,
 } hel_dimension;
 
 uint32_t hel_hyper_dimension(const hel_hyper *hyper, hel_dimension dimension);

@@ -7,8 +7,10 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/memory.h"
+#include "base/size.h"
 #include "formats/weight_desc.h"
 #include "models/checkpoint.h"
+#include "models/family.h"
 #include "models/module_shape.h"
 #include "models/roles.h"
 #include "models/source.h"
@@ -94,6 +96,17 @@ static hel_status describe_tensors(hel_archive *archive, json_t *list, totals *s
 
 // ---------------------------------------------------------------- the whole
 
+// Under the usual names what models that we run call otherwise.
+static void add_sizes(const json_t *config, json_t *out) {
+    const char *type = json_string_value(json_object_get(config, "model_type"));
+    hel_hyper hyper;
+    if (!type || !hel_model_type_find(type, NULL) || hel_hyper_parse(config, "info", &hyper) != HEL_OK) return;
+    const struct { const char *key; uint32_t value; } sizes[] = {
+        {"num_hidden_layers", hyper.layers}, {"hidden_size", hyper.hidden}, {"vocab_size", hyper.vocabulary}};
+    for (size_t i = 0; i < HEL_COUNT(sizes); i++)
+        if (!json_object_get(out, sizes[i].key)) json_object_set_new(out, sizes[i].key, json_integer(sizes[i].value));
+}
+
 static json_t *config_json(const json_t *config) {
     static const char *const keys[] = {"architectures",           "model_type",         "hidden_size",
                                        "intermediate_size",       "num_hidden_layers",  "num_attention_heads",
@@ -105,6 +118,7 @@ static json_t *config_json(const json_t *config) {
         json_t *value = json_object_get(config, keys[i]);
         if (value) json_object_set(out, keys[i], value);
     }
+    add_sizes(config, out);
     const char *method = json_string_value(json_object_get(quantization, "quant_method"));
     if (method) json_object_set_new(out, "quant_method", json_string(method));
     return out;

@@ -7,21 +7,24 @@
 
 static hel_binding all_of(hel_buffer *buffer) { return (hel_binding){.buffer = buffer}; }
 
-void hel_attention_block_forward(const hel_hyper *hyper, const hel_attention_block *block, const hel_layer *layer, hel_stage *stage,
-                                 hel_tensor x) {
+hel_tensor hel_attention_mix(const hel_layer *layer, hel_stage *stage, hel_tensor q, hel_tensor k, hel_tensor v) {
     hel_exec *exec = &stage->exec;
     hel_kv_view cache = hel_kvcache_view(&stage->cache, layer->kv_slot);
     hel_binding step = all_of(stage->step);
+    hel_rope_apply(exec, q, &stage->rope, step);
+    hel_rope_apply(exec, k, &stage->rope, step);
+    hel_kv_append(exec, k, v, &cache, step);
+    return hel_attention(exec, q, &cache, step);
+}
 
+void hel_attention_block_forward(const hel_hyper *hyper, const hel_attention_block *block, const hel_layer *layer, hel_stage *stage,
+                                 hel_tensor x) {
+    hel_exec *exec = &stage->exec;
     hel_tensor h = hel_rmsnorm(exec, x, all_of(block->norm), hyper->norm_epsilon);
     hel_tensor q = hel_linear(exec, h, &block->q);
     hel_tensor k = hel_linear(exec, h, &block->k);
     hel_tensor v = hel_linear(exec, h, &block->v);
-    hel_rope_apply(exec, q, &stage->rope, step);
-    hel_rope_apply(exec, k, &stage->rope, step);
-    hel_kv_append(exec, k, v, &cache, step);
-    hel_tensor mixed = hel_attention(exec, q, &cache, step);
-    hel_linear_add(exec, mixed, &block->o, x);
+    hel_linear_add(exec, hel_attention_mix(layer, stage, q, k, v), &block->o, x);
 }
 
 void hel_ffn_block_forward(const hel_hyper *hyper, const hel_ffn_block *block, hel_stage *stage, hel_tensor x) {

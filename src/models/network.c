@@ -60,7 +60,7 @@ static uint64_t parameters_of(const hel_hyper *hyper, const hel_role *roles, siz
     uint64_t count = 0;
     for (size_t i = 0; i < n_roles; i++) {
         const hel_role *role = &roles[i];
-        if (role->kind == HEL_ROLE_BIAS || (role->class == HEL_CLASS_LM_HEAD && hyper->tied)) continue;
+        if (role->kind == HEL_ROLE_BIAS || role->optional || (role->class == HEL_CLASS_LM_HEAD && hyper->tied)) continue;
         if (role->section == HEL_SECTION_SHARED && !owned) continue;
         count += (uint64_t)hel_hyper_dimension(hyper, role->rows) * hel_hyper_dimension(hyper, role->cols);
     }

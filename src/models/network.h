@@ -54,7 +54,7 @@ hel_tensor hel_network_logits(const hel_network *network, hel_pass *pass, hel_te
 
 uint64_t hel_network_bytes(const hel_network *network);
 uint32_t hel_network_compressed(const hel_network *network); // matrices with a codebook
-// Without biases, and a tied head is the embedding.
+// Without biases and what may be missing, and a tied head is the embedding.
 uint64_t hel_network_parameters(const hel_hyper *hyper);
 
 // What the layers on a place keep between tokens.
@@ -63,6 +63,8 @@ typedef struct hel_place_memory {
     uint64_t state_bytes; // of all its layers, each beginning where a binding may
 } hel_place_memory;
 hel_place_memory hel_network_memory(const hel_network *network, uint32_t place);
+// Bindings may begin at multiples of this on every device.
+enum { HEL_STATE_ALIGNMENT = 256 };
 // Where a layer's part of the stage's state is; size 0 where it has none.
 hel_binding hel_layer_state(const hel_layer *layer, const hel_stage *stage);
 

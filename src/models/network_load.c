@@ -112,9 +112,6 @@ static hel_status load_slot(void *user, const slot *at) {
     return hel_vector_prepare_turned(at->device, in->archive, name, rows, cols, turn, at->member);
 }
 
-// Bindings may begin at multiples of this on every device.
-enum { STATE_ALIGNMENT = 256 };
-
 static hel_status make_layers(hel_network *network, const uint32_t *places) {
     const hel_hyper *hyper = &network->hyper;
     uint32_t kv_used[HEL_MAX_PLACES] = {0};
@@ -129,7 +126,7 @@ static hel_status make_layers(hel_network *network, const uint32_t *places) {
                                          .state_at = state_used[place], .owner = l};
         if (kind->shared_size) network->layers[l].owner = hyper->family->owner_of(hyper, l, &network->layers[l].use);
         kv_used[place] += memory.attends;
-        state_used[place] += hel_round_up(memory.state_floats * sizeof(float), STATE_ALIGNMENT);
+        state_used[place] += hel_round_up(memory.state_floats * sizeof(float), HEL_STATE_ALIGNMENT);
     }
     return HEL_OK;
 }

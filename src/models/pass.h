@@ -24,6 +24,7 @@ typedef struct hel_pass {
     uint32_t n_stages;
     uint32_t count;  // tokens in this pass
     hel_tensor side; // what layers of some families share besides x, [count, family->side_cols]
+    void **histories; // of the layers whose kind has one
     float *carry;    // host memory for activations on their way to another device, [batch, the wider of the two]
 } hel_pass;
 

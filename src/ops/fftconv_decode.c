@@ -183,6 +183,13 @@ static void convolve(hel_exec *exec, const hel_fftconv_decoder *decoder, hel_fft
     sequence->multiplications += multiplications_of(&t->level->plan);
 }
 
+uint64_t hel_fftconv_decode_scratch(uint32_t channels, uint32_t capacity, uint32_t tokens) {
+    uint64_t steps = 2 * BLOCK, most = ROWS_BYTES / sizeof(float);
+    while (steps < capacity) steps *= 2;
+    uint64_t rows = HEL_MAX(HEL_MIN(channels * steps, most), steps);
+    return 2 * (uint64_t)tokens * channels + 4 * rows; // in, out, and their splits
+}
+
 static const level *level_of(const hel_fftconv_decoder *decoder, uint32_t steps) {
     const level *l = decoder->levels;
     while (l->plan.steps < steps) l++;
@@ -237,6 +244,25 @@ void hel_fftconv_decode_advance(hel_exec *exec, const hel_fftconv_decoder *decod
     sequence->multiplications += sequence->position % BLOCK + 1;
     sequence->position++;
     finish_block(exec, decoder, sequence);
+}
+
+// Steps before the position stay in the state, so sums for those from there on can be made again: of each tile that began
+// before the position what reaches beyond it.
+void hel_fftconv_decode_rewind(hel_exec *exec, const hel_fftconv_decoder *decoder, hel_fftconv_sequence *sequence,
+                               uint32_t position) {
+    uint64_t row = sequence->rows * sizeof(float), first = sequence->state.offset + position * row;
+    uint64_t left = (decoder->capacity - position) * row;
+    if (exec->planning) reserve(exec, decoder, sequence);
+    if (hel_exec_idle(exec)) return;
+    sequence->position = position;
+    if (left) hel_exec_fail(exec, hel_buffer_fill(exec->device, sequence->state.buffer, first, left, 0));
+    for (uint32_t reach = BLOCK; left && reach <= position; reach *= 2) {
+        uint32_t t = position & ~(reach - 1), end = HEL_MIN(t + reach, decoder->capacity);
+        if (!(position & reach) || end <= position) continue;
+        tile last = {level_of(decoder, 2 * reach), t - reach, reach, reach + position - t, end - position, sequence->state,
+                     position};
+        convolve(exec, decoder, sequence, &last);
+    }
 }
 
 // ---------------------------------------------------------------- several steps at once

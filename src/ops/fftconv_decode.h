@@ -67,4 +67,12 @@ void hel_fftconv_decode_advance(hel_exec *exec, const hel_fftconv_decoder *decod
 void hel_fftconv_decode_prefill(hel_exec *exec, const hel_fftconv_decoder *decoder, hel_fftconv_sequence *sequence,
                                 uint32_t count, const hel_fftconv_tokens *tokens);
 
+// Back to an earlier position, or to the same one after a call that stopped half way; what went before it stays. It takes as
+// much as going on to the next tile of each size.
+void hel_fftconv_decode_rewind(hel_exec *exec, const hel_fftconv_decoder *decoder, hel_fftconv_sequence *sequence,
+                               uint32_t position);
+
+// Floats of scratch that these take at most, with so many tokens at once.
+uint64_t hel_fftconv_decode_scratch(uint32_t channels, uint32_t capacity, uint32_t tokens);
+
 #endif

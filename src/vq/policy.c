@@ -11,7 +11,7 @@ const char *hel_tensor_class_name(hel_tensor_class class) {
     static const char *const names[] = {
         [HEL_CLASS_EMBEDDING] = "embedding", [HEL_CLASS_ATTENTION_QK] = "attention_qk",
         [HEL_CLASS_ATTENTION_VO] = "attention_vo", [HEL_CLASS_FFN] = "ffn", [HEL_CLASS_NORM] = "norm",
-        [HEL_CLASS_LM_HEAD] = "lm_head", [HEL_CLASS_UNKNOWN] = "unknown",
+        [HEL_CLASS_LM_HEAD] = "lm_head", [HEL_CLASS_FILTER] = "filter", [HEL_CLASS_UNKNOWN] = "unknown",
     };
     return names[class];
 }
@@ -79,6 +79,7 @@ static const char *reason_to_keep(const char *name, uint32_t rank, const uint64_
     if (class == HEL_CLASS_EMBEDDING) return "embedding";
     if (class == HEL_CLASS_LM_HEAD) return "output head";
     if (class == HEL_CLASS_NORM) return "normalisation";
+    if (class == HEL_CLASS_FILTER) return "filter";
     return contains(name, "conv1d") ? "convolution" : NULL;
 }
 

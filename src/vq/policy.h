@@ -13,6 +13,7 @@ typedef enum hel_tensor_class {
     HEL_CLASS_FFN,
     HEL_CLASS_NORM,
     HEL_CLASS_LM_HEAD,
+    HEL_CLASS_FILTER, // what filters of convolutions are made of
     HEL_CLASS_UNKNOWN,
 } hel_tensor_class;
 

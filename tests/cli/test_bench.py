@@ -10,7 +10,8 @@ import unittest
 
 from test_cli import FAILED, INTERRUPTED, MODEL, PROGRAM, RUNNER, USAGE, Case
 
-WORKS = ["read", "matvec", "matmul", "decode", "prefill", "fit", "assign", "fftconv", "fftconv_decode", "scan", "compress"]
+WORKS = ["read", "matvec", "matmul", "decode", "prefill", "fit", "assign", "fftconv", "fftconv_decode", "scan", "hyena",
+         "compress"]
 SMALL = ["-d", "cpu", "--rounds", "1", "--rows", "32", "--cols", "64", "--columns", "16", "--bytes", "64K",
          "--count", "5000", "-D", "4", "--layers", "1", "--hidden", "64", "--vocabulary", "96", "--tokens", "2"]
 PEER = """#!/usr/bin/env python3
