@@ -85,6 +85,40 @@ static void test_bits(void **state) {
     hel_model_destroy(&model);
 }
 
+static bool refuse_logits(void *user, uint32_t first, uint32_t count, const float *logits) {
+    (void)user, (void)first, (void)count, (void)logits;
+    return false;
+}
+
+// Layers that keep states: single tokens between longer passes, calls that are taken back, new beginnings.
+static void test_states(void **state) {
+    (void)state;
+    enum { STATE_VOCABULARY = 29 };
+    static const uint32_t steps[] = {1, 1, 5, 1, 1, 1, 30, 1, 24, 1, 1};
+    char path[TESTS_PATH];
+    float recorded[STATE_VOCABULARY], plain[STATE_VOCABULARY];
+    support_data(path, "rwkv/rwkv7.bin");
+    hel_model *model = load(path);
+    hel_context *a = new_context(model, false), *b = new_context(model, true);
+    for (int round = 0; round < 2; round++) {
+        uint32_t tokens[30], done = 0;
+        for (size_t i = 0; i < HEL_COUNT(steps); i++) {
+            for (uint32_t j = 0; j < steps[i]; j++) tokens[j] = token_at(done + j) % STATE_VOCABULARY;
+            assert_int_equal(hel_context_evaluate(a, tokens, steps[i], 0, refuse_logits, NULL), HEL_ERROR_CANCELLED);
+            assert_int_equal(hel_context_logits(a, tokens, steps[i], recorded), HEL_OK);
+            assert_int_equal(hel_context_logits(b, tokens, steps[i], plain), HEL_OK);
+            assert_memory_equal(recorded, plain, sizeof plain);
+            done += steps[i];
+        }
+        assert_int_equal(hel_context_rewind(a, 0), HEL_OK);
+        assert_int_equal(hel_context_rewind(b, 0), HEL_OK);
+    }
+    assert_non_null(a->replay.recording);
+    hel_context_destroy(&a);
+    hel_context_destroy(&b);
+    hel_model_destroy(&model);
+}
+
 // Without logits nothing waits: replays are queued behind each other while the last ones are pending.
 static void test_queued(void **state) {
     (void)state;
@@ -227,7 +261,7 @@ int main(int argc, char **argv) {
     if (!device_here(device_name)) return SKIPPED;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bits),        cmocka_unit_test(test_queued),          cmocka_unit_test(test_same_calls),
-        cmocka_unit_test(test_host_values), cmocka_unit_test(test_refusing_driver),
+        cmocka_unit_test(test_host_values), cmocka_unit_test(test_refusing_driver), cmocka_unit_test(test_states),
     };
     return cmocka_run_group_tests_name(device_name, tests, set_up, tear_down);
 }

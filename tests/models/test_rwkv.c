@@ -294,26 +294,42 @@ static bool refuse(void *user, uint32_t first, uint32_t count, const float *logi
     return false;
 }
 
-// A call that fails leaves the states as they were; rewinding goes to the beginning or nowhere.
+static bool refuse_later(void *user, uint32_t first, uint32_t count, const float *logits) {
+    (void)user, (void)count, (void)logits;
+    return first == 0;
+}
+
+// A call that fails, at once or after batches that went well, leaves the states as they were: what follows has the same bits as
+// without it. Rewinding goes to the beginning or nowhere.
 static void test_states(void **state) {
     (void)state;
+    enum { BATCH = 6, FIRST = 5, SECOND = 8 };
     for (int v = 0; v < VERSIONS; v++) {
         hel_model *model = load_version(versions[v]);
         uint32_t tokens[TOKENS], vocabulary = vocabulary_of(model);
         make_tokens(tokens, vocabulary);
-        float *first = malloc(vocabulary * sizeof *first), *second = malloc(vocabulary * sizeof *second);
-        hel_context *context = new_context(model, 0);
-        assert_int_equal(hel_context_logits(context, tokens, 20, first), HEL_OK);
-        assert_int_equal(hel_context_rewind(context, 7), HEL_ERROR_UNSUPPORTED);
-        assert_int_equal(hel_context_rewind(context, 0), HEL_OK);
-        assert_int_equal(hel_context_evaluate(context, tokens, 12, 12, NULL, NULL), HEL_OK);
-        assert_int_equal(hel_context_evaluate(context, tokens, 5, 0, refuse, NULL), HEL_ERROR_CANCELLED);
-        assert_int_equal(hel_context_position(context), 12);
-        assert_int_equal(hel_context_logits(context, tokens + 12, 8, second), HEL_OK);
-        for (uint32_t i = 0; i < vocabulary; i++) assert_true(fabs((double)first[i] - second[i]) <= 1e-4);
-        free(first);
-        free(second);
+        size_t size = vocabulary * sizeof(float);
+        float *logits = malloc(size), *plain = malloc(size);
+        hel_context *context = new_context(model, BATCH), *untouched = new_context(model, BATCH);
+        for (int round = 0; round < 2; round++) {
+            for (uint32_t at = 0; at < 3 * (FIRST + SECOND); at += FIRST + SECOND) {
+                assert_int_equal(hel_context_evaluate(context, tokens + at, FIRST, FIRST, NULL, NULL), HEL_OK);
+                assert_int_equal(hel_context_evaluate(context, tokens + at, 3, 0, refuse, NULL), HEL_ERROR_CANCELLED);
+                assert_int_equal(hel_context_evaluate(context, tokens + at, 3 * BATCH, 0, refuse_later, NULL), HEL_ERROR_CANCELLED);
+                assert_int_equal(hel_context_position(context), at + FIRST);
+                assert_int_equal(hel_context_logits(context, tokens + at + FIRST, SECOND, logits), HEL_OK);
+                assert_int_equal(hel_context_evaluate(untouched, tokens + at, FIRST, FIRST, NULL, NULL), HEL_OK);
+                assert_int_equal(hel_context_logits(untouched, tokens + at + FIRST, SECOND, plain), HEL_OK);
+                assert_memory_equal(logits, plain, size);
+            }
+            assert_int_equal(hel_context_rewind(context, 7), HEL_ERROR_UNSUPPORTED);
+            assert_int_equal(hel_context_rewind(context, 0), HEL_OK);
+            assert_int_equal(hel_context_rewind(untouched, 0), HEL_OK);
+        }
+        free(logits);
+        free(plain);
         hel_context_destroy(&context);
+        hel_context_destroy(&untouched);
         hel_model_destroy(&model);
     }
 }

@@ -18,12 +18,13 @@ static inline vec mix_low_rank(const float *change, const float *factor, uint32_
 }
 
 // `count` channels from `c` on of token t; the form is a constant where it is inlined.
-static inline __attribute__((always_inline)) void mix_channels(const cpu_launch *launch, const uint32_t form, uint32_t t, uint32_t c,
-                                                               uint32_t count) {
+static inline __attribute__((always_inline)) void mix_channels(const cpu_launch *launch, const uint32_t form, uint32_t t,
+                                                               uint32_t c, uint32_t count) {
     const hel_token_mix_params *p = launch->params;
     const float *change = launch->buffers[3], *factor = launch->buffers[4];
     size_t i = (size_t)t * p->cols + c;
-    vec x = load_some((const float *)launch->buffers[0] + i, count), other = load_some((const float *)launch->buffers[1] + i, count);
+    vec x = load_some((const float *)launch->buffers[0] + i, count);
+    vec other = load_some((const float *)launch->buffers[1] + i, count);
     vec share = load_some((const float *)launch->buffers[2] + c, count);
     if (form == HEL_MIX_OF_X) share = vec_sub(vec_set(1.0f), share);
     if (form == HEL_MIX_SIGMOID) share = vec_sigmoid(vec_add(share, load_some(change + i, count)));
@@ -33,7 +34,8 @@ static inline __attribute__((always_inline)) void mix_channels(const cpu_launch 
     store_some((float *)launch->buffers[5] + i, count, vec_fma(vec_sub(other, x), share, x));
 }
 
-static inline __attribute__((always_inline)) void mix_elements(const cpu_launch *launch, const uint32_t form, uint32_t i, uint32_t end) {
+static inline __attribute__((always_inline)) void mix_elements(const cpu_launch *launch, const uint32_t form, uint32_t i,
+                                                               uint32_t end) {
     uint32_t cols = ((const hel_token_mix_params *)launch->params)->cols;
     for (uint32_t c = i % cols, count; i < end; i += count, c = (c + count) % cols) {
         count = HEL_MIN(HEL_MIN(WIDTH, cols - c), end - i);
