@@ -47,9 +47,9 @@ static void test_arrays(void **state) {
     float *x = read_values("hyena/x.npy", ELEMENTS), *expected = read_values("hyena/y.npy", ELEMENTS), y[ELEMENTS];
     if (hel_hyena_forward(hyena, BATCH, LENGTH, x, y)) fail_msg("%s", hel_error_message());
     expect_near(y, expected, ELEMENTS, "arrays");
-    // Shorter sequences are the beginnings of longer ones.
-    if (hel_hyena_forward(hyena, 1, 7, x, y)) fail_msg("%s", hel_error_message());
-    expect_near(y, expected, 7 * WIDTH, "seven steps");
+    // Shorter sequences are the beginnings of longer ones. (Lengths need the same forms of kernels, which devices compile.)
+    if (hel_hyena_forward(hyena, 1, LENGTH - 9, x, y)) fail_msg("%s", hel_error_message());
+    expect_near(y, expected, (LENGTH - 9) * WIDTH, "a part");
     free(x);
     free(expected);
     hel_hyena_destroy(&hyena);
@@ -95,11 +95,11 @@ static void test_errors(void **state) {
     hel_hyena_destroy(&hyena);
     hel_hyena_params params = hel_hyena_params_default();
     params.prefix = "hyena.backbone.layers.1.mixer.";
-    params.max_length = 100;
+    params.max_length = LENGTH;
     support_data(other, "hyena/hyenadna.safetensors");
     hyena = create(other, &params);
-    assert_int_equal(hel_hyena_forward(hyena, 1, 101, x, y), HEL_ERROR_UNSUPPORTED);
-    assert_int_equal(hel_hyena_forward(hyena, 1, 100, x, y), HEL_OK);
+    assert_int_equal(hel_hyena_forward(hyena, 1, LENGTH + 1, x, y), HEL_ERROR_UNSUPPORTED);
+    assert_int_equal(hel_hyena_forward(hyena, 1, LENGTH, x, y), HEL_OK);
     hel_hyena_destroy(&hyena);
     assert_int_equal(hel_hyena_create(device, checkpoint, &params, &hyena), HEL_ERROR_NOT_FOUND);
     assert_null(hyena);
@@ -109,7 +109,7 @@ static void test_errors(void **state) {
         params.progress = refuse;
         params.user = &left;
         assert_int_equal(hel_hyena_create(device, checkpoint, &params, &hyena), HEL_OK);
-        assert_int_equal(hel_hyena_forward(hyena, 1, 10, x, y), HEL_ERROR_CANCELLED);
+        assert_int_equal(hel_hyena_forward(hyena, 1, LENGTH, x, y), HEL_ERROR_CANCELLED);
         hel_hyena_destroy(&hyena);
     }
 }
