@@ -210,12 +210,6 @@ static void evaluate(const char *path, const char *device, uint32_t step, float 
     hel_model_destroy(&model);
 }
 
-static double largest_difference(const float *a, const float *b) {
-    double worst = 0;
-    for (size_t i = 0; i < TOKENS * VOCABULARY; i++) worst = fmax(worst, fabs((double)a[i] - b[i]));
-    return worst;
-}
-
 static void check_form(const struct form *form, size_t seed) {
     static float expected[TOKENS * VOCABULARY], logits[TOKENS * VOCABULARY];
     static builder compressed, plain;
@@ -238,7 +232,7 @@ static void check_form(const struct form *form, size_t seed) {
     static const uint32_t steps[] = {1, TOKENS, 7};
     for (size_t i = 0; i < (strcmp(device_name, "cpu") ? 2 : 3); i++) {
         evaluate(path, device_name, steps[i], logits);
-        double worst = largest_difference(logits, expected);
+        double worst = support_difference(logits, expected, TOKENS * VOCABULARY);
         if (!(worst <= 1e-4)) fail_msg("%s on %s, %u tokens at a time: logits differ by %g", form->name, device_name, steps[i], worst);
     }
     release(&compressed);

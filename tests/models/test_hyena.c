@@ -68,17 +68,8 @@ static void evaluate(hel_context *context, uint32_t begin, uint32_t end, uint32_
     }
 }
 
-static double largest_difference(const float *a, const float *b) {
-    double worst = 0;
-    for (size_t i = 0; i < LOGITS; i++) {
-        double difference = fabs((double)a[i] - b[i]);
-        if (!(difference <= worst)) worst = difference; // NaN too
-    }
-    return worst;
-}
-
 static void expect_near(const char *name, const char *how, const float *logits, const float *expected) {
-    double worst = largest_difference(logits, expected);
+    double worst = support_difference(logits, expected, LOGITS);
     print_message("%s on %s, %s: largest difference %.2e\n", name, device_name, how, worst);
     assert_true(worst <= 1e-4);
 }

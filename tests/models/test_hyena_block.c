@@ -27,11 +27,7 @@ static float *read_values(const char *name, uint64_t elements) {
 }
 
 static void expect_near(const float *y, const float *expected, uint64_t count, const char *how) {
-    double worst = 0;
-    for (uint64_t i = 0; i < count; i++) {
-        double difference = fabs((double)y[i] - expected[i]);
-        if (!(difference <= worst)) worst = difference; // NaN too
-    }
+    double worst = support_difference(y, expected, count);
     print_message("operator on %s, %s: largest difference %.2e\n", device_name, how, worst);
     assert_true(worst <= 1e-5);
 }

@@ -120,8 +120,7 @@ static void test_prefill(void **state) {
     for (uint32_t n = 1; n <= LONGEST; n += stride) {
         assert_int_equal(hel_context_rewind(context, 0), HEL_OK);
         assert_int_equal(hel_context_logits(context, tokens, n, logits), HEL_OK);
-        for (uint32_t i = 0; i < info.vocabulary; i++)
-            worst = fmax(worst, fabs((double)logits[i] - steps[(size_t)(n - 1) * info.vocabulary + i]));
+        worst = support_worse(worst, support_difference(logits, steps + (size_t)(n - 1) * info.vocabulary, info.vocabulary));
     }
     print_message("%s: largest difference %.2e\n", devices, worst);
     assert_true(worst <= 1e-4);
@@ -141,8 +140,8 @@ typedef struct comparison {
 
 static bool compare(void *user, uint32_t first, uint32_t count, const float *logits) {
     comparison *c = user;
-    for (size_t i = 0; i < (size_t)count * c->vocabulary; i++)
-        c->worst = fmax(c->worst, fabs((double)logits[i] - c->expected[(size_t)first * c->vocabulary + i]));
+    size_t n = (size_t)count * c->vocabulary;
+    c->worst = support_worse(c->worst, support_difference(logits, c->expected + (size_t)first * c->vocabulary, n));
     return true;
 }
 

@@ -55,12 +55,7 @@ static void logits_of(const char *path, uint32_t piece, float out[LOGITS]) {
 }
 
 static double difference(const float *a, const float *b) {
-    double worst = 0;
-    for (int i = 0; i < LOGITS; i++) {
-        double here = fabs((double)a[i] - b[i]);
-        if (!(here <= worst)) worst = here; // NaN too
-    }
-    return worst;
+    return support_difference(a, b, LOGITS);
 }
 
 static void path_of(const char *name, char path[TESTS_PATH]) {

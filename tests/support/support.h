@@ -48,6 +48,16 @@ static inline int support_shared(char out[TESTS_PATH], const char *name) {
     return access(out, R_OK) == 0;
 }
 
+// The larger of two errors; once one is NaN, NaN.
+static inline double support_worse(double worst, double here) { return isnan(here) || here > worst ? here : worst; }
+
+// The largest |a - b|, NaN where any value is.
+static inline double support_difference(const float *a, const float *b, size_t count) {
+    double worst = 0;
+    for (size_t i = 0; i < count; i++) worst = support_worse(worst, fabs((double)a[i] - b[i]));
+    return worst;
+}
+
 #define SUPPORT_NEED_SHARED(path, name)                                        \
     do {                                                                       \
         if (!support_shared(path, name)) {                                     \
