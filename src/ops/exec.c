@@ -55,8 +55,12 @@ static hel_status check_tensor(const hel_device *device, uint32_t rows, uint32_t
                     rows, cols, (unsigned long long)device->limits.max_binding, device->backend, device->index);
 }
 
-hel_tensor hel_exec_tensor(hel_exec *exec, uint32_t rows, uint32_t cols) {
+void hel_exec_expect_elements(hel_exec *exec, uint32_t rows, uint32_t cols) {
     if (exec->status == HEL_OK) exec->status = check_tensor(exec->device, rows, cols);
+}
+
+hel_tensor hel_exec_tensor(hel_exec *exec, uint32_t rows, uint32_t cols) {
+    hel_exec_expect_elements(exec, rows, cols);
     if (exec->status != HEL_OK) return (hel_tensor){.rows = rows, .cols = cols};
     uint64_t alignment = HEL_MAX(TENSOR_ALIGNMENT, exec->device->limits.offset_alignment);
     uint64_t size = (uint64_t)rows * cols * sizeof(float);

@@ -63,6 +63,9 @@ static inline hel_binding hel_exec_optional(const hel_exec *exec, hel_binding bi
     return binding.size ? binding : (hel_binding){.buffer = exec->nothing};
 }
 
+// Fails, when planning too, where a kernel cannot count or see that many values in one binding.
+void hel_exec_expect_elements(hel_exec *exec, uint32_t rows, uint32_t cols);
+
 // Waits until the device has done all that was dispatched; for what measures time.
 hel_status hel_exec_wait(const hel_exec *exec);
 

@@ -205,13 +205,8 @@ static void reserve(hel_exec *exec, const hel_fftconv_decoder *decoder, hel_fftc
 // ---------------------------------------------------------------- steps
 
 static bool holds_state(hel_exec *exec, const hel_fftconv_decoder *decoder, const hel_fftconv_sequence *sequence, uint32_t count) {
-    uint64_t size = (uint64_t)decoder->capacity * sequence->rows * sizeof(float);
-    if (size > decoder->device->limits.max_binding)
-        hel_exec_fail(exec, hel_fail(HEL_ERROR_DEVICE_MEMORY, "a state of %u rows of %u steps is over the %llu bytes that kernels "
-                                     "see of a buffer on %s:%u", sequence->rows, decoder->capacity,
-                                     (unsigned long long)decoder->device->limits.max_binding, decoder->device->backend,
-                                     decoder->device->index));
-    else if (count > decoder->capacity - sequence->position)
+    hel_exec_expect_elements(exec, sequence->rows, decoder->capacity);
+    if (exec->status == HEL_OK && count > decoder->capacity - sequence->position)
         hel_exec_fail(exec, hel_fail(HEL_ERROR_ARGUMENT, "%u steps after %u are more than the %u that there is room for", count,
                                      sequence->position, decoder->capacity));
     return exec->status == HEL_OK;
@@ -239,6 +234,7 @@ static void finish_block(hel_exec *exec, const hel_fftconv_decoder *decoder, hel
 }
 
 void hel_fftconv_decode_advance(hel_exec *exec, const hel_fftconv_decoder *decoder, hel_fftconv_sequence *sequence) {
+    if (!holds_state(exec, decoder, sequence, 1)) return;
     if (exec->planning) reserve(exec, decoder, sequence);
     if (hel_exec_idle(exec)) return;
     sequence->multiplications += sequence->position % BLOCK + 1;

@@ -43,7 +43,8 @@ hel_status hel_fftconv_decoder_init(const hel_device *device, const hel_fftconv_
 void hel_fftconv_decoder_finish(hel_fftconv_decoder *decoder); // accepts a zeroed decoder
 uint64_t hel_fftconv_decoder_bytes(const hel_fftconv_decoder *decoder);
 
-// Sequences that go together. The state is the caller's, zeros at position 0.
+// Sequences that go together. The state is the caller's, zeros at position 0; of up to 2^31 floats, or exec->status becomes
+// UNSUPPORTED, and of what a binding holds, or it becomes DEVICE_MEMORY. Steps beyond the capacity make it ARGUMENT.
 typedef struct hel_fftconv_sequence {
     hel_binding state;        // f32 [capacity, rows]
     uint32_t rows;            // batch times channels
