@@ -160,6 +160,12 @@ void hel_exec_expect_loops(hel_exec *exec, const char *kernel, uint64_t iteratio
                             kernel, (unsigned long long)iterations, exec->device->name, most);
 }
 
+uint32_t hel_exec_steps_at_once(const hel_exec *exec, uint32_t steps, uint64_t fixed, uint64_t each) {
+    uint64_t most = exec->device->limits.loop_iterations;
+    if (!most) return steps;
+    return (uint32_t)(most > fixed + each ? HEL_MIN(steps, (most - fixed) / each) : 1);
+}
+
 void hel_exec_fail(hel_exec *exec, hel_status status) {
     if (exec->status == HEL_OK) exec->status = status;
 }

@@ -83,6 +83,8 @@ void hel_exec_dispatch(hel_exec *exec, const hel_call *call);
 
 // Fails, when planning too, where the device's driver would end so many loop iterations of a lane before they are done.
 void hel_exec_expect_loops(hel_exec *exec, const char *kernel, uint64_t iterations);
+// Of so many steps, those that one dispatch may go through: a lane loops `fixed` times, and `each` times for a step. At least 1.
+uint32_t hel_exec_steps_at_once(const hel_exec *exec, uint32_t steps, uint64_t fixed, uint64_t each);
 
 // Between these two, dispatches are not made but kept for the recording, which is the caller's. Host and tensors cannot
 // meet meanwhile: uploads and downloads fail. The second fails with exec->status, or as hel_recording_create does.

@@ -49,15 +49,13 @@ static void dispatch_scan(hel_exec *exec, scan *s, bool alone, hel_binding state
 }
 
 // Steps of one dispatch, where a driver ends a lane's loops.
-static uint32_t steps_at_once(const hel_device *device, const hel_ssm *ssm, uint32_t steps) {
-    uint64_t blocks = hel_ceil_div(ssm->state, HEL_SSM_SCAN_BLOCK), most = device->limits.loop_iterations;
-    uint64_t fixed = blocks * (2 * HEL_SSM_SCAN_BLOCK + 6) + 8, each = blocks * (HEL_SSM_SCAN_BLOCK + 2);
-    if (!most) return steps;
-    return (uint32_t)(most > fixed + each ? HEL_MIN(steps, (most - fixed) / each) : 1);
+static uint32_t steps_at_once(const hel_exec *exec, const hel_ssm *ssm, uint32_t steps) {
+    uint64_t blocks = hel_ceil_div(ssm->state, HEL_SSM_SCAN_BLOCK);
+    return hel_exec_steps_at_once(exec, steps, blocks * (2 * HEL_SSM_SCAN_BLOCK + 6) + 8, blocks * (HEL_SSM_SCAN_BLOCK + 2));
 }
 
 static void scan_in_turn(hel_exec *exec, scan *s) {
-    uint32_t steps = s->params.steps, most = steps_at_once(exec->device, s->ssm, steps);
+    uint32_t steps = s->params.steps, most = steps_at_once(exec, s->ssm, steps);
     for (s->params.first = 0; s->params.first < steps; s->params.first += s->params.count) {
         s->params.count = s->params.piece = HEL_MIN(most, steps - s->params.first);
         dispatch_scan(exec, s, false, s->state);

@@ -6,11 +6,14 @@
 
 hel_tensor hel_token_shift(hel_exec *exec, hel_tensor x, hel_kept last) {
     hel_tensor y = hel_exec_tensor(exec, x.rows, x.cols);
-    hel_token_shift_params params = {.tokens = x.rows, .cols = x.cols, .state_first = last.first};
+    hel_token_shift_params params = {.cols = x.cols, .state_first = last.first};
     hel_binding bindings[] = {x.where, last.state, y.where};
-    hel_exec_expect_loops(exec, "token_shift", (uint64_t)x.rows + 8);
-    hel_exec_dispatch(exec, &(hel_call){"token_shift", NULL, 0, bindings, HEL_COUNT(bindings), &params, sizeof params,
-                                        hel_ceil_div(x.cols, HEL_TOKEN_SHIFT_CHUNK)});
+    uint32_t most = hel_exec_steps_at_once(exec, x.rows, 8, 1);
+    for (; params.first < x.rows; params.first += params.tokens) {
+        params.tokens = HEL_MIN(most, x.rows - params.first);
+        hel_exec_dispatch(exec, &(hel_call){"token_shift", NULL, 0, bindings, HEL_COUNT(bindings), &params, sizeof params,
+                                            hel_ceil_div(x.cols, HEL_TOKEN_SHIFT_CHUNK)});
+    }
     return y;
 }
 

@@ -5,11 +5,8 @@
 #include "kernels.h"
 #include "ops/rwkv.h"
 
-// Tokens of one dispatch, where a lane goes through so many iterations for each and less than 32 besides.
-static uint32_t tokens_at_once(const hel_exec *exec, uint32_t tokens, uint32_t for_token) {
-    uint32_t most = exec->device->limits.loop_iterations;
-    return most ? HEL_MIN(tokens, HEL_MAX(1, (most - 32) / for_token)) : tokens;
-}
+// Iterations of a lane that are for no token, at most.
+enum { FIXED_ITERATIONS = 32 };
 
 // Staging a head's vectors, then `passes` over its rows for each column.
 static uint32_t head_iterations(uint32_t head, uint32_t columns, uint32_t lanes, uint32_t passes) {
@@ -22,7 +19,7 @@ hel_tensor hel_wkv4(hel_exec *exec, hel_tensor r, hel_tensor k, hel_tensor v, he
     hel_tensor y = hel_exec_tensor(exec, r.rows, r.cols);
     hel_wkv4_params params = {.cols = r.cols, .state_first = kept.first};
     hel_binding bindings[] = {r.where, k.where, v.where, decay, bonus, kept.state, y.where};
-    uint32_t most = tokens_at_once(exec, r.rows, 1);
+    uint32_t most = hel_exec_steps_at_once(exec, r.rows, FIXED_ITERATIONS, 1);
     for (; params.first < r.rows; params.first += params.tokens) {
         params.tokens = HEL_MIN(most, r.rows - params.first);
         hel_exec_dispatch(exec, &(hel_call){"wkv4", NULL, 0, bindings, HEL_COUNT(bindings), &params, sizeof params,
@@ -42,7 +39,7 @@ hel_tensor hel_wkv5_apply(hel_exec *exec, hel_tensor r, hel_tensor k, hel_tensor
     hel_binding bindings[] = {r.where, k.where, v.where, hel_exec_optional(exec, terms->change.where),
                               terms->decay, terms->bonus, kept.state, y.where};
     uint32_t iterations = head_iterations(params.head, HEL_WKV5_COLUMNS, HEL_WKV5_WORKGROUP, 1);
-    uint32_t most = tokens_at_once(exec, r.rows, iterations);
+    uint32_t most = hel_exec_steps_at_once(exec, r.rows, FIXED_ITERATIONS, iterations);
     for (; params.first < r.rows; params.first += params.tokens) {
         params.tokens = HEL_MIN(most, r.rows - params.first);
         hel_exec_dispatch(exec, &(hel_call){"wkv5", &dynamic, 1, bindings, HEL_COUNT(bindings), &params, sizeof params,
@@ -68,7 +65,7 @@ hel_tensor hel_wkv7_apply(hel_exec *exec, const hel_wkv7 *in, hel_kept kept) {
     hel_binding bindings[] = {in->r.where,     in->w.where, in->k.where, in->v.where,
                               in->kappa.where, in->a.where, kept.state,  y.where};
     uint32_t iterations = head_iterations(params.head, HEL_WKV7_COLUMNS, HEL_WKV7_WORKGROUP, 2);
-    uint32_t most = tokens_at_once(exec, y.rows, iterations);
+    uint32_t most = hel_exec_steps_at_once(exec, y.rows, FIXED_ITERATIONS, iterations);
     for (; params.first < y.rows; params.first += params.tokens) {
         params.tokens = HEL_MIN(most, y.rows - params.first);
         hel_exec_dispatch(exec, &(hel_call){"wkv7", NULL, 0, bindings, HEL_COUNT(bindings), &params, sizeof params,

@@ -15,17 +15,18 @@ static double sigmoid(double z) { return 1.0 / (1.0 + exp(-z)); }
 
 static void shift_case(check *c, check_fill fill) {
     check_begin(c, fill);
-    uint32_t tokens = check_size(c, 9), cols = check_size(c, 300), before = check_random(c, 5), n = tokens * cols;
-    check_shape(c, "tokens %u, cols %u, state from %u", tokens, cols, before);
-    hel_token_shift_params params = {.tokens = tokens, .cols = cols, .state_first = before};
+    uint32_t tokens = check_size(c, 9), cols = check_size(c, 300), before = check_random(c, 5), first = check_random(c, 3);
+    uint32_t begin = first * cols, n = begin + tokens * cols;
+    check_shape(c, "%u tokens from %u, cols %u, state from %u", tokens, first, cols, before);
+    hel_token_shift_params params = {.tokens = tokens, .cols = cols, .first = first, .state_first = before};
     uint32_t kept = before + cols + 3;
     float *x = check_values(c, n, fill, RANGE), *state = check_values(c, kept, fill, RANGE);
     float *y = check_floats(c, n), *after = check_floats(c, kept);
     double *want = check_doubles(c, n), *limit = check_doubles(c, n), *want_state = check_doubles(c, kept),
            *limit_state = check_doubles(c, kept);
     for (uint32_t i = 0; i < n; i++) {
-        want[i] = i < cols ? state[before + i] : x[i - cols];
-        limit[i] = CHECK_TINY;
+        want[i] = i < begin ? 0.0 : i < begin + cols ? state[before + i - begin] : x[i - cols];
+        limit[i] = i < begin ? -1.0 : CHECK_TINY;
     }
     for (uint32_t i = 0; i < kept; i++) {
         bool is_row = i >= before && i < before + cols;
