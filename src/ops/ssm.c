@@ -38,9 +38,9 @@ static uint32_t piece_of(const hel_device *device, const hel_ssm *ssm, uint32_t 
 static void dispatch_scan(hel_exec *exec, scan *s, bool alone, hel_binding states) {
     const hel_ssm_inputs *in = s->in;
     uint32_t heads = s->ssm->heads > 0;
-    hel_binding nothing = {.buffer = exec->nothing};
-    hel_binding more = heads ? s->ssm->dt_bias : in->gate.count ? in->gate.of.where : nothing;
-    hel_binding y = alone ? nothing : s->y.where;
+    // What is not read must not be what is bound where the kernel may write.
+    hel_binding more = heads ? s->ssm->dt_bias : in->gate.count ? in->gate.of.where : s->ssm->d;
+    hel_binding y = alone ? (hel_binding){.buffer = exec->nothing} : s->y.where;
     hel_binding bindings[] = {in->x.of.where, in->dt.of.where, in->b.of.where, more, s->ssm->a, s->ssm->d, states, y};
     s->params.alone = alone;
     uint64_t groups = hel_ceil_div(s->params.channels, HEL_SSM_SCAN_CHUNK) * hel_ceil_div(s->params.count, s->params.piece);

@@ -48,7 +48,7 @@ typedef struct results {
     float y[STEPS * CHANNELS], h[STATE * CHANNELS];
 } results;
 
-static void run(uint32_t heads, bool back, uint32_t piece, results *out) {
+static void run(uint32_t heads, bool gated, bool back, uint32_t piece, results *out) {
     hel_exec exec;
     assert_int_equal(hel_exec_init(&exec, device), HEL_OK);
     uint32_t n_dt = heads ? heads : CHANNELS, groups = heads ? GROUPS : 1;
@@ -60,7 +60,7 @@ static void run(uint32_t heads, bool back, uint32_t piece, results *out) {
                    .dt_bias = all[6], .dt_high = 1.5f, .piece = piece};
     hel_ssm_inputs in = {.x = hel_columns_all(x), .dt = hel_columns_all((hel_tensor){all[1], STEPS, n_dt}),
                          .b = {bc, 0, groups * STATE}, .c = {bc, groups * STATE, groups * STATE}};
-    if (!heads) in.gate = hel_columns_all((hel_tensor){all[3], STEPS, CHANNELS});
+    if (gated) in.gate = hel_columns_all((hel_tensor){all[3], STEPS, CHANNELS});
     for (int pass = 0; pass < 2; pass++) {
         if (pass) assert_int_equal(hel_exec_plan_end(&exec), HEL_OK);
         else hel_exec_plan_begin(&exec);
@@ -77,7 +77,7 @@ static void run(uint32_t heads, bool back, uint32_t piece, results *out) {
     hel_exec_finish(&exec);
 }
 
-static void expect(uint32_t heads, bool back, results *out) {
+static void expect(uint32_t heads, bool gated, bool back, results *out) {
     uint32_t head_dim = heads ? CHANNELS / heads : 1, n_dt = heads ? heads : CHANNELS, groups = heads ? GROUPS : 1;
     for (uint32_t c = 0; c < CHANNELS; c++) {
         double h[STATE];
@@ -92,43 +92,37 @@ static void expect(uint32_t heads, bool back, results *out) {
                 h[n] = exp(dt * v.a[heads ? head : n * CHANNELS + c]) * h[n] + dt * b[n] * x;
                 y += of_y[n] * h[n];
             }
-            out->y[t * CHANNELS + c] = (float)(heads ? y : y * z / (1 + exp(-z)));
+            out->y[t * CHANNELS + c] = (float)(gated ? y * z / (1 + exp(-z)) : y);
         }
         for (uint32_t n = 0; n < STATE; n++) out->h[n * CHANNELS + c] = (float)h[n];
     }
 }
 
-static double difference(const float *a, const float *b, size_t count) {
-    double worst = 0;
-    for (size_t i = 0; i < count; i++) {
-        double here = fabs((double)a[i] - b[i]);
-        if (!(here <= worst)) worst = here;
-    }
-    return worst;
-}
-
-static void check(uint32_t heads, bool back) {
+static void check(uint32_t heads, bool gated, bool back) {
     static const uint32_t pieces[] = {0, STEPS, 64, 7, 1};
     static results want, got;
-    expect(heads, back, &want);
+    expect(heads, gated, back, &want);
     for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) {
-        run(heads, back, pieces[i], &got);
-        double y = difference(got.y, want.y, STEPS * CHANNELS), h = difference(got.h, want.h, STATE * CHANNELS);
-        print_message("heads %u, back %d, pieces of %u: y off by %.1e, h by %.1e\n", heads, back, pieces[i], y, h);
+        run(heads, gated, back, pieces[i], &got);
+        double y = support_difference(got.y, want.y, STEPS * CHANNELS), h = support_difference(got.h, want.h, STATE * CHANNELS);
+        print_message("heads %u, gate %d, back %d, pieces of %u: y off by %.1e, h by %.1e\n", heads, gated, back, pieces[i], y, h);
         assert_true(y <= 5e-5 && h <= 5e-5);
     }
 }
 
-static void test_channels(void **state) { (void)state, check(0, false); }
-static void test_back(void **state) { (void)state, check(0, true); }
-static void test_heads(void **state) { (void)state, check(HEADS, false); }
+static void test_channels(void **state) { (void)state, check(0, true, false); }
+static void test_back(void **state) { (void)state, check(0, true, true); }
+static void test_heads(void **state) { (void)state, check(HEADS, false, false); }
+static void test_ungated(void **state) { (void)state, check(0, false, false); }
+static void test_ungated_back(void **state) { (void)state, check(0, false, true); }
 
 int main(int argc, char **argv) {
     const char *name = argc > 1 ? argv[1] : "cpu";
     if (!device_here(name)) return SKIPPED;
     if (hel_device_open(name, NULL, &device) != HEL_OK) return 1;
     fill_all();
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_channels), cmocka_unit_test(test_back), cmocka_unit_test(test_heads)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_channels), cmocka_unit_test(test_back), cmocka_unit_test(test_heads),
+                                       cmocka_unit_test(test_ungated), cmocka_unit_test(test_ungated_back)};
     int failed = cmocka_run_group_tests_name(name, tests, NULL, NULL);
     hel_device_destroy(&device);
     return failed;
