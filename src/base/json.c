@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/text.h"
 
 static hel_status parse(const char *text, size_t size, const char *name, uint64_t offset, size_t flags, json_t **out) {
     json_error_t error;
@@ -28,18 +29,29 @@ hel_status hel_json_parse_reals(const char *text, size_t size, const char *name,
     return parse(text, size, name, offset, JSON_DECODE_INT_AS_REAL, out);
 }
 
-hel_status hel_json_parse_config(const char *text, size_t size, const char *name, json_t **out) {
-    static const char infinity[] = "Infinity", large[] = "1e308   ";
-    char *copy = hel_string_copy_n(text, size);
-    if (!copy) return hel_fail_memory(size);
+// The text with each number `from` spelled as `to`; what strings hold stays.
+static hel_status respell(const char *text, size_t size, const char *from, const char *to, hel_text *out) {
+    size_t length = strlen(from);
     bool quoted = false;
     for (size_t i = 0; i < size; i++) {
-        if (copy[i] == '"') quoted = !quoted;
-        else if (copy[i] == '\\' && quoted) i++;
-        else if (!quoted && strncmp(copy + i, infinity, sizeof infinity - 1) == 0) memcpy(copy + i, large, sizeof large - 1);
+        bool begins = !quoted && (i == 0 || !strchr("0123456789.", text[i - 1]));
+        if (begins && size - i >= length && memcmp(text + i, from, length) == 0) {
+            hel_text_print(out, "%s", to);
+            i += length - 1;
+            continue;
+        }
+        hel_text_append(out, text + i, 1);
+        if (text[i] == '"') quoted = !quoted;
+        else if (text[i] == '\\' && quoted && i + 1 < size) hel_text_append(out, text + ++i, 1);
     }
-    hel_status status = hel_json_parse(copy, size, name, 0, out);
-    hel_free(copy);
+    return hel_text_ok(out);
+}
+
+hel_status hel_json_parse_config(const char *text, size_t size, const char *name, json_t **out) {
+    hel_text copy = {0};
+    hel_status status = respell(text, size, "Infinity", "1e308   ", &copy); // as long, so that errors tell the right position
+    if (status == HEL_OK) status = hel_json_parse(copy.bytes ? copy.bytes : "", copy.size, name, 0, out);
+    hel_text_finish(&copy);
     return status;
 }
 
@@ -65,6 +77,22 @@ hel_status hel_json_print(const json_t *value, int indent, char **out, size_t *o
     text[size] = 0;
     *out = text;
     if (out_size) *out_size = size;
+    return HEL_OK;
+}
+
+hel_status hel_json_print_config(const json_t *value, int indent, char **out, size_t *out_size) {
+    char *printed = NULL;
+    size_t size = 0;
+    hel_text text = {0};
+    HEL_TRY(hel_json_print(value, indent, &printed, &size));
+    hel_status status = respell(printed, size, "1e308", "Infinity", &text);
+    hel_free(printed);
+    if (status != HEL_OK) {
+        hel_text_finish(&text);
+        return status;
+    }
+    *out = text.bytes;
+    if (out_size) *out_size = text.size;
     return HEL_OK;
 }
 

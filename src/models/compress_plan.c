@@ -152,7 +152,7 @@ static hel_status add_config(hel_compress_job *job) {
     size_t size;
     hel_status status = quantization ? hel_json_print(quantization, 2, &member, &size) : hel_fail_memory(job->count);
     if (status == HEL_OK && !job->archive->config_text && job->archive->config)
-        status = hel_json_print(job->archive->config, 2, &config, NULL);
+        status = hel_json_print_config(job->archive->config, 2, &config, NULL);
     if (status == HEL_OK)
         status = extend_text(job->archive->config_text ? job->archive->config_text
                              : config                  ? config

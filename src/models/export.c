@@ -141,7 +141,7 @@ static hel_status describe(exporter *e) {
         json_t *config = json_deep_copy(e->archive->config);
         if (!config) return hel_fail_memory(64);
         json_object_del(config, "quantization_config");
-        hel_status status = hel_json_print(config, 2, &text, &size);
+        hel_status status = hel_json_print_config(config, 2, &text, &size);
         json_decref(config);
         HEL_TRY(status);
         HEL_TRY(hel_checkpoint_add_file(&e->checkpoint, "config.json", text, size));

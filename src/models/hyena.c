@@ -180,7 +180,7 @@ static hel_status parse(const json_t *config, hel_hyper *out) {
     HEL_TRY(hel_hyper_get(config, "d_model", 0, 1, HEL_MAX_WIDTH / (HEL_HYENA_MAX_ORDER + 1), &out->hidden));
     HEL_TRY(hel_hyper_get(config, "d_inner", 4 * out->hidden, 1, HEL_MAX_WIDTH, &out->ffn));
     HEL_TRY(hel_hyper_get(config, "max_seq_len", 1024, 1, HEL_CONVOLUTION_MAX_STEPS, &out->context_length));
-    HEL_TRY(hel_hyper_get_epsilon(config, "layer_norm_epsilon", 1e-5, &out->norm_epsilon));
+    HEL_TRY(hel_hyper_get_positive(config, "layer_norm_epsilon", 1e-5, &out->norm_epsilon));
     HEL_TRY(parse_vocabulary(config, out));
     return hel_hyena_parse_mixer(config, out);
 }

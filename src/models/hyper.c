@@ -28,11 +28,12 @@ hel_status hel_hyper_get_heads(const json_t *config, hel_hyper *hyper) {
     return HEL_OK;
 }
 
-hel_status hel_hyper_get_epsilon(const json_t *config, const char *key, double otherwise, float *out) {
-    double epsilon;
-    HEL_TRY(hel_json_get_f64(config, key, otherwise, &epsilon));
-    *out = (float)epsilon;
-    return HEL_OK;
+hel_status hel_hyper_get_positive(const json_t *config, const char *key, double otherwise, float *out) {
+    double value;
+    HEL_TRY(hel_json_get_f64(config, key, otherwise, &value));
+    *out = (float)value;
+    if (*out > 0.0f && isfinite(*out)) return HEL_OK;
+    return hel_fail(HEL_ERROR_FORMAT, "%s is %g, which is no positive float", key, value);
 }
 
 // ---------------------------------------------------------------- RoPE

@@ -124,7 +124,7 @@ enum { HEL_MAX_WIDTH = 1 << 20, HEL_MAX_VOCABULARY = 1 << 24, HEL_MAX_POSITIONS 
 hel_status hel_hyper_get_heads(const json_t *config, hel_hyper *hyper);
 hel_status hel_hyper_get_rope(const json_t *config, hel_hyper *hyper);
 // `otherwise` where the key is missing; positive.
-hel_status hel_hyper_get_epsilon(const json_t *config, const char *key, double otherwise, float *out);
+hel_status hel_hyper_get_positive(const json_t *config, const char *key, double otherwise, float *out);
 
 // hel_family.parse of transformers with LLaMA's layers.
 hel_status hel_transformer_parse(const json_t *config, hel_hyper *out);

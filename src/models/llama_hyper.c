@@ -30,7 +30,7 @@ static hel_status refuse_unsupported(const json_t *config, hel_hyper *hyper) {
 hel_status hel_transformer_parse(const json_t *config, hel_hyper *out) {
     HEL_TRY(parse_sizes(config, out));
     HEL_TRY(hel_hyper_get_rope(config, out));
-    HEL_TRY(hel_hyper_get_epsilon(config, "rms_norm_eps", 1e-6, &out->norm_epsilon));
+    HEL_TRY(hel_hyper_get_positive(config, "rms_norm_eps", 1e-6, &out->norm_epsilon));
     HEL_TRY(hel_json_get_bool(config, "tie_word_embeddings", false, &out->tied));
     return refuse_unsupported(config, out);
 }

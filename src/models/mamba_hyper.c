@@ -34,7 +34,7 @@ static hel_status parse_inner(const json_t *config, const char *expand_key, hel_
 }
 
 static hel_status parse_norm(const json_t *config, const char *key, bool tied, hel_hyper *hyper) {
-    HEL_TRY(hel_hyper_get_epsilon(config, key, 1e-5, &hyper->norm_epsilon));
+    HEL_TRY(hel_hyper_get_positive(config, key, 1e-5, &hyper->norm_epsilon));
     hyper->ssm.norm_epsilon = hyper->norm_epsilon;
     return hel_json_get_bool(config, "tie_word_embeddings", tied, &hyper->tied);
 }
@@ -62,11 +62,11 @@ static hel_status check_heads(const hel_ssm_hyper *ssm) {
 // ---------------------------------------------------------------- Mamba
 
 static hel_status parse_rank(const json_t *config, hel_hyper *hyper) {
-    if (json_is_string(json_object_get(config, "time_step_rank"))) { // "auto"
-        hyper->ssm.rank = (uint32_t)hel_ceil_div(hyper->hidden, 16);
-        return HEL_OK;
-    }
-    return hel_hyper_get(config, "time_step_rank", (uint32_t)hel_ceil_div(hyper->hidden, 16), 1, HEL_MAX_WIDTH, &hyper->ssm.rank);
+    const char *word = json_string_value(json_object_get(config, "time_step_rank"));
+    uint32_t usual = (uint32_t)hel_ceil_div(hyper->hidden, 16);
+    hyper->ssm.rank = usual;
+    if (word && strcmp(word, "auto") == 0) return HEL_OK;
+    return hel_hyper_get(config, "time_step_rank", usual, 1, HEL_MAX_WIDTH, &hyper->ssm.rank);
 }
 
 hel_status hel_mamba_parse(const json_t *config, hel_hyper *out) {
@@ -169,7 +169,6 @@ static hel_status parse_blocks(const json_t *config, hel_hyper *hyper) {
 }
 
 hel_status hel_zamba2_parse(const json_t *config, hel_hyper *out) {
-    double low;
     HEL_TRY(parse_sizes(config, out));
     HEL_TRY(hel_hyper_get(config, "max_position_embeddings", 4096, 1, HEL_MAX_POSITIONS, &out->context_length));
     HEL_TRY(hel_hyper_get(config, "intermediate_size", 4 * out->hidden, 1, HEL_MAX_WIDTH, &out->ffn));
@@ -182,8 +181,7 @@ hel_status hel_zamba2_parse(const json_t *config, hel_hyper *out) {
     HEL_TRY(parse_norm(config, "rms_norm_eps", true, out));
     out->ssm.norm_epsilon = 1e-5f; // whatever the other norms have
     out->ssm.norm_groups = out->ssm.groups;
-    HEL_TRY(hel_json_get_f64(config, "time_step_min", 0.001, &low));
-    out->ssm.dt_low = (float)low;
+    HEL_TRY(hel_hyper_get_positive(config, "time_step_min", 0.001, &out->ssm.dt_low));
     HEL_TRY(parse_layers(config, out));
     HEL_TRY(parse_attention(config, out));
     HEL_TRY(parse_blocks(config, out));

@@ -237,7 +237,7 @@ static hel_status parse(const json_t *config, hel_hyper *out) {
     HEL_TRY(hel_hyper_get(config, "inner_mlp_size", ffn, 1, HEL_MAX_WIDTH, &out->ffn));
     HEL_TRY(hel_hyper_get(config, "vocab_size", 0, 1, HEL_MAX_VOCABULARY, &out->vocabulary));
     HEL_TRY(hel_hyper_get(config, "max_seqlen", 8192, 1, HEL_MAX_POSITIONS, &out->context_length));
-    HEL_TRY(hel_hyper_get_epsilon(config, "eps", 1e-5, &out->norm_epsilon));
+    HEL_TRY(hel_hyper_get_positive(config, "eps", 1e-5, &out->norm_epsilon));
     HEL_TRY(hel_json_get_bool(config, "tie_embeddings", false, &out->tied));
     HEL_TRY(refuse_unsupported(config));
     HEL_TRY(parse_attention(config, out));

@@ -192,6 +192,23 @@ static void test_json(void **state) {
     json_decref(value);
 }
 
+// What Python writes for no limit is read as a number, and written as it was.
+static void test_json_infinity(void **state) {
+    (void)state;
+    static const char text[] = "{\"limits\":[0.0,Infinity,-Infinity],\"s\":\"1e308 \\\" Infinity\",\"n\":1.1e308}";
+    json_t *value;
+    char *printed;
+    size_t size;
+    assert_int_equal(hel_json_parse_config(text, strlen(text), "test", &value), HEL_OK);
+    assert_true(json_number_value(json_array_get(json_object_get(value, "limits"), 1)) == 1e308);
+    assert_string_equal(json_string_value(json_object_get(value, "s")), "1e308 \" Infinity");
+    assert_int_equal(hel_json_print_config(value, 0, &printed, &size), HEL_OK);
+    assert_string_equal(printed, text);
+    assert_int_equal(size, strlen(text));
+    hel_free(printed);
+    json_decref(value);
+}
+
 static void test_text(void **state) {
     (void)state;
     hel_text text = {0};
@@ -207,7 +224,7 @@ int main(void) {
         cmocka_unit_test(test_params_read), cmocka_unit_test(test_params_write),
         cmocka_unit_test(test_sizes), cmocka_unit_test(test_half),  cmocka_unit_test(test_threads),
         cmocka_unit_test(test_sha256), cmocka_unit_test(test_files), cmocka_unit_test(test_paths),
-        cmocka_unit_test(test_json),  cmocka_unit_test(test_text),
+        cmocka_unit_test(test_json),  cmocka_unit_test(test_json_infinity), cmocka_unit_test(test_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

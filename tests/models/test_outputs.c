@@ -58,6 +58,23 @@ static void test_own_source(void **state) {
     assert_int_equal(hel_compress(f.weights, f.file, NULL, NULL), HEL_OK); // it is whole
 }
 
+// ---------------------------------------------------------------- the config stays
+
+// transformers cannot run with 1e308 where its own config had no limit.
+static void test_config(void **state) {
+    (void)state;
+    char model[TESTS_PATH], config[TESTS_PATH], *text;
+    size_t size;
+    support_data(model, "ssm/mamba2");
+    support_join(config, f.out, "config.json");
+    if (hel_export(model, f.out, NULL, NULL)) fail_msg("%s", hel_error_message());
+    assert_int_equal(hel_file_read_all(config, 1 << 16, &text, &size), HEL_OK);
+    assert_non_null(strstr(text, "Infinity"));
+    assert_null(strstr(text, "1e308"));
+    hel_free(text);
+    support_remove(f.out);
+}
+
 // ---------------------------------------------------------------- one writer
 
 static void check_locked(const char *output, const char *lock_path) {
@@ -153,7 +170,7 @@ static void test_crafted_journal(void **state) {
 #define WITH_MODEL(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void) {
-    const struct CMUnitTest tests[] = {WITH_MODEL(test_own_source), WITH_MODEL(test_one_writer), WITH_MODEL(test_left_lock),
-                                       WITH_MODEL(test_crafted_journal)};
+    const struct CMUnitTest tests[] = {WITH_MODEL(test_own_source), WITH_MODEL(test_config), WITH_MODEL(test_one_writer),
+                                       WITH_MODEL(test_left_lock), WITH_MODEL(test_crafted_journal)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
