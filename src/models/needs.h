@@ -4,7 +4,7 @@
 // Counted: weights as their tensors are stored (GGUF's quantised types as the 16-bit values they become), a tied head a
 // second time where it lies on another device than the embedding, and for a context of default capacity and batch its
 // KV cache, activations, logits and rotary table. Not counted: what a driver takes for itself and for compiled kernels,
-// scratch for channel scales and SVD factors, contexts beyond the first, copies of a shared block on devices beyond its own.
+// scratch for channel scales and SVD factors, contexts beyond the first.
 #ifndef HEL_MODELS_NEEDS_H
 #define HEL_MODELS_NEEDS_H
 
@@ -13,7 +13,9 @@
 
 typedef struct hel_needs {
     uint32_t layers;
-    uint64_t *layer_bytes;    // [layers], weights
+    uint64_t *layer_bytes;    // [layers], weights of its own
+    uint64_t *shared_bytes;   // [layers], of the block that it owns, on each device that has a layer which uses it
+    uint32_t *owners;         // [layers], whose block it uses: its own number where it uses none
     uint64_t embedding_bytes; // on the first layer's device
     uint64_t head_bytes;      // on the last layer's device; of a tied head only where that is not the first's
     bool tied;

@@ -46,16 +46,24 @@ static const char *below_layer(const char *name, const char *prefix, unsigned *o
     return end + 1;
 }
 
-static bool is_gguf(const hel_role *role, const char *name) { return role->gguf && strcmp(role->gguf, name) == 0; }
+static bool is_whole(const char *name, const char *pattern, size_t length) {
+    const char *rest = hel_name_past(name, pattern, length);
+    return rest && !*rest;
+}
+
+static bool is_hugging_face(const hel_role *role, const char *name) {
+    return is_whole(name, role->hugging_face, strlen(role->hugging_face));
+}
+static bool is_gguf(const hel_role *role, const char *name) { return role->gguf && is_whole(name, role->gguf, strlen(role->gguf)); }
 
 static bool in_layer_as_hugging_face(const hel_role *role, const char *rest) {
-    return hel_role_in_layer(role) && strcmp(role->hugging_face, rest) == 0;
+    return hel_role_in_layer(role) && is_hugging_face(role, rest);
 }
 static bool in_layer_as_gguf(const hel_role *role, const char *rest) {
     return hel_role_in_layer(role) && is_gguf(role, rest);
 }
 static bool at_end_as_hugging_face(const hel_role *role, const char *name) {
-    return !hel_role_in_layer(role) && strcmp(role->hugging_face, name) == 0;
+    return !hel_role_in_layer(role) && is_hugging_face(role, name);
 }
 static bool at_end_as_gguf(const hel_role *role, const char *name) {
     return !hel_role_in_layer(role) && is_gguf(role, name);
@@ -93,27 +101,40 @@ bool hel_name_layer(const hel_family *family, const char *name, unsigned *out_la
 
 static bool begins_name(const hel_role *role, const char *name) {
     const char *dot = strrchr(role->hugging_face, '.');
-    return !hel_role_in_layer(role) && strncmp(name, role->hugging_face, (size_t)(dot + 1 - role->hugging_face)) == 0;
+    return hel_name_past(name, role->hugging_face, (size_t)(dot + 1 - role->hugging_face)) != NULL;
 }
 
-const hel_role *hel_role_of_end(const hel_family *family, const char *name) { return find(family, begins_name, name); }
+static bool begins_at_end(const hel_role *role, const char *name) { return !hel_role_in_layer(role) && begins_name(role, name); }
+static bool begins_in_shared(const hel_role *role, const char *rest) {
+    return role->section == HEL_SECTION_SHARED && begins_name(role, rest);
+}
+
+const hel_role *hel_role_of_end(const hel_family *family, const char *name) { return find(family, begins_at_end, name); }
+
+const hel_role *hel_role_of_shared(const hel_family *family, const char *name) {
+    unsigned layer;
+    const char *rest = below_layer(name, family->layer_prefix, &layer);
+    return rest ? find(family, begins_in_shared, rest) : NULL;
+}
 
 // Modules of a layer end in ".self_attn.q_proj"; of the others the last word tells ("embed_tokens").
 static bool is_module(const hel_role *role, const char *module) {
     if (role->kind != HEL_ROLE_MATRIX) return false;
-    const char *end = role->hugging_face;
-    size_t length = strlen(module), tail = strlen(end) - (hel_path_has_suffix(end, ".weight") ? strlen(".weight") : 0);
+    const char *end = role->hugging_face, *word = module;
+    size_t tail = strlen(end) - (hel_path_has_suffix(end, ".weight") ? strlen(".weight") : 0);
     if (!hel_role_in_layer(role))
         for (const char *dot; (dot = memchr(end, '.', tail)); end = dot + 1) tail -= (size_t)(dot + 1 - end);
-    if (length < tail || memcmp(module + length - tail, end, tail) != 0) return false;
-    return !hel_role_in_layer(role) || (length > tail && module[length - tail - 1] == '.');
+    if (!hel_role_in_layer(role) && is_whole(word, end, tail)) return true;
+    while ((word = strchr(word, '.')))
+        if (is_whole(++word, end, tail)) return true;
+    return false;
 }
 
 const hel_role *hel_role_of_module(const hel_family *family, const char *module) { return find(family, is_module, module); }
 
 // Models of other kinds have layers of the same names below other prefixes: "layers." and "blocks." are the last word of them.
 static bool has_class(const hel_family *family, const hel_role *role, const char *name) {
-    if (!hel_role_in_layer(role)) return strcmp(role->hugging_face, name) == 0 || is_gguf(role, name);
+    if (!hel_role_in_layer(role)) return is_hugging_face(role, name) || is_gguf(role, name);
     const char *word = family->layer_prefix;
     for (const char *dot; (dot = strchr(word, '.')) && dot[1];) word = dot + 1;
     return hel_name_in_layer(name, word, role->hugging_face) || (role->gguf && hel_name_in_layer(name, GGUF_LAYER, role->gguf));

@@ -32,7 +32,8 @@ typedef enum hel_role_kind {
 } hel_role_kind;
 
 typedef struct hel_role {
-    const char *hugging_face; // "self_attn.q_proj.weight", below the family's prefix and the layer's number for tensors of a layer
+    const char *hugging_face; // "self_attn.q_proj.weight", below the family's prefix and the layer's number for tensors of a layer;
+                              // "#" stands for the number of a use
     const char *gguf;         // "attn_q.weight", below "blk.N."; NULL where that has no name for it
     hel_section section;
     hel_role_kind kind;
@@ -55,6 +56,8 @@ hel_role_lookup hel_role_of_hugging_face, hel_role_of_gguf;
 // "lm_head.codebook" as well as "lm_head.weight".
 bool hel_name_layer(const hel_family *family, const char *name, unsigned *out_layer);
 const hel_role *hel_role_of_end(const hel_family *family, const char *name);
+// In the same way one of a block that several layers share.
+const hel_role *hel_role_of_shared(const hel_family *family, const char *name);
 // By how a matrix's module ends, whatever its name begins with.
 const hel_role *hel_role_of_module(const hel_family *family, const char *module);
 

@@ -38,11 +38,20 @@ static const struct {
     {"wte", HEL_CLASS_EMBEDDING},       {"wpe", HEL_CLASS_EMBEDDING},   {"lm_head", HEL_CLASS_LM_HEAD},
 };
 
+const char *hel_name_past(const char *name, const char *pattern, size_t length) {
+    for (size_t i = 0; i < length; i++) {
+        if (pattern[i] != '#' && pattern[i] != *name) return NULL;
+        if (pattern[i] == '#' && !isdigit((unsigned char)*name)) return NULL;
+        while (pattern[i] == '#' && isdigit((unsigned char)name[1])) name++;
+        name++;
+    }
+    return name;
+}
+
 bool hel_name_in_layer(const char *name, const char *stem, const char *rest) {
     for (const char *at = name; (at = strstr(at, stem)); at++) {
-        const char *digits = at + strlen(stem), *end = digits;
-        while (isdigit((unsigned char)*end)) end++;
-        if (end > digits && *end == '.' && strncmp(end + 1, rest, strlen(rest)) == 0) return true;
+        const char *below = hel_name_past(at + strlen(stem), "#.", 2);
+        if (below && hel_name_past(below, rest, strlen(rest))) return true;
     }
     return false;
 }

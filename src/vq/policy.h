@@ -21,7 +21,10 @@ const char *hel_tensor_class_name(hel_tensor_class class); // "attention_qk", as
 
 // For names that no family's table knows (models/roles.h). One-dimensional tensors are norms, whatever their name.
 hel_tensor_class hel_tensor_classify(const char *name, uint32_t rank);
-// Whether a name has `stem`, a number, a dot and `rest` somewhere.
+// What follows in `name` behind the first `length` bytes of `pattern`, in which '#' stands for digits; NULL where it begins
+// otherwise.
+const char *hel_name_past(const char *name, const char *pattern, size_t length);
+// Whether a name has `stem`, a number, a dot and the pattern `rest` somewhere.
 bool hel_name_in_layer(const char *name, const char *stem, const char *rest);
 
 typedef struct hel_policy {

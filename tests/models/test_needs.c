@@ -45,9 +45,10 @@ static void test_against_device(void **state) {
     hel_needs_finish(&needs);
 }
 
-static uint64_t layer_bytes[4] = {10, 20, 30, 40}, cache_bytes[4] = {2, 2, 2, 2};
-static const hel_needs tied = {
-    .layers = 4, .layer_bytes = layer_bytes, .embedding_bytes = 1000, .head_bytes = 1000, .tied = true, .cache_bytes = cache_bytes, .scratch_bytes = 5};
+static uint64_t layer_bytes[4] = {10, 20, 30, 40}, cache_bytes[4] = {2, 2, 2, 2}, shared_bytes[4];
+static uint32_t owners[4] = {0, 1, 2, 3};
+static const hel_needs tied = {.layers = 4, .layer_bytes = layer_bytes, .shared_bytes = shared_bytes, .owners = owners,
+                               .embedding_bytes = 1000, .head_bytes = 1000, .tied = true, .cache_bytes = cache_bytes, .scratch_bytes = 5};
 
 static void test_tied_head(void **state) {
     (void)state;
@@ -62,6 +63,36 @@ static void test_tied_head(void **state) {
     untied.tied = false;
     assert_int_equal(hel_needs_weights_on(&untied, one, 0), 2100);
     assert_int_equal(hel_needs_total(&untied), 2100);
+}
+
+// Bytes of the blocks that layers of Zamba2 use in turn, by the tensors' names.
+static uint64_t bytes_of_blocks(const char *path) {
+    hel_archive *archive;
+    uint64_t bytes = 0;
+    assert_int_equal(hel_source_open(path, &archive), HEL_OK);
+    for (size_t i = 0; i < archive->n_tensors; i++) {
+        const char *name = archive->tensors[i].name;
+        if (strstr(name, ".shared_transformer.") && !strstr(name, "_adapter_list.")) bytes += archive->tensors[i].bytes;
+    }
+    hel_archive_close(&archive);
+    return bytes;
+}
+
+// A device holds a block once for all its layers, each device for itself.
+static void test_shared(void **state) {
+    (void)state;
+    static const uint32_t one[3], without[3] = {1}, both[3] = {0, 0, 1}; // layers 1 and 2 use the same block
+    char path[TESTS_PATH];
+    support_data(path, "ssm/zamba2_untied");
+    hel_needs needs;
+    measure(path, &needs);
+    uint64_t blocks = bytes_of_blocks(path), whole = hel_needs_weights_on(&needs, one, 0);
+    assert_int_equal(needs.layers, 3);
+    assert_true(blocks > 0);
+    assert_int_equal(whole, hel_needs_total(&needs));
+    assert_int_equal(hel_needs_weights_on(&needs, without, 0) + hel_needs_weights_on(&needs, without, 1), whole);
+    assert_int_equal(hel_needs_weights_on(&needs, both, 0) + hel_needs_weights_on(&needs, both, 1), whole + blocks);
+    hel_needs_finish(&needs);
 }
 
 // Layers of different sizes, which an average would miscount.
@@ -153,7 +184,7 @@ static void test_device_limits(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_against_device), cmocka_unit_test(test_tied_head),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_against_device), cmocka_unit_test(test_tied_head), cmocka_unit_test(test_shared),
                                        cmocka_unit_test(test_spill), cmocka_unit_test(test_refusal), cmocka_unit_test(test_context_room),
                                        cmocka_unit_test(test_device_limits)};
     return cmocka_run_group_tests(tests, NULL, NULL);

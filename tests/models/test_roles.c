@@ -49,6 +49,27 @@ static void test_modules(void **state) {
     for (size_t i = 0; i < HEL_COUNT(none); i++) assert_null(hel_role_of_module(&hel_llama_family, none[i]));
 }
 
+// Adapters of a shared block are numbered by use.
+static void test_uses(void **state) {
+    (void)state;
+    static const char q[] = "model.layers.4.shared_transformer.self_attn.linear_q_adapter_list.12.0";
+    const hel_family *family = &hel_zamba2_family;
+    unsigned layer;
+    char name[HEL_ROLE_NAME];
+    snprintf(name, sizeof name, "%s.weight", q);
+    const hel_role *role = hel_role_of_hugging_face(family, name, &layer);
+    assert_non_null(role);
+    assert_int_equal(layer, 4);
+    assert_int_equal(role->section, HEL_SECTION_USE);
+    assert_int_equal(role->rows, HEL_DIMENSION_ADAPTER);
+    assert_ptr_equal(hel_role_of_module(family, q), role);
+    assert_null(hel_role_of_module(family, "model.layers.4.shared_transformer.self_attn.linear_q_adapter_list..0"));
+    assert_null(hel_role_of_module(family, "model.layers.4.shared_transformer.self_attn.linear_q_adapter_list.x.0"));
+    assert_null(hel_role_of_shared(family, name));
+    assert_non_null(hel_role_of_shared(family, "model.layers.4.shared_transformer.self_attn.q_proj.codebook"));
+    assert_null(hel_role_of_shared(family, "model.layers.4.mamba.in_proj.weight"));
+}
+
 static void test_types(void **state) {
     (void)state;
     assert_non_null(hel_model_type_find("mistral", NULL));
@@ -74,6 +95,8 @@ static void test_policy(void **state) {
         {"model.layers.1.self_attn.o_proj.weight", 2, HEL_CLASS_ATTENTION_VO, false, 99.9, 512},
         {"model.layers.1.mlp.down_proj.weight", 2, HEL_CLASS_FFN, false, 99.9, 512},
         {"language_model.model.layers.1.mlp.up_proj.weight", 2, HEL_CLASS_FFN, false, 99.9, 512},
+        {"model.layers.1.shared_transformer.feed_forward.gate_up_proj_adapter_list.0.0.weight", 2, HEL_CLASS_FFN, false, 99.9, 512},
+        {"model.layers.1.shared_transformer.self_attn.linear_k_adapter_list.13.1.weight", 2, HEL_CLASS_ATTENTION_QK, false, 99.95, 512},
         {"layers.x.mlp.up_proj.weight", 2, HEL_CLASS_UNKNOWN, false, 99.9, 256},
         {"backbone.layers.3.mixer.in_proj.weight", 2, HEL_CLASS_FFN, false, 99.9, 512},
         {"backbone.layers.3.mixer.conv1d.weight", 3, HEL_CLASS_UNKNOWN, true, 99.9, 256},
@@ -107,7 +130,8 @@ static void test_policy(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names), cmocka_unit_test(test_modules), cmocka_unit_test(test_types), cmocka_unit_test(test_policy),
+        cmocka_unit_test(test_names), cmocka_unit_test(test_modules), cmocka_unit_test(test_uses),
+        cmocka_unit_test(test_types), cmocka_unit_test(test_policy),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
