@@ -57,8 +57,8 @@ HEL_API void hel_model_destroy(hel_model **model);
 typedef struct hel_model_info {
     const char *architecture; // "llama", "qwen2"; lives as long as the model
     uint32_t layers, hidden, heads, kv_heads, head_dim, vocabulary;
-    uint32_t context_length;  // what the model was trained for
-    uint64_t parameters;      // weights and biases
+    uint32_t context_length;  // what the model was trained for; 0 for models of states alone, which have no end
+    uint64_t parameters;      // weights and biases that were loaded; a tied head is the embedding
     uint64_t file_bytes;      // of the files they came from
     uint64_t prepared_bytes;  // of weights as they lie on the devices
     uint32_t compressed;      // matrices that run from codebook and indices
@@ -85,7 +85,7 @@ typedef struct hel_context hel_context;
 
 typedef struct hel_context_params {
     size_t struct_size;
-    uint32_t capacity; // positions the context can hold; 0 the smaller of context_length and 2048
+    uint32_t capacity; // positions the context can hold; 0 the smaller of 2048 and context_length, where that is not 0
     uint32_t batch;    // most tokens evaluated in one pass; 0 means 256
     bool no_recording; // start each kernel of a token by itself. Otherwise, where all layers are on one device that has
                        // features.recording, a pass of one token is recorded once and replayed: the same bits, sooner

@@ -32,7 +32,8 @@ static hel_status allocate(hel_kvcache *cache, uint32_t layers) {
 hel_status hel_kvcache_init(const hel_device *device, uint32_t layers, uint32_t kv_heads, uint32_t head_dim,
                             uint32_t capacity, hel_kvcache *out) {
     *out = (hel_kvcache){.device = device, .kv_heads = kv_heads, .head_dim = head_dim, .page_size = PAGE_SIZE,
-                         .n_pages = (uint32_t)hel_ceil_div(capacity, PAGE_SIZE)};
+                         .n_pages = layers ? (uint32_t)hel_ceil_div(capacity, PAGE_SIZE) : 0};
+    if (!layers) return HEL_OK;
     hel_status status = allocate(out, layers);
     if (status != HEL_OK) hel_kvcache_finish(out);
     return status;
@@ -51,6 +52,7 @@ void hel_kvcache_finish(hel_kvcache *cache) {
 }
 
 hel_status hel_kvcache_resize(hel_kvcache *cache, uint32_t count) {
+    if (!cache->n_layers) return HEL_OK;
     uint32_t pages = (uint32_t)hel_ceil_div(count, cache->page_size), before = cache->used;
     if (pages > cache->n_pages) return hel_fail(HEL_ERROR_ARGUMENT, "%u positions do not fit the cache", count);
     for (; cache->used > pages; cache->used--) cache->free_pages[cache->n_pages - cache->used] = cache->table[cache->used - 1];

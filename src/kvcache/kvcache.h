@@ -21,7 +21,7 @@ typedef struct hel_kvcache {
     uint32_t *free_pages;    // stack of the others
 } hel_kvcache;
 
-// Room for `capacity` positions of `layers` layers. Statuses: DEVICE_MEMORY, MEMORY, DEVICE.
+// Room for `capacity` positions of `layers` layers; without layers no pages either. Statuses: DEVICE_MEMORY, MEMORY, DEVICE.
 hel_status hel_kvcache_init(const hel_device *device, uint32_t layers, uint32_t kv_heads, uint32_t head_dim,
                             uint32_t capacity, hel_kvcache *out);
 void hel_kvcache_finish(hel_kvcache *cache); // accepts a zeroed cache

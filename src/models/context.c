@@ -43,7 +43,8 @@ hel_tensor hel_pass_move(hel_pass *pass, hel_tensor x, uint32_t from, uint32_t t
 // ---------------------------------------------------------------- sizes
 
 static uint32_t capacity_of(const hel_hyper *hyper, uint32_t wanted) {
-    return wanted ? wanted : HEL_MIN(hyper->context_length, DEFAULT_CAPACITY);
+    if (wanted) return wanted;
+    return hyper->context_length ? HEL_MIN(hyper->context_length, DEFAULT_CAPACITY) : DEFAULT_CAPACITY;
 }
 
 // A text that is to be seen whole is one batch.
@@ -172,7 +173,7 @@ hel_status hel_context_create(const hel_model *model, const hel_context_params *
     if (!context) return hel_fail_memory(sizeof *context);
     context->model = model;
     context->capacity = capacity_of(hyper_of(context), values.capacity);
-    if (context->capacity > model->info.context_length)
+    if (model->info.context_length && context->capacity > model->info.context_length)
         hel_log(HEL_LOG_WARNING, "a context of %u goes beyond the %u positions that the model was trained for",
                 context->capacity, model->info.context_length);
     context->batch = batch_of(hyper_of(context), context->capacity, values.batch);

@@ -54,7 +54,8 @@ typedef struct hel_hyena_hyper {
 typedef struct hel_hyper {
     const hel_family *family;
     char architecture[32]; // model_type
-    uint32_t layers, hidden, ffn, vocabulary, context_length;
+    uint32_t layers, hidden, ffn, vocabulary;
+    uint32_t context_length; // 0 where nothing ends: layers keep states alone
     uint32_t heads, kv_heads, head_dim; // of attention
     uint32_t rotary;                    // dimensions of a head that RoPE turns
     float norm_epsilon;

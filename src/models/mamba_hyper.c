@@ -19,7 +19,6 @@ static hel_status parse_sizes(const json_t *config, hel_hyper *hyper) {
     HEL_TRY(hel_hyper_get(config, "num_hidden_layers", 0, 1, HEL_MAX_LAYERS, &hyper->layers));
     HEL_TRY(hel_hyper_get(config, "hidden_size", 0, 1, HEL_MAX_WIDTH, &hyper->hidden));
     HEL_TRY(hel_hyper_get(config, "vocab_size", 0, 1, HEL_MAX_VOCABULARY, &hyper->vocabulary));
-    hyper->context_length = HEL_MAX_POSITIONS; // a state has no length
     hyper->ssm.dt_high = FLT_MAX;
     return HEL_OK;
 }

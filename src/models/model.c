@@ -46,7 +46,7 @@ static void describe(hel_model *model, const hel_archive *archive) {
                                    .vocabulary = hyper->vocabulary,
                                    .labels = hyper->labels,
                                    .context_length = hyper->context_length,
-                                   .parameters = hel_network_parameters(hyper),
+                                   .parameters = hel_network_parameters(&model->network),
                                    .file_bytes = archive->file_bytes,
                                    .prepared_bytes = hel_network_bytes(&model->network),
                                    .compressed = hel_network_compressed(&model->network),

@@ -52,27 +52,3 @@ hel_place_memory hel_network_memory(const hel_network *network, uint32_t place) 
 hel_binding hel_layer_state(const hel_layer *layer, const hel_stage *stage) {
     return (hel_binding){stage->state, layer->state_at, layer->memory.state_floats * sizeof(float)};
 }
-
-// ---------------------------------------------------------------- parameters
-
-// Of the roles in a shared block only where the layer is the one that owns it.
-static uint64_t parameters_of(const hel_hyper *hyper, const hel_role *roles, size_t n_roles, bool owned) {
-    uint64_t count = 0;
-    for (size_t i = 0; i < n_roles; i++) {
-        const hel_role *role = &roles[i];
-        if (role->kind == HEL_ROLE_BIAS || role->optional || (role->class == HEL_CLASS_LM_HEAD && hyper->tied)) continue;
-        if (role->section == HEL_SECTION_SHARED && !owned) continue;
-        count += (uint64_t)hel_hyper_dimension(hyper, role->rows) * hel_hyper_dimension(hyper, role->cols);
-    }
-    return count;
-}
-
-uint64_t hel_network_parameters(const hel_hyper *hyper) {
-    uint64_t count = parameters_of(hyper, hyper->family->roles, hyper->family->n_roles, true);
-    for (uint32_t l = 0; l < hyper->layers; l++) {
-        const hel_layer_kind *kind = hyper->family->kind_of(hyper, l);
-        uint32_t use, owner = hyper->family->owner_of ? hyper->family->owner_of(hyper, l, &use) : l;
-        count += parameters_of(hyper, kind->roles, kind->n_roles, owner == l);
-    }
-    return count;
-}

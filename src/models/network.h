@@ -54,8 +54,8 @@ hel_tensor hel_network_logits(const hel_network *network, hel_pass *pass, hel_te
 
 uint64_t hel_network_bytes(const hel_network *network);
 uint32_t hel_network_compressed(const hel_network *network); // matrices with a codebook
-// Without biases and what may be missing, and a tied head is the embedding.
-uint64_t hel_network_parameters(const hel_hyper *hyper);
+// Those that were loaded, once where several devices hold them.
+uint64_t hel_network_parameters(const hel_network *network);
 
 // What the layers on a place keep between tokens.
 typedef struct hel_place_memory {

@@ -24,9 +24,15 @@ typedef struct slot {
     uint32_t layer, use; // by which it is named
     const hel_device *device;
     void *member; // hel_weight or hel_buffer *
+    bool copy;    // of what lies on another device too
 } slot;
 
 typedef hel_status visit(void *user, const slot *slot);
+
+// A tied head is the embedding, and is a copy of it where another device needs one.
+static bool is_tied(const hel_network *network, const hel_role *role) {
+    return role->class == HEL_CLASS_LM_HEAD && network->hyper.tied;
+}
 
 static slot slot_of(const hel_network *network, const hel_role *role, uint32_t layer) {
     const hel_layer *beside = &network->layers[role->section == HEL_SECTION_LAST ? network->hyper.layers - 1 : layer];
@@ -34,7 +40,8 @@ static slot slot_of(const hel_network *network, const hel_role *role, uint32_t l
                       : hel_role_in_layer(role)           ? (uintptr_t)beside->weights
                                                           : (uintptr_t)&network->ends;
     uint32_t named = role->section == HEL_SECTION_LAYER || !hel_role_in_layer(role) ? layer : beside->owner;
-    return (slot){role, named, beside->use, network->devices[beside->place], (void *)(owner + role->member)};
+    bool copy = role->section == HEL_SECTION_SHARED ? beside->index != beside->owner : is_tied(network, role);
+    return (slot){role, named, beside->use, network->devices[beside->place], (void *)(owner + role->member), copy};
 }
 
 static hel_status visit_roles(const hel_network *network, const hel_role *roles, size_t n_roles, uint32_t layer, visit *each,
@@ -76,14 +83,9 @@ static hel_status load_weight(loader *in, const hel_device *device, const char *
     return status;
 }
 
-// A tied head is the embedding, and is a copy of it where another device needs one.
-static bool is_tied(const loader *in, const hel_role *role) {
-    return role->class == HEL_CLASS_LM_HEAD && in->network->hyper.tied;
-}
-
 static hel_status load_matrix(loader *in, const slot *at, uint32_t rows, uint32_t cols) {
     const hel_family *family = in->network->hyper.family;
-    const hel_role *named = is_tied(in, at->role) ? hel_family_end(family, HEL_CLASS_EMBEDDING) : at->role;
+    const hel_role *named = is_tied(in->network, at->role) ? hel_family_end(family, HEL_CLASS_EMBEDDING) : at->role;
     if (named != at->role && at->device == in->network->devices[in->network->layers[0].place]) return HEL_OK;
     char name[HEL_ROLE_NAME];
     hel_role_name_of_use(family, named, at->layer, at->use, name);
@@ -221,7 +223,7 @@ hel_status hel_network_tune(const hel_network *network, const hel_tune_request *
 
 typedef struct sums {
     const hel_hyper *hyper;
-    uint64_t bytes;
+    uint64_t bytes, parameters;
     uint32_t compressed;
 } sums;
 
@@ -229,10 +231,13 @@ static hel_status add_slot(void *user, const slot *at) {
     sums *sum = user;
     if (hel_role_is_buffer(at->role)) {
         uint64_t rows = hel_hyper_dimension(sum->hyper, at->role->rows), cols = hel_hyper_dimension(sum->hyper, at->role->cols);
-        if (*(hel_buffer **)at->member) sum->bytes += rows * cols * sizeof(float);
+        if (!*(hel_buffer **)at->member) return HEL_OK;
+        sum->bytes += rows * cols * sizeof(float);
+        sum->parameters += at->copy ? 0 : rows * cols;
         return HEL_OK;
     }
     const hel_weight *weight = at->member;
+    sum->parameters += at->copy ? 0 : (uint64_t)weight->rows * (weight->cols + (weight->bias.size > 0));
     sum->bytes += hel_weight_bytes(weight);
     sum->compressed += weight->rows && weight->format == HEL_FORMAT_CODEBOOK; // a tied head has no rows
     return HEL_OK;
@@ -245,4 +250,5 @@ static sums add_up(const hel_network *network) {
 }
 
 uint64_t hel_network_bytes(const hel_network *network) { return add_up(network).bytes; }
+uint64_t hel_network_parameters(const hel_network *network) { return add_up(network).parameters; }
 uint32_t hel_network_compressed(const hel_network *network) { return add_up(network).compressed; }

@@ -115,7 +115,6 @@ static hel_status parse(const json_t *config, hel_hyper *out) {
     if (out->hidden % out->heads) return hel_fail(HEL_ERROR_FORMAT, "%u heads do not divide %u channels", out->heads, out->hidden);
     if (out->rwkv.version > 4 && out->head_dim > HEL_WKV5_MAX_HEAD)
         return hel_fail(HEL_ERROR_UNSUPPORTED, "heads of %u channels, at most %u are run", out->head_dim, HEL_WKV5_MAX_HEAD);
-    out->context_length = HEL_MAX_POSITIONS; // the state has no end
     HEL_TRY(hel_hyper_get_positive(config, "layer_norm_epsilon", 1e-5, &out->norm_epsilon));
     HEL_TRY(hel_hyper_get_positive(config, "group_norm_epsilon", 64e-5, &out->rwkv.group_epsilon));
     HEL_TRY(hel_json_get_bool(config, "tie_word_embeddings", false, &out->tied));

@@ -100,13 +100,13 @@ static hel_layer_memory memory_of_hybrid(const hel_hyper *hyper) {
 }
 
 static uint64_t scratch_of_mamba(const hel_hyper *hyper, uint32_t tokens) {
-    return tokens * (hyper->hidden + hel_mamba2_mixer_scratch(hyper));
+    return (uint64_t)tokens * (hyper->hidden + hel_mamba2_mixer_scratch(hyper));
 }
 
 static uint64_t scratch_of_hybrid(const hel_hyper *hyper, uint32_t tokens) {
     uint64_t attention = 4 * (uint64_t)hyper->hidden + 4 * (uint64_t)hyper->heads * hyper->head_dim;
     uint64_t block = attention + 3 * (uint64_t)hyper->hidden + 3 * (uint64_t)hyper->ffn;
-    return tokens * hyper->hidden + HEL_MAX(tokens * block, scratch_of_mamba(hyper, tokens));
+    return (uint64_t)tokens * hyper->hidden + HEL_MAX(tokens * block, scratch_of_mamba(hyper, tokens));
 }
 
 // ---------------------------------------------------------------- their tensors

@@ -6,6 +6,7 @@
 
 #include "base/os.h"
 #include "base/size.h"
+#include "models/context.h"
 #include "models/needs.h"
 #include "models/source.h"
 
@@ -143,6 +144,46 @@ static void test_context_room(void **state) {
     hel_model_destroy(&model);
 }
 
+static void count_warning(void *user, hel_log_level level, const char *message) {
+    (void)level, (void)message;
+    ++*(int *)user;
+}
+
+// A model of states alone has no end: a long context takes no more than a short one.
+static void test_no_end(void **state) {
+    (void)state;
+    char path[TESTS_PATH];
+    support_data(path, "ssm/mamba");
+    hel_model_params params = hel_model_params_default();
+    hel_context_params shape = hel_context_params_default();
+    params.devices = "cpu";
+    shape.batch = 8;
+    hel_model *model;
+    hel_model_info info;
+    assert_int_equal(hel_model_load(path, &params, &model), HEL_OK);
+    hel_model_describe(model, &info);
+    assert_int_equal(info.context_length, 0);
+    uint64_t before, after[2];
+    int warnings = 0;
+    hel_log_set(count_warning, &warnings, HEL_LOG_WARNING);
+    hel_device_memory(hel_model_device(model, 0), &before, NULL);
+    for (int i = 0; i < 2; i++) {
+        hel_context *context;
+        shape.capacity = i ? 1000000000 : 0;
+        assert_int_equal(hel_context_create(model, &shape, &context), HEL_OK);
+        assert_int_equal(hel_context_capacity(context), i ? 1000000000 : 2048);
+        assert_null(context->pass.stages[0].cache.table);
+        hel_device_memory(hel_model_device(model, 0), &after[i], NULL);
+        assert_int_equal(hel_context_logits(context, (const uint32_t[]){1, 2, 3}, 3, (float[53]){0}), HEL_OK);
+        hel_context_destroy(&context);
+    }
+    hel_log_set(NULL, NULL, HEL_LOG_ERROR);
+    assert_int_equal(warnings, 0);
+    assert_true(after[0] > before);
+    assert_int_equal(after[0], after[1]);
+    hel_model_destroy(&model);
+}
+
 // A device that claims less than it has: the caches, the activations and the loops of a context are measured by it.
 static void test_device_limits(void **state) {
     (void)state;
@@ -186,6 +227,6 @@ static void test_device_limits(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_against_device), cmocka_unit_test(test_tied_head), cmocka_unit_test(test_shared),
                                        cmocka_unit_test(test_spill), cmocka_unit_test(test_refusal), cmocka_unit_test(test_context_room),
-                                       cmocka_unit_test(test_device_limits)};
+                                       cmocka_unit_test(test_no_end), cmocka_unit_test(test_device_limits)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

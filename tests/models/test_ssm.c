@@ -64,6 +64,18 @@ static void path_of(const char *name, char path[TESTS_PATH]) {
     support_data(path, folder);
 }
 
+// Each value of the file once, wherever and how often it lies on devices.
+static void check_parameters(const char *path, const hel_model *model) {
+    hel_archive *archive;
+    hel_model_info info;
+    uint64_t count = 0;
+    assert_int_equal(hel_archive_open(path, &archive), HEL_OK);
+    for (size_t i = 0; i < archive->n_tensors; i++) count += archive->tensors[i].elements;
+    hel_archive_close(&archive);
+    hel_model_describe(model, &info);
+    assert_int_equal(info.parameters, count);
+}
+
 static void check_logits(const char *name) {
     static float whole[LOGITS], pieces[LOGITS];
     static const uint32_t sizes[] = {1, 2, 7, 44};
@@ -75,6 +87,7 @@ static void check_logits(const char *name) {
     assert_int_equal(count, LOGITS);
     hel_model *model = load(path);
     hel_context *context = NULL;
+    check_parameters(path, model);
     if (hel_context_create(model, NULL, &context)) fail_msg("%s", hel_error_message());
     evaluate(context, TOKENS, whole);
     double off = difference(whole, expected);
