@@ -22,12 +22,20 @@ static bool matches(const char *const *globs, const char *name) {
     return false;
 }
 
-// A pattern that names nothing is most likely misspelled.
-static void warn_about_patterns(const hel_compress_job *job, const char *const *globs, const char *option) {
+// A pattern that names nothing is most likely misspelled, one to include that names nothing which is compressed at least useless.
+static void warn_about_patterns(const hel_compress_job *job, const char *const *globs, const char *option, bool compressing) {
     for (; globs && *globs; globs++) {
-        size_t i = 0;
-        while (i < job->count && !hel_glob_match(*globs, job->tensors[i].info->name)) i++;
-        if (i == job->count) hel_log(HEL_LOG_WARNING, "%s \"%s\" matches no tensor", option, *globs);
+        const hel_compress_tensor *first = NULL;
+        bool compressed = false;
+        for (size_t i = 0; i < job->count; i++) {
+            if (!hel_glob_match(*globs, job->tensors[i].info->name)) continue;
+            if (!first) first = &job->tensors[i];
+            compressed |= job->tensors[i].compressed;
+        }
+        if (!first) hel_log(HEL_LOG_WARNING, "%s \"%s\" matches no tensor", option, *globs);
+        else if (compressing && !compressed)
+            hel_log(HEL_LOG_WARNING, "%s \"%s\" matches nothing that is compressed: %s stays as it is (%s)", option, *globs,
+                    first->info->name, first->policy.exact);
     }
 }
 
@@ -84,8 +92,8 @@ hel_status hel_compress_plan(hel_compress_job *job) {
         decide(job, &job->tensors[i]);
     }
     widen_biases(job);
-    warn_about_patterns(job, job->params.include, "include");
-    warn_about_patterns(job, job->params.exclude, "exclude");
+    warn_about_patterns(job, job->params.include, "include", true);
+    warn_about_patterns(job, job->params.exclude, "exclude", false);
     return HEL_OK;
 }
 

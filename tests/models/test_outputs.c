@@ -75,6 +75,38 @@ static void test_config(void **state) {
     support_remove(f.out);
 }
 
+// ---------------------------------------------------------------- patterns
+
+static void keep_warning(void *user, hel_log_level level, const char *message) {
+    (void)level;
+    snprintf(user, 256, "%s", message);
+}
+
+// The warning of compressing with one pattern to include; "" without.
+static void warning_of(const char *pattern, char out[256]) {
+    const char *const patterns[] = {pattern, NULL};
+    hel_compress_params params = hel_compress_params_default();
+    params.include = patterns;
+    params.overwrite = true;
+    out[0] = 0;
+    hel_log_set(keep_warning, out, HEL_LOG_WARNING);
+    assert_int_equal(hel_compress(f.model, f.out, &params, NULL), HEL_OK);
+    hel_log_set(NULL, NULL, HEL_LOG_ERROR);
+}
+
+static void test_useless_patterns(void **state) {
+    (void)state;
+    char warning[256];
+    warning_of("*no such tensor*", warning);
+    assert_non_null(strstr(warning, "matches no tensor"));
+    warning_of("*norm.weight", warning);
+    assert_non_null(strstr(warning, "matches nothing that is compressed"));
+    assert_non_null(strstr(warning, "not a matrix"));
+    warning_of("*.q_proj.weight", warning);
+    assert_string_equal(warning, "");
+    support_remove(f.out);
+}
+
 // ---------------------------------------------------------------- one writer
 
 static void check_locked(const char *output, const char *lock_path) {
@@ -171,6 +203,7 @@ static void test_crafted_journal(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {WITH_MODEL(test_own_source), WITH_MODEL(test_config), WITH_MODEL(test_one_writer),
-                                       WITH_MODEL(test_left_lock), WITH_MODEL(test_crafted_journal)};
+                                       WITH_MODEL(test_left_lock), WITH_MODEL(test_useless_patterns),
+                                       WITH_MODEL(test_crafted_journal)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
