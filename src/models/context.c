@@ -264,6 +264,8 @@ static hel_status evaluate_batch(hel_context *context, const uint32_t *tokens, u
 }
 
 static hel_status check_tokens(const hel_context *context, const uint32_t *tokens, uint32_t count) {
+    if (context->lost)
+        return hel_fail(HEL_ERROR_DEVICE, "a device failed and has lost what this context keeps: rewind it to 0");
     if (count > context->capacity - context->position)
         return hel_fail(HEL_ERROR_ARGUMENT, "%u tokens after %u do not fit a context of %u", count, context->position,
                         context->capacity);

@@ -10,6 +10,7 @@ struct hel_context {
     const hel_model *model;
     uint32_t capacity, batch;
     uint32_t position;
+    bool lost; // a device failed while its states were cleared or taken back: nothing but a rewind to 0 helps
     hel_pass pass; // stages are the context's memory on the devices
     hel_replay replay;
     float *logits; // one slice on the host

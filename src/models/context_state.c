@@ -12,6 +12,11 @@ hel_status hel_stage_make_state(hel_stage *stage, uint64_t bytes) {
     return hel_buffer_fill(stage->exec.device, stage->state, 0, bytes, 0);
 }
 
+// What one device fails to do is done on the others.
+static void keep_first(hel_status status, hel_status *first) {
+    if (*first == HEL_OK) *first = status;
+}
+
 // ---------------------------------------------------------------- histories
 
 static const hel_layer_history *history_of(const hel_context *context, uint32_t layer, hel_exec **out_exec) {
@@ -30,14 +35,15 @@ void hel_context_settle(hel_context *context) {
 
 static hel_status rewind_histories(hel_context *context, uint32_t position) {
     hel_exec *exec;
+    hel_status first = HEL_OK;
     for (uint32_t l = 0; l < context->model->network.hyper.layers; l++) {
         const hel_layer_history *history = history_of(context, l, &exec);
         if (!history) continue;
         hel_exec_reset(exec); // the call may have failed
         history->rewind(context->pass.histories[l], exec, position);
-        HEL_TRY(exec->status);
+        keep_first(exec->status, &first);
     }
-    return HEL_OK;
+    return first;
 }
 
 // ---------------------------------------------------------------- states
@@ -49,21 +55,23 @@ static bool has_states(const hel_context *context) {
 }
 
 static hel_status clear_states(hel_context *context) {
+    hel_status first = HEL_OK;
     for (uint32_t i = 0; i < context->pass.n_stages; i++) {
         hel_stage *stage = &context->pass.stages[i];
-        if (stage->state) HEL_TRY(hel_buffer_fill(stage->exec.device, stage->state, 0, stage->state_bytes, 0));
+        if (stage->state) keep_first(hel_buffer_fill(stage->exec.device, stage->state, 0, stage->state_bytes, 0), &first);
     }
-    return HEL_OK;
+    return first;
 }
 
 static hel_status copy_states(hel_context *context, bool back) {
+    hel_status first = HEL_OK;
     for (uint32_t i = 0; i < context->pass.n_stages; i++) {
         hel_stage *stage = &context->pass.stages[i];
         if (!stage->state) continue;
-        HEL_TRY(hel_buffer_copy(stage->exec.device, HEL_QUEUE_COMPUTE, back ? stage->state : stage->saved, 0,
-                                back ? stage->saved : stage->state, 0, stage->state_bytes));
+        keep_first(hel_buffer_copy(stage->exec.device, HEL_QUEUE_COMPUTE, back ? stage->state : stage->saved, 0,
+                                   back ? stage->saved : stage->state, 0, stage->state_bytes), &first);
     }
-    return HEL_OK;
+    return first;
 }
 
 static hel_status forget(hel_context *context, uint32_t position) {
@@ -75,22 +83,25 @@ static hel_status forget(hel_context *context, uint32_t position) {
 hel_status hel_context_save(hel_context *context) { return copy_states(context, false); }
 
 void hel_context_take_back(hel_context *context, uint32_t position) {
-    rewind_histories(context, position);
-    copy_states(context, true); // both may fail where the call did; the device is lost then
-    forget(context, position);
+    hel_status first = rewind_histories(context, position);
+    keep_first(copy_states(context, true), &first); // both may fail where the call did
+    keep_first(forget(context, position), &first);
+    context->lost = first != HEL_OK;
 }
 
 hel_status hel_context_rewind(hel_context *context, uint32_t position) {
     HEL_REQUIRE(context);
     if (position > context->position)
         return hel_fail(HEL_ERROR_ARGUMENT, "cannot rewind from %u to %u", context->position, position);
-    if (position == context->position) return HEL_OK;
-    if (position && has_states(context))
+    if (position == context->position && !context->lost) return HEL_OK;
+    if (position && (has_states(context) || context->lost))
         return hel_fail(HEL_ERROR_UNSUPPORTED, "this model keeps no states of earlier positions: cannot rewind to %u, only to 0",
                         position);
-    HEL_TRY(rewind_histories(context, position));
-    HEL_TRY(clear_states(context));
-    return forget(context, position);
+    hel_status first = rewind_histories(context, position);
+    keep_first(clear_states(context), &first);
+    keep_first(forget(context, position), &first);
+    context->lost = first != HEL_OK;
+    return first;
 }
 
 uint64_t hel_context_cache_bytes(const hel_context *context) {

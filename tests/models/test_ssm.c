@@ -6,6 +6,7 @@
 
 #include <helicoid/helicoid.h>
 
+#include "device/backend.h"
 #include "models/model_internal.h"
 
 enum { TOKENS = 45, VOCABULARY = 53, LOGITS = TOKENS * VOCABULARY };
@@ -155,11 +156,44 @@ static void test_shared(void **state) {
     hel_model_destroy(&model);
 }
 
+static hel_status refuse_fill(const hel_device *device, hel_buffer *buffer, uint64_t offset, uint64_t size, uint32_t word) {
+    (void)device, (void)buffer, (void)offset, (void)size, (void)word;
+    return hel_fail(HEL_ERROR_DEVICE, "no");
+}
+
+// States that could not be cleared are not gone on from.
+static void test_lost(void **state) {
+    (void)state;
+    static float fresh[LOGITS], again[LOGITS];
+    char path[TESTS_PATH];
+    uint32_t ids[TOKENS];
+    read_ids(ids);
+    path_of("mamba", path);
+    hel_model *model = load(path);
+    hel_context *context = NULL;
+    assert_int_equal(hel_context_create(model, NULL, &context), HEL_OK);
+    evaluate(context, TOKENS, fresh);
+    hel_device_base *base = hel_device_base_of(hel_model_device(model, 0));
+    const hel_device_functions *own = base->functions;
+    hel_device_functions failing = *own;
+    failing.buffer_fill = refuse_fill;
+    base->functions = &failing;
+    assert_int_equal(hel_context_rewind(context, 0), HEL_ERROR_DEVICE);
+    base->functions = own;
+    assert_int_equal(hel_context_evaluate(context, ids, 1, 0, collect, again), HEL_ERROR_DEVICE);
+    assert_non_null(strstr(hel_error_message(), "rewind it to 0"));
+    evaluate(context, TOKENS, again);
+    assert_memory_equal(again, fresh, sizeof fresh);
+    hel_context_destroy(&context);
+    hel_model_destroy(&model);
+}
+
 int main(int argc, char **argv) {
     if (argc > 1) devices = argv[1];
     char name[64];
     snprintf(name, sizeof name, "%.*s", (int)strcspn(devices, ","), devices);
     if (!device_here(name)) return SKIPPED;
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_logits), cmocka_unit_test(test_compressed), cmocka_unit_test(test_shared)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_logits), cmocka_unit_test(test_compressed), cmocka_unit_test(test_shared),
+                                       cmocka_unit_test(test_lost)};
     return cmocka_run_group_tests_name(devices, tests, NULL, NULL);
 }
