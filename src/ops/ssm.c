@@ -62,10 +62,14 @@ static void scan_in_turn(hel_exec *exec, scan *s) {
     }
 }
 
+static hel_tensor states_of_pieces(hel_exec *exec, const hel_ssm *ssm, uint32_t steps) {
+    return hel_exec_tensor(exec, (uint32_t)most_pieces(ssm, steps) * (ssm->state + 1), ssm->channels);
+}
+
 static void scan_in_pieces(hel_exec *exec, scan *s, uint32_t piece) {
     const hel_ssm *ssm = s->ssm;
     uint32_t steps = s->params.steps, heads = ssm->heads > 0, pieces = (uint32_t)hel_ceil_div(steps, piece);
-    hel_tensor states = hel_exec_tensor(exec, (uint32_t)most_pieces(ssm, steps) * (ssm->state + 1), ssm->channels);
+    hel_tensor states = states_of_pieces(exec, ssm, steps);
     s->params.count = steps;
     s->params.piece = piece;
     dispatch_scan(exec, s, true, states.where);
@@ -105,6 +109,8 @@ static void scan_into(hel_exec *exec, const hel_ssm *ssm, const hel_ssm_inputs *
     uint32_t piece = piece_of(exec->device, ssm, s.params.steps);
     if (piece < s.params.steps) scan_in_pieces(exec, &s, piece);
     else scan_in_turn(exec, &s);
+    hel_exec_release(exec, mark);
+    if (exec->planning && is_gpu(exec->device)) states_of_pieces(exec, ssm, s.params.steps); // a shorter batch may be cut
     hel_exec_release(exec, mark);
 }
 

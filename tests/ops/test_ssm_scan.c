@@ -116,13 +116,34 @@ static void test_heads(void **state) { (void)state, check(HEADS, false, false); 
 static void test_ungated(void **state) { (void)state, check(0, false, false); }
 static void test_ungated_back(void **state) { (void)state, check(0, false, true); }
 
+// A GPU's arena that was planned for a batch is enough for every shorter one, however that is cut.
+static uint64_t planned(uint32_t steps, uint32_t channels) {
+    hel_device gpu = {.type = HEL_DEVICE_TYPE_DISCRETE, .limits = {.max_binding = UINT32_MAX, .max_buffer = UINT64_MAX}};
+    hel_exec exec = {.device = &gpu};
+    hel_exec_plan_begin(&exec);
+    hel_ssm ssm = {.channels = channels, .state = 2, .groups = 1};
+    hel_ssm_inputs in = {.x = hel_columns_all((hel_tensor){.rows = steps, .cols = channels})};
+    hel_ssm_scan(&exec, &ssm, &in, (hel_binding){0});
+    assert_int_equal(exec.status, HEL_OK);
+    return exec.peak;
+}
+
+static void test_plans(void **state) {
+    (void)state;
+    static const uint32_t channels[] = {1, 64, 5120, 16384, 20000};
+    for (size_t i = 0; i < sizeof channels / sizeof *channels; i++)
+        for (uint32_t steps = 2; steps < 600; steps++) assert_true(planned(steps, channels[i]) >= planned(steps - 1, channels[i]));
+    assert_true(planned(128, 64) >= (128 + 4 * 3) * 64 * sizeof(float)); // y, states and times of four pieces
+}
+
 int main(int argc, char **argv) {
     const char *name = argc > 1 ? argv[1] : "cpu";
     if (!device_here(name)) return SKIPPED;
     if (hel_device_open(name, NULL, &device) != HEL_OK) return 1;
     fill_all();
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_channels), cmocka_unit_test(test_back), cmocka_unit_test(test_heads),
-                                       cmocka_unit_test(test_ungated), cmocka_unit_test(test_ungated_back)};
+                                       cmocka_unit_test(test_ungated), cmocka_unit_test(test_ungated_back),
+                                       cmocka_unit_test(test_plans)};
     int failed = cmocka_run_group_tests_name(name, tests, NULL, NULL);
     hel_device_destroy(&device);
     return failed;
