@@ -196,8 +196,10 @@ static hel_status set_state_space(const reader *in, bool second) {
     bool present;
     key_of(in, "ssm.dt_b_c_rms", key);
     HEL_TRY(optional(hel_gguf_get_u64(in->archive, key, &normed), &present));
-    if (present && normed)
-        return hel_fail(HEL_ERROR_UNSUPPORTED, "%s: norms of the time step, B and C (%s)", in->archive->path, key);
+    if (present && normed) { // Falcon Mamba goes by Mamba's name
+        HEL_TRY(set(in, "model_type", json_string("falcon_mamba")));
+        HEL_TRY(set_epsilon(in, "mixer_rms_eps"));
+    }
     HEL_TRY(set_keys(in, both, HEL_COUNT(both)));
     HEL_TRY(set_epsilon(in, "layer_norm_epsilon"));
     if (!second) return set_keys(in, first_only, HEL_COUNT(first_only));

@@ -22,6 +22,7 @@ typedef struct hel_ssm_hyper {
     uint32_t rank;   // of the time step, in Mamba
     uint32_t heads, groups; // from Mamba-2 on
     float dt_low, dt_high, dt_extra; // of max(low, min(high, softplus(dt))) + extra
+    float selection_epsilon; // of the norms of time step, B and C; 0 where there are none
     float norm_epsilon;   // of the gated norm,
     uint32_t norm_groups; // and how many groups of channels it has
 } hel_ssm_hyper;

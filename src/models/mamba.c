@@ -39,16 +39,29 @@ hel_columns hel_mamba_enter(const hel_hyper *hyper, const hel_mamba_layer *w, he
     return (hel_columns){both, 0, hyper->ssm.inner};
 }
 
+// Some columns, normalised in as many groups as the gain goes into them.
+static hel_tensor normed(hel_exec *exec, hel_columns from, hel_buffer *gain, uint32_t groups, float epsilon) {
+    hel_tensor x = hel_activate(exec, HEL_IDENTITY, from);
+    hel_tensor y = hel_rmsnorm(exec, (hel_tensor){x.where, x.rows * groups, x.cols / groups}, all_of(gain), epsilon);
+    return (hel_tensor){y.where, x.rows, x.cols};
+}
+
 hel_mamba_scan hel_mamba_select(const hel_hyper *hyper, const hel_mamba_layer *w, hel_exec *exec, hel_tensor u, hel_columns z) {
     const hel_ssm_hyper *ssm = &hyper->ssm;
-    hel_tensor selection = hel_linear(exec, u, &w->selection);
-    hel_tensor low = hel_activate(exec, HEL_IDENTITY, (hel_columns){selection, 0, ssm->rank});
+    hel_tensor selection = hel_linear(exec, u, &w->selection), low;
+    hel_columns dt = {selection, 0, ssm->rank}, bc = {selection, ssm->rank, 2 * ssm->state};
+    if (ssm->selection_epsilon > 0.0f) {
+        low = normed(exec, dt, w->dt_gain, 1, ssm->selection_epsilon);
+        bc = hel_columns_all(normed(exec, bc, w->bc_gain, 2, ssm->selection_epsilon));
+    } else {
+        low = hel_activate(exec, HEL_IDENTITY, dt);
+    }
     return (hel_mamba_scan){.ssm = {.channels = ssm->inner, .state = ssm->state, .groups = 1, .a = all_of(w->a), .d = all_of(w->d),
                                     .dt_low = ssm->dt_low, .dt_high = ssm->dt_high, .dt_extra = ssm->dt_extra},
                             .in = {.x = hel_columns_all(u),
                                    .dt = hel_columns_all(hel_linear(exec, low, &w->dt)),
-                                   .b = {selection, ssm->rank, ssm->state},
-                                   .c = {selection, ssm->rank + ssm->state, ssm->state},
+                                   .b = {bc.of, bc.first, ssm->state},
+                                   .c = {bc.of, bc.first + ssm->state, ssm->state},
                                    .gate = z}};
 }
 
@@ -72,7 +85,7 @@ static hel_layer_memory memory(const hel_hyper *hyper) {
 
 uint64_t hel_mamba_scratch(const hel_hyper *hyper, uint32_t tokens) {
     const hel_ssm_hyper *ssm = &hyper->ssm;
-    return tokens * (hyper->hidden + 5 * (uint64_t)ssm->inner + 2 * (ssm->rank + ssm->state));
+    return tokens * (hyper->hidden + 5 * (uint64_t)ssm->inner + 4 * (ssm->rank + ssm->state));
 }
 
 // ---------------------------------------------------------------- its tensors
@@ -83,26 +96,40 @@ const hel_role hel_mamba_ends[HEL_MAMBA_ENDS] = {
     HEL_SSM_END(LAST, MATRIX, "lm_head", "output", VOCABULARY, HIDDEN, LM_HEAD, head),
 };
 
+// Falcon Mamba's gains stand last: Mamba has none.
 static const hel_role roles[] = {
     HEL_SSM_VECTOR(hel_mamba_layer, "norm.weight", "attn_norm.weight", HIDDEN, NONE, norm),
     HEL_MAMBA_MIXER_ROLES,
+    {HEL_SSM_ROLE(hel_mamba_layer, LAYER, ONES, "mixer.dt_rms", NULL, SSM_RANK, NONE, NORM, dt_gain)},
+    {HEL_SSM_ROLE(hel_mamba_layer, LAYER, ONES, "mixer.b_c_rms", NULL, SSM_STATE, NONE, NORM, bc_gain)},
 };
+enum { GAINS = 2 };
 
 static const hel_layer_kind mamba = {.name = "mamba",
                                      .roles = roles,
-                                     .n_roles = HEL_COUNT(roles),
+                                     .n_roles = HEL_COUNT(roles) - GAINS,
                                      .size = sizeof(hel_mamba_layer),
                                      .forward = forward,
                                      .memory = memory,
                                      .scratch_floats = hel_mamba_scratch};
-static const hel_layer_kind *const kinds[] = {&mamba};
+static const hel_layer_kind falcon_mamba = {.name = "mamba with normalised selection",
+                                            .roles = roles,
+                                            .n_roles = HEL_COUNT(roles),
+                                            .size = sizeof(hel_mamba_layer),
+                                            .forward = forward,
+                                            .memory = memory,
+                                            .scratch_floats = hel_mamba_scratch};
+static const hel_layer_kind *const kinds[] = {&mamba, &falcon_mamba};
 
 static const hel_layer_kind *kind_of(const hel_hyper *hyper, uint32_t layer) {
-    (void)hyper, (void)layer;
-    return &mamba;
+    (void)layer;
+    return hyper->ssm.selection_epsilon > 0.0f ? &falcon_mamba : &mamba;
 }
 
-static const hel_model_type types[] = {{"mamba", "MambaForCausalLM", "mamba", false}};
+static const hel_model_type types[] = {
+    {"mamba", "MambaForCausalLM", "mamba", false},
+    {"falcon_mamba", "FalconMambaForCausalLM", NULL, false},
+};
 
 const hel_family hel_mamba_family = {.types = types,
                                      .n_types = HEL_COUNT(types),

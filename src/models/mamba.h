@@ -29,6 +29,7 @@ typedef struct hel_mamba_layer {
     hel_buffer *taps, *taps_bias; // [inner, width], [inner]; the second may be NULL
     hel_weight selection;         // [dt, B and C, inner]
     hel_weight dt;                // [inner, rank]
+    hel_buffer *dt_gain, *bc_gain; // [rank], [state]: ones, of Falcon Mamba
     hel_buffer *a, *d;            // [state, inner], negative; [inner]
     hel_weight out;               // [hidden, inner]
 } hel_mamba_layer;

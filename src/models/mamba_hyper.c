@@ -77,6 +77,8 @@ hel_status hel_mamba_parse(const json_t *config, hel_hyper *out) {
     HEL_TRY(parse_rank(config, out));
     HEL_TRY(parse_norm(config, "layer_norm_epsilon", true, out));
     HEL_TRY(check_state(&out->ssm));
+    if (strcmp(out->architecture, "falcon_mamba") == 0)
+        HEL_TRY(hel_hyper_get_positive(config, "mixer_rms_eps", 1e-6, &out->ssm.selection_epsilon));
     return expect_activation(config, "silu");
 }
 

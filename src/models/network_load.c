@@ -102,11 +102,18 @@ static void rate_of_log(const float *values, uint32_t rows, uint32_t cols, float
         for (uint32_t c = 0; c < cols; c++) out[(size_t)c * rows + r] = -expf(values[(size_t)r * cols + c]);
 }
 
+static hel_status make_ones(const slot *at, uint64_t count) {
+    const uint32_t one = 0x3f800000;
+    HEL_TRY(hel_buffer_create(at->device, count * sizeof(float), at->member));
+    return hel_buffer_fill(at->device, *(hel_buffer **)at->member, 0, count * sizeof(float), one);
+}
+
 static hel_status load_slot(void *user, const slot *at) {
     loader *in = user;
     const hel_hyper *hyper = &in->network->hyper;
     uint32_t rows = hel_hyper_dimension(hyper, at->role->rows), cols = hel_hyper_dimension(hyper, at->role->cols);
     if (at->role->kind == HEL_ROLE_MATRIX) return load_matrix(in, at, rows, cols);
+    if (at->role->kind == HEL_ROLE_ONES) return make_ones(at, (uint64_t)rows * cols);
     char name[HEL_ROLE_NAME];
     hel_role_name(hyper->family, at->role, at->layer, name);
     if (at->role->optional && !hel_archive_find(in->archive, name)) return HEL_OK;
@@ -233,7 +240,7 @@ static hel_status add_slot(void *user, const slot *at) {
         uint64_t rows = hel_hyper_dimension(sum->hyper, at->role->rows), cols = hel_hyper_dimension(sum->hyper, at->role->cols);
         if (!*(hel_buffer **)at->member) return HEL_OK;
         sum->bytes += rows * cols * sizeof(float);
-        sum->parameters += at->copy ? 0 : rows * cols;
+        sum->parameters += at->copy || at->role->kind == HEL_ROLE_ONES ? 0 : rows * cols;
         return HEL_OK;
     }
     const hel_weight *weight = at->member;

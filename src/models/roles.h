@@ -29,6 +29,7 @@ typedef enum hel_role_kind {
     HEL_ROLE_VECTOR, // rows * cols floats that are kept as they are, a hel_buffer *
     HEL_ROLE_BIAS,   // [rows], may be missing; it is part of its matrix's hel_weight
     HEL_ROLE_RATE,   // a vector of which -exp of each value is kept, columns first: [cols, rows]
+    HEL_ROLE_ONES,   // rows * cols ones, in no file
 } hel_role_kind;
 
 typedef struct hel_role {
@@ -65,7 +66,9 @@ const hel_role *hel_role_of_module(const hel_family *family, const char *module)
 enum { HEL_ROLE_NAME = 96 };
 void hel_role_name_of_use(const hel_family *family, const hel_role *role, unsigned layer, unsigned use, char out[HEL_ROLE_NAME]);
 void hel_role_name(const hel_family *family, const hel_role *role, unsigned layer, char out[HEL_ROLE_NAME]);
-static inline bool hel_role_is_buffer(const hel_role *role) { return role->kind == HEL_ROLE_VECTOR || role->kind == HEL_ROLE_RATE; }
+static inline bool hel_role_is_buffer(const hel_role *role) {
+    return role->kind == HEL_ROLE_VECTOR || role->kind == HEL_ROLE_RATE || role->kind == HEL_ROLE_ONES;
+}
 static inline bool hel_role_in_layer(const hel_role *role) {
     return role->section != HEL_SECTION_FIRST && role->section != HEL_SECTION_LAST;
 }

@@ -13,7 +13,7 @@ import sys
 import numpy as np
 import torch
 from safetensors.torch import save_file
-from transformers import (Mamba2Config, Mamba2ForCausalLM, MambaConfig, MambaForCausalLM, Zamba2Config, Zamba2ForCausalLM)
+from transformers import (FalconMambaConfig, FalconMambaForCausalLM, Mamba2Config, Mamba2ForCausalLM, MambaConfig, MambaForCausalLM, Zamba2Config, Zamba2ForCausalLM)
 
 TOKENS, VOCABULARY = 45, 53
 MAMBA = dict(vocab_size=VOCABULARY, hidden_size=16, num_hidden_layers=2, use_cache=False)
@@ -23,6 +23,8 @@ CASES = {
     "mamba": (MambaForCausalLM, MambaConfig(**MAMBA, state_size=10, time_step_rank=5, conv_kernel=4)),
     "mamba_untied": (MambaForCausalLM, MambaConfig(**MAMBA, state_size=4, conv_kernel=3, use_bias=True, use_conv_bias=False,
                                                    tie_word_embeddings=False)),
+    "falcon_mamba": (FalconMambaForCausalLM, FalconMambaConfig(**{**MAMBA, "num_hidden_layers": 1}, state_size=6, time_step_rank=3,
+                                                               layer_norm_epsilon=1e-4, mixer_rms_eps=1e-4)),
     "mamba2": (Mamba2ForCausalLM, Mamba2Config(**MAMBA, state_size=20, num_heads=4, head_dim=8, n_groups=2, chunk_size=16)),
     "mamba2_tied": (Mamba2ForCausalLM, Mamba2Config(**MAMBA, state_size=7, num_heads=8, head_dim=4, n_groups=1, chunk_size=64,
                                                     use_bias=True, time_step_limit=(0.3, 1.5), tie_word_embeddings=True)),

@@ -40,6 +40,8 @@ def text(value):
 def pair(key, value):
     if isinstance(value, str):
         return text(key) + struct.pack("<I", 8) + text(value)
+    if isinstance(value, bool):
+        return text(key) + struct.pack("<IB", 7, value)
     return text(key) + (struct.pack("<If", 6, value) if isinstance(value, float) else struct.pack("<II", 4, value))
 
 
@@ -52,6 +54,8 @@ def write_gguf(path, kind, config, weights):
                "ssm.time_step_rank": config["num_heads"] if second else config["time_step_rank"]}
     if second:
         numbers["ssm.group_count"] = config["n_groups"]
+    if kind == "falcon_mamba":
+        kind, numbers["ssm.dt_b_c_rms"], numbers["attention.layer_norm_rms_epsilon"] = "mamba", True, config["mixer_rms_eps"]
     pairs = [pair("general.architecture", kind)] + [pair(f"{kind}.{key}", value) for key, value in numbers.items()]
     header, body = bytearray(), bytearray()
     for name, rows in weights.items():
@@ -72,7 +76,7 @@ def main():
     program, root = sys.argv[1], pathlib.Path(sys.argv[2])
     ids = ",".join(map(str, ssm_reference.read_npy(root / "ids.npy")[1]))
     failed = False
-    for name in ("mamba", "mamba_untied", "mamba2"):
+    for name in ("mamba", "mamba_untied", "falcon_mamba", "mamba2"):
         source = root / name
         config, weights = json.loads((source / "config.json").read_text()), ssm_reference.read_weights(source / "model.safetensors")
         want = ssm_reference.read_npy(source / "logits.npy")[1]

@@ -94,6 +94,9 @@ def mamba(weights, path, config, rows):
     u = convolve(weights, path + "conv1d", [row[:inner] for row in both])
     chosen = [product(weights, path + "x_proj", row) for row in u]
     rank = len(chosen[0]) - 2 * state
+    if config["model_type"] == "falcon_mamba":
+        parts = (slice(0, rank), slice(rank, rank + state), slice(rank + state, None))
+        chosen = [[v for part in parts for v in rms_norm(row[part], [1] * len(row[part]), config["mixer_rms_eps"])] for row in chosen]
     dt = [[softplus(v) for v in product(weights, path + "dt_proj", row[:rank])] for row in chosen]
     b, c = [row[rank:rank + state] for row in chosen], [row[rank + state:] for row in chosen]
     rates = [[-math.exp(v) for v in row] for row in weights[path + "A_log"]]
@@ -183,7 +186,7 @@ def run_mambas(weights, config, ids, norm_groups):
     for layer in range(config["num_hidden_layers"]):
         path = f"backbone.layers.{layer}."
         h = [rms_norm(row, weights[path + "norm.weight"], epsilon) for row in x]
-        if config["model_type"] == "mamba":
+        if config["model_type"] != "mamba2":
             h = mamba(weights, path + "mixer.", config, h)
         else:
             sizes = (config["num_heads"], config["n_groups"], config["state_size"], *config["time_step_limit"], epsilon, norm_groups)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tiny models of Mamba, Mamba-2 and Zamba2 on the devices of the first argument, against the logits that transformers gave
+// Tiny models of Mamba, Falcon Mamba, Mamba-2 and Zamba2 on the devices of the first argument, against the logits that transformers gave
 // (make_ssm.py): whole texts, single steps and uneven pieces; compressed against what the compressed weights decode to.
 #include "support/npy_files.h"
 #include "support/device_here.h"
@@ -12,7 +12,7 @@
 enum { TOKENS = 45, VOCABULARY = 53, LOGITS = TOKENS * VOCABULARY };
 
 static const char *devices = "cpu";
-static const char *const cases[] = {"mamba", "mamba_untied", "mamba2", "mamba2_tied", "zamba2", "zamba2_untied"};
+static const char *const cases[] = {"mamba", "mamba_untied", "falcon_mamba", "mamba2", "mamba2_tied", "zamba2", "zamba2_untied"};
 
 static void read_ids(uint32_t ids[TOKENS]) {
     uint64_t count;
