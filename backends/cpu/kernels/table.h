@@ -29,6 +29,7 @@ extern const cpu_kernel_entry cpu_entries_neon[], cpu_entries_avx2[], cpu_entrie
     void cpu_fftconv_step_##isa(const cpu_launch *launch, uint32_t first, uint32_t count);           \
     void cpu_transpose_##isa(const cpu_launch *launch, uint32_t first, uint32_t count);              \
     void cpu_ssm_scan_##isa(const cpu_launch *launch, uint32_t first, uint32_t count);               \
+    void cpu_modal_scan_##isa(const cpu_launch *launch, uint32_t first, uint32_t count);             \
     void cpu_wkv4_##isa(const cpu_launch *launch, uint32_t first, uint32_t count);                   \
     void cpu_wkv5_##isa(const cpu_launch *launch, uint32_t first, uint32_t count);                   \
     void cpu_wkv7_##isa(const cpu_launch *launch, uint32_t first, uint32_t count);                   \

@@ -10,6 +10,8 @@
 
 #include "scan.inc.c"
 
+#include "modal_scan.inc.c"
+
 #include "wkv.inc.c"
 
 #include "token_mix.inc.c"
@@ -35,6 +37,7 @@ const cpu_kernel_entry SIMD(cpu_entries)[] = {
     {.name = "fftconv_step", .run = SIMD(cpu_fftconv_step)},
     {.name = "transpose", .run = SIMD(cpu_transpose)},
     {.name = "ssm_scan", .run = SIMD(cpu_ssm_scan)},
+    {.name = "modal_scan", .run = SIMD(cpu_modal_scan)},
     {.name = "wkv4", .run = SIMD(cpu_wkv4)},
     {.name = "wkv5", .run = SIMD(cpu_wkv5)},
     {.name = "wkv7", .run = SIMD(cpu_wkv7)},
