@@ -138,8 +138,7 @@ static void *bytes_at(const hel_binding *binding, uint64_t offset) {
 static void run_row(void *user, uint64_t item, uint32_t thread) {
     const run_state *state = user;
     const hel_convolution_call *call = state->call;
-    uint64_t spectrum = state->plan->base.spectrum_size, first = item * state->plan->base.steps;
-    uint64_t at = first * hel_storage_size(call->storage);
+    uint64_t spectrum = state->plan->base.spectrum_size, at = item * hel_storage_row(call->storage, state->plan->base.steps);
     float *work = state->work + thread * hel_round_up(cpu_convolution_work(state->plan), 16);
     const float *bias = bytes_at(&call->bias, item % call->channels * sizeof *bias);
     cpu_convolution_row row = {.plan = state->plan,
@@ -156,7 +155,7 @@ static void run_row(void *user, uint64_t item, uint32_t thread) {
         return;
     }
     row.spectrum = bytes_at(&call->spectra, item % hel_convolution_filters(call) * spectrum);
-    row.y = bytes_at(&call->y, first * hel_storage_size(call->y_storage));
+    row.y = bytes_at(&call->y, item * hel_storage_row(call->y_storage, state->plan->base.steps));
     state->plan->entry->convolve(&row, work);
 }
 

@@ -29,23 +29,22 @@ void hel_convolution_destroy(const hel_device *device, hel_convolution **plan) {
     *plan = NULL;
 }
 
-// A range of at least `size` bytes from a multiple of `unit` on, or, where that is allowed, none.
-static bool range_holds(const hel_binding *binding, uint64_t size, uint32_t unit, bool optional) {
+// A range of at least `size` bytes from a whole word on, or, where that is allowed, none.
+static bool range_holds(const hel_binding *binding, uint64_t size, bool optional) {
     if (!binding->buffer) return optional;
     uint64_t whole = binding->buffer->size;
-    return binding->offset % unit == 0 && binding->offset <= whole && size <= whole - binding->offset &&
+    return binding->offset % 4 == 0 && binding->offset <= whole && size <= whole - binding->offset &&
            (!binding->size || binding->size >= size);
 }
 
 hel_status hel_convolution_run(const hel_device *device, const hel_convolution *plan, const hel_convolution_call *call) {
-    HEL_REQUIRE(device && plan && call && call->channels);
-    uint32_t unit = hel_storage_size(call->storage), y_unit = call->transform ? 4 : hel_storage_size(call->y_storage);
-    uint64_t values = (uint64_t)call->rows * plan->steps, spectra = hel_convolution_filters(call) * plan->spectrum_size;
-    uint64_t out = call->transform ? call->rows * plan->spectrum_size : values * y_unit;
-    HEL_REQUIRE(range_holds(&call->u, values * unit, unit, false) && range_holds(&call->y, out, y_unit, false));
-    HEL_REQUIRE(range_holds(&call->gate_in, values * unit, unit, true) && range_holds(&call->gate_out, values * unit, unit, true));
-    HEL_REQUIRE(range_holds(&call->bias, call->channels * sizeof(float), 4, true));
-    HEL_REQUIRE(call->transform || range_holds(&call->spectra, spectra, 4, false));
+    HEL_REQUIRE(device && plan && call && call->channels && !(call->transform && call->reversed));
+    uint64_t in = call->rows * hel_storage_row(call->storage, plan->steps);
+    uint64_t out = call->rows * (call->transform ? plan->spectrum_size : hel_storage_row(call->y_storage, plan->steps));
+    HEL_REQUIRE(range_holds(&call->u, in, false) && range_holds(&call->y, out, false));
+    HEL_REQUIRE(range_holds(&call->gate_in, in, true) && range_holds(&call->gate_out, in, true));
+    HEL_REQUIRE(range_holds(&call->bias, call->channels * sizeof(float), true));
+    HEL_REQUIRE(call->transform || range_holds(&call->spectra, hel_convolution_filters(call) * plan->spectrum_size, false));
     if (!call->rows) return HEL_OK;
     hel_device_base *base = hel_device_base_of(device);
     hel_os_mutex_lock(base->lock);

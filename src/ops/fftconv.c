@@ -12,34 +12,52 @@
 // Bytes of split rows at a time: on large devices they stay in the second-level cache.
 enum { SCRATCH_BYTES = 32 << 20 };
 enum { LEVELS = 32 }; // of a block in its twiddles, as fftconv_block.k has it
+// Two passes of eight points. Smaller ones would take as long, and each size is compiled.
+enum { SMALLEST_BLOCK = 64, MOST_LANES = 256 };
 
 // ---------------------------------------------------------------- sizes
 
-// The largest block that a work-group's memory holds.
+// The largest block that a work-group's memory holds. Where that is a processor's cache, less: points that are powers of two apart
+// push each other out.
 static uint32_t largest_block(const hel_device *device) {
-    uint32_t size = 2;
-    while (2 * size * 2 * sizeof(float) <= device->limits.shared_memory) size *= 2;
+    uint32_t size = SMALLEST_BLOCK, most = device->type == HEL_DEVICE_TYPE_SOFTWARE ? 1u << 12 : 1u << 14;
+    while (2 * size <= most && 2 * size * 2 * sizeof(float) <= device->limits.shared_memory) size *= 2;
     return size;
 }
 
-// Up to three radices whose product is the least that is not below `parts`; of several the most even ones.
+// The least of 1, 3, 5, 7 times a power of two that is not below `parts`.
+static uint32_t choose_odd(uint32_t parts, uint32_t *out_bits) {
+    uint32_t best = 0, best_odd = 1;
+    for (uint32_t odd = 1; odd <= 7; odd += 2) {
+        uint32_t bits = 0;
+        while (odd << bits < parts) bits++;
+        if (best && odd << bits >= best) continue;
+        best = odd << bits;
+        best_odd = odd;
+        *out_bits = bits;
+    }
+    return best_odd;
+}
+
+// The odd one first, then powers of two, as even as they can be.
 static bool choose_radices(uint32_t parts, hel_fftconv_plan *plan) {
-    uint32_t best = UINT32_MAX, most = HEL_FFTCONV_SPLIT_MAX_RADIX;
-    for (uint32_t a = 1; a <= most; a++)
-        for (uint32_t b = 1; b <= a; b++) {
-            uint32_t c = (uint32_t)HEL_MAX(hel_ceil_div(parts, a * b), 1);
-            if (c > b || a * b * c >= best) continue;
-            best = a * b * c;
-            plan->radices[0] = a, plan->radices[1] = b, plan->radices[2] = c;
-        }
+    uint32_t bits = 0, most = 0, odd = choose_odd(parts, &bits);
+    while (2u << most <= HEL_FFTCONV_SPLIT_MAX_RADIX) most++;
+    uint32_t powers = (uint32_t)hel_ceil_div(bits, most);
     plan->n_splits = 0;
-    while (plan->n_splits < HEL_FFTCONV_MAX_SPLITS && plan->radices[plan->n_splits] > 1) plan->n_splits++;
-    return best < UINT32_MAX;
+    if (powers + (odd > 1) > HEL_FFTCONV_MAX_SPLITS) return false;
+    if (odd > 1) plan->radices[plan->n_splits++] = odd;
+    for (; powers; powers--) {
+        uint32_t share = (uint32_t)hel_ceil_div(bits, powers);
+        plan->radices[plan->n_splits++] = 1u << share;
+        bits -= share;
+    }
+    return true;
 }
 
 static hel_status choose_sizes(uint32_t steps, hel_fftconv_plan *plan) {
     uint32_t largest = largest_block(plan->device);
-    plan->size = 2;
+    plan->size = SMALLEST_BLOCK;
     while (plan->size < HEL_MIN(steps, largest)) plan->size *= 2;
     if (!choose_radices((uint32_t)hel_ceil_div(steps, plan->size), plan))
         return hel_fail(HEL_ERROR_UNSUPPORTED, "a convolution of %u steps needs more than %u splits on %s:%u", steps,
@@ -57,12 +75,20 @@ static void put_turn(double angle, float out[2]) {
     out[1] = (float)sin(two_pi * angle);
 }
 
-// The angle, in turns, of block b after the first `splits`; the row is x^N - e^(2 pi i / 4).
+// The angle, in turns, of a part of a block: the one of that number of an odd radix; of a power of two they are in the order that
+// splits in two leave them in.
+static double part_angle(double angle, uint32_t radix, uint32_t number) {
+    if (radix % 2) return (angle + number) / radix;
+    for (uint32_t bit = radix / 2; bit; bit /= 2) angle = (angle + (number & bit ? 1 : 0)) / 2;
+    return angle;
+}
+
+// The angle of block b after the first `splits`; the row is x^N - e^(2 pi i / 4).
 static double block_angle(const hel_fftconv_plan *plan, uint32_t splits, uint32_t b) {
-    uint32_t digits[HEL_FFTCONV_MAX_SPLITS];
-    for (uint32_t i = splits; i-- > 0; b /= plan->radices[i]) digits[i] = b % plan->radices[i];
+    uint32_t numbers[HEL_FFTCONV_MAX_SPLITS];
+    for (uint32_t i = splits; i-- > 0; b /= plan->radices[i]) numbers[i] = b % plan->radices[i];
     double angle = 0.25;
-    for (uint32_t i = 0; i < splits; i++) angle = (angle + digits[i]) / plan->radices[i];
+    for (uint32_t i = 0; i < splits; i++) angle = part_angle(angle, plan->radices[i], numbers[i]);
     return angle;
 }
 
@@ -72,10 +98,22 @@ static uint32_t blocks_after(const hel_fftconv_plan *plan, uint32_t splits) {
     return blocks;
 }
 
+// The roots of the nodes of a block that is split in two again and again.
+static void fill_nodes(double angle, uint32_t radix, float *out) {
+    put_turn(0.0, out);
+    for (uint32_t nodes = 1; nodes < radix; nodes *= 2)
+        for (uint32_t node = 0; node < nodes; node++)
+            put_turn(part_angle(angle, nodes, node) / 2, out + 2 * (size_t)(nodes + node));
+}
+
 static void fill_split(const hel_fftconv_plan *plan, uint32_t split, float *out) {
     uint32_t blocks = blocks_after(plan, split), radix = plan->radices[split];
-    for (uint32_t b = 0; b < blocks; b++)
-        for (uint32_t t = 0; t < radix; t++, out += 2) put_turn(block_angle(plan, split, b) * t / radix, out);
+    for (uint32_t b = 0; b < blocks; b++) {
+        double angle = block_angle(plan, split, b);
+        if (radix % 2 == 0) fill_nodes(angle, radix, out);
+        for (uint32_t t = 0; radix % 2 && t < radix; t++) put_turn(angle * t / radix, out + 2 * (size_t)t);
+        out += 2 * (size_t)radix;
+    }
     for (uint32_t t = 0; t < radix; t++, out += 2) put_turn((double)t / radix, out);
 }
 
@@ -91,13 +129,13 @@ static void fill_blocks(const hel_fftconv_plan *plan, float *out) {
         double angle = block_angle(plan, plan->n_splits, b) / 2;
         for (uint32_t l = 0; l < LEVELS; l++, out += 2, angle /= 2) put_turn(angle, out);
     }
-    for (uint32_t j = 0; j < HEL_MAX(plan->size / 2, 1); j++, out += 2) put_turn(mirrored(j) / 2, out);
+    for (uint32_t j = 0; j < plan->size / 2; j++, out += 2) put_turn(mirrored(j) / 2, out);
 }
 
 static hel_status make_turns(hel_fftconv_plan *plan, uint32_t i) {
     bool split = i < plan->n_splits;
     size_t blocks = blocks_after(plan, i);
-    size_t pairs = split ? (blocks + 1) * plan->radices[i] : blocks * LEVELS + HEL_MAX(plan->size / 2, 1);
+    size_t pairs = split ? (blocks + 1) * plan->radices[i] : blocks * LEVELS + plan->size / 2;
     size_t size = pairs * 2 * sizeof(float);
     float *turns = hel_alloc(size);
     if (!turns) return hel_fail_memory(size);
@@ -149,44 +187,50 @@ typedef struct row_run {
     hel_binding u, gate_in, gate_out, bias, spectra, work, y;
 } row_run;
 
-// `count` elements from `first` on, bound from the last place that may be before them.
-static hel_binding bind_from(const hel_exec *exec, hel_binding whole, uint64_t first, uint64_t count, uint32_t *out_before) {
+// `count` rows of `size` bytes from row `first` on, bound from the last place that may be before them; elements of `unit` bytes
+// between the two.
+static hel_binding bind_from(const hel_exec *exec, hel_binding whole, uint64_t first, uint64_t count, uint64_t size, uint32_t unit,
+                             uint32_t *out_before) {
     *out_before = 0;
     if (!whole.buffer) return (hel_binding){.buffer = exec->nothing};
-    uint64_t at = whole.offset + first * sizeof(float), begin = at - at % exec->device->limits.offset_alignment;
-    *out_before = (uint32_t)((at - begin) / sizeof(float));
-    return (hel_binding){whole.buffer, begin, at - begin + count * sizeof(float)};
+    uint64_t at = whole.offset + first * size, begin = at - at % exec->device->limits.offset_alignment;
+    *out_before = (uint32_t)((at - begin) / unit);
+    return (hel_binding){whole.buffer, begin, at - begin + count * size};
 }
+
+static uint32_t unit_of(hel_storage storage) { return storage == HEL_STORAGE_F32 ? 4 : 2; }
 
 static void bind_rows(row_run *rows) {
     const hel_convolution_call *call = rows->call;
     const hel_exec *exec = rows->exec;
-    uint64_t steps = rows->plan->steps, spectrum = rows->plan->spectrum_size / sizeof(float);
-    uint64_t out = call->transform ? spectrum : steps, filters = hel_convolution_filters(call);
-    uint64_t filter = rows->first % filters, n_filters = HEL_MIN(filters - filter, rows->count);
-    uint32_t same;
-    rows->u = bind_from(exec, call->u, rows->first * steps, rows->count * steps, &rows->u_first);
-    rows->gate_in = bind_from(exec, call->gate_in, rows->first * steps, rows->count * steps, &same);
-    rows->gate_out = bind_from(exec, call->gate_out, rows->first * steps, rows->count * steps, &same);
-    rows->y = bind_from(exec, call->y, rows->first * out, rows->count * out, &rows->y_first);
-    rows->bias = bind_from(exec, call->bias, 0, call->channels, &same);
-    rows->spectra = bind_from(exec, call->spectra, filter * spectrum, n_filters * spectrum, &rows->spectra_first);
+    uint32_t steps = rows->plan->steps, filters = hel_convolution_filters(call), filter = rows->first % filters, same;
+    uint32_t first = rows->first, count = rows->count, unit = unit_of(call->storage);
+    uint64_t in = hel_storage_row(call->storage, steps), spectrum = rows->plan->spectrum_size;
+    uint64_t out = call->transform ? spectrum : hel_storage_row(call->y_storage, steps);
+    rows->u = bind_from(exec, call->u, first, count, in, unit, &rows->u_first);
+    rows->gate_in = bind_from(exec, call->gate_in, first, count, in, unit, &same);
+    rows->gate_out = bind_from(exec, call->gate_out, first, count, in, unit, &same);
+    rows->y = bind_from(exec, call->y, first, count, out, call->transform ? 4 : unit_of(call->y_storage), &rows->y_first);
+    rows->bias = bind_from(exec, call->bias, 0, call->channels, sizeof(float), 4, &same);
+    rows->spectra = bind_from(exec, call->spectra, filter, HEL_MIN(filters - filter, count), spectrum, 4, &rows->spectra_first);
     // The kernel counts from the first filter's spectrum.
-    rows->spectra_first = (uint32_t)(filter * spectrum) - rows->spectra_first;
+    rows->spectra_first = (uint32_t)(filter * (spectrum / sizeof(float))) - rows->spectra_first;
 }
 
 static uint32_t flags_of(const hel_convolution_call *call) {
     return (call->gate_in.buffer ? HEL_FLAG_GATE_IN : 0) | (call->gate_out.buffer ? HEL_FLAG_GATE_OUT : 0) |
            (call->bias.buffer ? HEL_FLAG_DIRECT : 0) | (call->reversed ? HEL_FLAG_REVERSED : 0) |
-           (call->accumulate ? HEL_FLAG_SUM : 0);
+           (call->accumulate ? HEL_FLAG_SUM : 0) | (call->storage == HEL_STORAGE_BF16 ? HEL_FLAG_HALF_IN : 0) |
+           (call->y_storage == HEL_STORAGE_BF16 ? HEL_FLAG_HALF_OUT : 0);
 }
 
 static void run_blocks(const row_run *rows) {
     const hel_fftconv_plan *plan = rows->plan;
     uint32_t blocks = blocks_after(plan, plan->n_splits);
-    uint32_t constants[] = {plan->size, rows->call->transform, !plan->n_splits, flags_of(rows->call)};
+    uint32_t constants[] = {plan->size, rows->call->transform, !plan->n_splits, HEL_MIN(plan->size / 8, MOST_LANES)};
     hel_fftconv_block_params params = {.steps = plan->steps, .channels = rows->call->channels, .first_row = rows->first,
-                                 .u_first = rows->u_first, .y_first = rows->y_first, .blocks = blocks,
+                                 .u_first = rows->u_first, .y_first = rows->y_first, .flags = flags_of(rows->call),
+                                 .blocks = blocks,
                                  .filters = hel_convolution_filters(rows->call),
                                  .spectra_first = rows->spectra_first, .scale = 1.0f / (float)plan->points};
     hel_binding bindings[] = {rows->u, rows->gate_in, rows->gate_out, rows->bias, rows->spectra,
@@ -207,10 +251,11 @@ _Static_assert(HEL_FFTCONV_SPLIT_CHUNK == HEL_FFTCONV_JOIN_CHUNK, "both passes h
 static void run_pass(const row_run *rows, const char *kernel, uint32_t split, const hel_binding *bindings, uint32_t n_bindings) {
     const hel_fftconv_plan *plan = rows->plan;
     uint32_t blocks = blocks_after(plan, split), part = plan->points / blocks_after(plan, split + 1);
-    uint32_t constants[] = {plan->radices[split], !split, flags_of(rows->call)};
+    uint32_t constants[] = {plan->radices[split], !split};
     uint64_t groups = (uint64_t)rows->count * blocks * hel_ceil_div(part, HEL_FFTCONV_SPLIT_CHUNK);
     hel_fftconv_pass_params params = {.steps = plan->steps, .channels = rows->call->channels, .first_row = rows->first,
-                                      .u_first = rows->u_first, .y_first = rows->y_first, .blocks = blocks, .part = part};
+                                      .u_first = rows->u_first, .y_first = rows->y_first, .flags = flags_of(rows->call),
+                                      .blocks = blocks, .part = part};
     hel_exec_dispatch(rows->exec, &(hel_call){.kernel = kernel,
                                               .constants = constants,
                                               .n_constants = HEL_COUNT(constants),
@@ -260,12 +305,12 @@ static uint32_t rows_at_once(const hel_fftconv_plan *plan, const hel_convolution
 }
 
 void hel_fftconv_run(hel_exec *exec, const hel_fftconv_plan *plan, const hel_convolution_call *call) {
-    if (plan->own) {
-        if (!hel_exec_idle(exec)) hel_exec_fail(exec, hel_convolution_run(plan->device, plan->own, call));
+    if (call->transform && call->reversed) {
+        hel_exec_fail(exec, hel_fail(HEL_ERROR_ARGUMENT, "a spectrum of rows turned round"));
         return;
     }
-    if (call->storage != HEL_STORAGE_F32 || call->y_storage != HEL_STORAGE_F32) {
-        hel_exec_fail(exec, hel_fail(HEL_ERROR_UNSUPPORTED, "convolutions on %s take floats only", plan->device->backend));
+    if (plan->own) {
+        if (!hel_exec_idle(exec)) hel_exec_fail(exec, hel_convolution_run(plan->device, plan->own, call));
         return;
     }
     for (uint32_t first = 0, count; first < call->rows && exec->status == HEL_OK; first += count) {

@@ -10,7 +10,7 @@
 #include "device/convolution.h"
 #include "ops/exec.h"
 
-enum { HEL_FFTCONV_MAX_SPLITS = 3 };
+enum { HEL_FFTCONV_MAX_SPLITS = 4 };
 
 // What is made once for a number of steps. The caller's; freed with hel_fftconv_plan_finish before the device.
 typedef struct hel_fftconv_plan {
@@ -27,7 +27,7 @@ typedef struct hel_fftconv_plan {
 hel_status hel_fftconv_plan_init(const hel_device *device, uint32_t steps, hel_fftconv_plan *out);
 void hel_fftconv_plan_finish(hel_fftconv_plan *plan); // accepts a zeroed plan
 
-// What hel_convolution_call says. Storage is f32 on devices without convolutions of their own (UNSUPPORTED).
+// What hel_convolution_call says.
 void hel_fftconv_run(hel_exec *exec, const hel_fftconv_plan *plan, const hel_convolution_call *call);
 
 // Where gradients go; those without a buffer are not made. All but the filters' are as u is.

@@ -28,7 +28,7 @@ static hel_binding rows_of(hel_binding all, uint64_t row_size, uint32_t first, u
 // Of `count` channels from `channel` on, over all batches.
 static void filters_gradient(hel_exec *exec, const hel_fftconv_plan *plan, const hel_convolution_call *call, hel_binding dy,
                              uint32_t channel, uint32_t count, hel_binding filters) {
-    uint64_t values = (uint64_t)plan->steps * hel_storage_size(call->storage), taps = plan->steps * sizeof(float);
+    uint64_t values = hel_storage_row(call->storage, plan->steps), taps = plan->steps * sizeof(float);
     uint64_t mark = hel_exec_mark(exec);
     hel_binding spectra = hel_exec_tensor(exec, count, (uint32_t)(plan->spectrum_size / sizeof(float))).where;
     for (uint32_t batch = 0; batch * call->channels < call->rows; batch++) {

@@ -47,7 +47,7 @@ MUTANTS = [
     ("barrier of a step", "linear_matmul_matrix", "linear_matmul_matrix.k", "        BARRIER;\n    }\n\n    for (u32 i", "    }\n\n    for (u32 i"),
     ("barrier after storing sums", "linear_matmul_matrix", "linear_matmul_matrix.k", "        BARRIER;\n        for (u32 n", "        for (u32 n"),
     ("barrier before storing sums anew", "linear_matmul_matrix", "linear_matmul_matrix.k", "        BARRIER;\n    }\nEND", "    }\nEND"),
-    ("rounding to bf16", "linear_matmul_matrix", "matrix.kh", "(bits + 0x7fffu + (bits >> 16 & 1u)) >> 16", "bits >> 16"),
+    ("rounding to bf16", "linear_matmul_matrix", "bf16.kh", "(bits + 0x7fffu + (bits >> 16 & 1u)) >> 16", "bits >> 16"),
     ("rows of another slice", "embedding", "embedding.k", " && token < p.first_row + p.rows", ""),
     ("barrier of the fold", "rmsnorm", "common.kh", "        BARRIER; \\\n", "        ; \\\n"),
     ("epsilon", "rmsnorm", "rmsnorm.k", " + p.epsilon", ""),
@@ -121,12 +121,13 @@ MUTANTS = [
     ("points of the next block", "kmeans_partial", "kmeans_partial.k", "UMIN(p.n, (GROUP + 1u) * p.block)", "p.n"),
     ("cluster without points", "kmeans_update", "kmeans_update.k", "if (count > 0u) ", ""),
     ("first cluster of a wide point", "kmeans_update", "kmeans_update.k", "+ place / p.d]", "+ place]"),
-    ("transform back", "fftconv_block", "fftconv_block.k", "d_im * s_re - d_re * s_im", "d_im * s_re + d_re * s_im"),
-    ("barrier between levels", "fftconv_block", "fftconv_block.k", "        f32 c_re = turns[2u * level], c_im = turns[2u * level + 1u];\n        BARRIER;\n",
-     "        f32 c_re = turns[2u * level], c_im = turns[2u * level + 1u];\n"),
-    ("direct path", "fftconv_block", "fftconv.kh", "result += bias[", "result -= bias["),
+    ("transform back", "fftconv_block", "fftconv.kh", "x_im[high] = MUL_ADD(s_re, d_im, -(s_im) * d_re)", "x_im[high] = MUL_ADD(s_re, d_im, (s_im) * d_re)"),
+    ("barrier between passes", "fftconv_block", "fftconv_block.k", "span /= 8u) {\n        BARRIER;\n", "span /= 8u) {\n"),
+    ("direct path", "fftconv_block", "fftconv.kh", "(HAS(FLAG_DIRECT) ? bias[", "(HAS(FLAG_DIRECT) ? -bias["),
+    ("halves of a word", "fftconv_join", "fftconv.kh", "bf16_pair(low_result, high_result)", "bf16_pair(high_result, low_result)"),
+    ("odd rows turned round", "fftconv_split", "fftconv.kh", "WIDTH - 1u - (step)", "p.steps - 1u - (step)"),
     ("last place of a part", "fftconv_split", "fftconv_split.k", "UMIN(first + CHUNK, p.part)", "UMIN(first + CHUNK, p.part - 1u)"),
-    ("roots of the way back", "fftconv_join", "fftconv_join.k", "u32 root = roots + 2u * (j * t % RADIX)", "u32 root = roots + 2u * (j + t % RADIX)"),
+    ("roots of the way back", "fftconv_join", "fftconv_join.k", "p.blocks * RADIX + j * t % RADIX", "p.blocks * RADIX + (j + t) % RADIX"),
 ]
 
 
