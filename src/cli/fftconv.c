@@ -2,6 +2,7 @@
 #include <helicoid/helicoid.h>
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/os_console.h"
 #include "cli/progress.h"
@@ -14,9 +15,9 @@ static double speed_of(const hel_fftconv_params *sizes, double seconds) {
 }
 
 static json_t *report_of(const cli_options *options, const hel_device *device, const hel_fftconv_params *sizes, double seconds) {
-    return json_pack("{s:s, s:s, s:s, s:s?, s:s?, s:s?, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:s, s:i}", "u", options->arguments[0],
+    return json_pack("{s:s, s:s, s:s, s:s?, s:s?, s:s?, s:s, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:s, s:i}", "u", options->arguments[0],
                      "h", options->arguments[1], "output", options->output, "gate_in", options->gate_in, "gate_out",
-                     options->gate_out, "bias", options->bias, "batch", (json_int_t)sizes->batch, "channels",
+                     options->gate_out, "bias", options->bias, "dtype", options->dtype, "batch", (json_int_t)sizes->batch, "channels",
                      (json_int_t)sizes->channels, "steps", (json_int_t)sizes->steps, "filters", (json_int_t)sizes->filters, "taps",
                      (json_int_t)sizes->taps, "seconds", seconds, "steps_per_second", speed_of(sizes, seconds), "device",
                      device->backend, "device_index", (int)device->index);
@@ -34,6 +35,7 @@ static int run_on(const cli_options *options, const hel_device *device) {
     hel_fftconv_files files = {options->arguments[0], options->arguments[1], options->gate_in, options->gate_out, options->bias,
                                options->output};
     hel_fftconv_params params = hel_fftconv_params_default(), sizes;
+    params.dtype = strcmp(options->dtype, "bf16") ? HEL_FFTCONV_F32 : HEL_FFTCONV_BF16;
     params.progress = progress_report;
     progress_start(options, PROGRESS_ROWS);
     double start = hel_os_seconds();

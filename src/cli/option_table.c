@@ -71,7 +71,7 @@ const verb_row verb_table[] = {
      "helicoid bench matvec decode --against llama_cpp -o bench.json", run_bench},
     {"fftconv", "U H", "Convolve long sequences with long filters",
      "Reads sequences U, [steps], [channels, steps] or [batch, channels, steps], and a filter for each channel or one for "
-     "all, H, [channels, taps] or [taps], from NPY arrays of floats, and writes the causal convolutions, an array of f32 in "
+     "all, H, [channels, taps] or [taps], from NPY arrays of floats, and writes the causal convolutions, an array in "
      "U's shape: one value a step, made of that step and those before it. Any number of steps up to 4,194,304.",
      "helicoid fftconv u.npy h.npy -o y.npy", run_fftconv},
 };
@@ -115,6 +115,8 @@ const option_row option_table[] = {
     {"dry-run", 0, OPTION_SWITCH, AT(dry_run), COMPRESS, .set = 1, .help = "fit and report, write nothing"},
     {"dtype", 0, OPTION_CHOICE, AT(dtype), EXPORT, "TYPE", "f32", "f32|f16|bf16|native",
      .help = "of float tensors; native: compressed ones f32, others as stored"},
+    {"dtype", 0, OPTION_CHOICE, AT(dtype), FFTCONV, "TYPE", "f32", "f32|bf16",
+     .help = "in which U and its gates are kept, and the result is written (bf16 as ml_dtypes has it)"},
 
     {"prompt", 'p', OPTION_TEXT, AT(prompt), GENERATE | LOGITS | TOKENIZE, "TEXT",
      .help = "text to work on; - reads standard input"},

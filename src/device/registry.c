@@ -131,6 +131,7 @@ static const hel_backend *find_backend(const char *name, size_t length) {
 hel_status hel_device_open(const char *name, const hel_device_params *params, const hel_device **out) {
     HEL_REQUIRE(name && out);
     *out = NULL;
+    if (strchr(name, ',')) return hel_fail(HEL_ERROR_ARGUMENT, "\"%s\" names several devices where one is wanted", name);
     size_t length = strcspn(name, ":");
     const hel_backend *backend = find_backend(name, length);
     if (!backend) return hel_fail(HEL_ERROR_ARGUMENT, "no backend of this build is called \"%.*s\"", (int)length, name);

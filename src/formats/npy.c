@@ -37,6 +37,7 @@ static const struct descr_row {
     hel_dtype dtype;
 } descrs[] = {
     {"<f4", HEL_F32}, {"<f2", HEL_F16}, {"<f8", HEL_F64}, {"|u1", HEL_U8},  {"|i1", HEL_I8},  {"<u2", HEL_U16}, {"<i2", HEL_I16},
+    {"<V2", HEL_BF16}, {"|V2", HEL_BF16}, // as numpy writes the bfloat16 of ml_dtypes, which it does not know
     {"<u4", HEL_U32}, {"<i4", HEL_I32}, {"<u8", HEL_U64}, {"<i8", HEL_I64}, {"|b1", HEL_BOOL},
 };
 

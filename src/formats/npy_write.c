@@ -15,6 +15,7 @@ static const char *type_name(hel_dtype dtype) {
     switch (dtype) {
     case HEL_F32: return "f4";
     case HEL_F64: return "f8";
+    case HEL_BF16: return "V2"; // of ml_dtypes
     case HEL_U16: return "u2";
     case HEL_U32: return "u4";
     default: return NULL;

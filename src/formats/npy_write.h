@@ -6,7 +6,7 @@
 #include "base/file.h"
 #include "formats/archive.h"
 
-// The header of an array F32, F64, U16 or U32 of `shape` [rank], 1 <= rank <= HEL_MAX_RANK; the elements are to follow.
+// The header of an array F32, F64, BF16, U16 or U32 of `shape` [rank], 1 <= rank <= HEL_MAX_RANK; the elements are to follow.
 hel_status hel_npy_begin(hel_writer *writer, hel_dtype dtype, uint32_t rank, const uint64_t *shape);
 
 // The header and `bytes`, all elements.

@@ -118,14 +118,14 @@ typedef struct convolving {
     const job *job;
 } convolving;
 
-static hel_status read_rows(void *user, hel_fftconv_array array, uint64_t first, uint64_t count, float *out) {
-    memcpy(out, ((const convolving *)user)->from[array] + first, count * sizeof *out);
+static hel_status read_rows(void *user, hel_fftconv_array array, uint64_t first, uint64_t count, void *out) {
+    memcpy(out, ((const convolving *)user)->from[array] + first, count * sizeof(float));
     return HEL_OK;
 }
 
-static hel_status write_rows(void *user, uint64_t count, const float *y) {
+static hel_status write_rows(void *user, uint64_t count, const void *y) {
     convolving *c = user;
-    memcpy(c->to, y, count * sizeof *y);
+    memcpy(c->to, y, count * sizeof *c->to);
     c->to += count;
     return HEL_OK;
 }

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/half.h"
 #include "base/params.h"
 #include "base/require.h"
 #include "base/size.h"
@@ -14,18 +15,35 @@
 enum { ARRAYS = HEL_FFTCONV_BIAS + 1 };
 
 typedef struct files_at {
+    const hel_fftconv_params *params;
     hel_archive *inputs[ARRAYS];
     hel_writer output;
     bool has_output;
 } files_at;
 
-static hel_status read_file(void *user, hel_fftconv_array array, uint64_t first, uint64_t count, float *out) {
-    hel_archive *archive = ((const files_at *)user)->inputs[array];
-    return hel_archive_read_f32(archive, &archive->tensors[0], first, count, out);
+// Floats of any type, rounded on their way.
+static hel_status read_halves(hel_archive *archive, uint64_t first, uint64_t count, uint16_t *out) {
+    float some[1024];
+    for (uint64_t done = 0, n; done < count; done += n) {
+        n = HEL_MIN(count - done, HEL_COUNT(some));
+        HEL_TRY(hel_archive_read_f32(archive, &archive->tensors[0], first + done, n, some));
+        for (uint64_t i = 0; i < n; i++) out[done + i] = hel_float_to_bf16(some[i]);
+    }
+    return HEL_OK;
 }
 
-static hel_status write_file(void *user, uint64_t count, const float *y) {
-    return hel_writer_append(&((files_at *)user)->output, y, count * sizeof *y);
+static hel_status read_file(void *user, hel_fftconv_array array, uint64_t first, uint64_t count, void *out) {
+    const files_at *at = user;
+    hel_archive *archive = at->inputs[array];
+    if (hel_fftconv_unit(at->params, array) == sizeof(float))
+        return hel_archive_read_f32(archive, &archive->tensors[0], first, count, out);
+    if (archive->tensors[0].dtype != HEL_BF16) return read_halves(archive, first, count, out);
+    return hel_archive_read(archive, &archive->tensors[0], first * sizeof(uint16_t), out, count * sizeof(uint16_t));
+}
+
+static hel_status write_file(void *user, uint64_t count, const void *y) {
+    files_at *at = user;
+    return hel_writer_append(&at->output, y, count * hel_fftconv_unit(at->params, HEL_FFTCONV_U));
 }
 
 // ---------------------------------------------------------------- shapes
@@ -87,7 +105,7 @@ static hel_status open_files(const hel_fftconv_files *files, bool overwrite, hel
     HEL_TRY(hel_writer_open(files->y, overwrite, false, &at->output));
     at->has_output = true;
     const hel_tensor_info *u = &at->inputs[HEL_FFTCONV_U]->tensors[0];
-    return hel_npy_begin(&at->output, HEL_F32, u->rank, u->shape);
+    return hel_npy_begin(&at->output, params->dtype == HEL_FFTCONV_BF16 ? HEL_BF16 : HEL_F32, u->rank, u->shape);
 }
 
 static hel_status convolve_files(const hel_device *device, const hel_fftconv_files *files, bool overwrite,
@@ -104,7 +122,7 @@ hel_status hel_fftconv_file(const hel_device *device, const hel_fftconv_files *f
     HEL_REQUIRE(device && files && files->u && files->h && files->y);
     hel_fftconv_params values = hel_fftconv_params_default();
     HEL_TRY(HEL_PARAMS_READ(params, &values, "hel_fftconv_params"));
-    files_at at = {0};
+    files_at at = {.params = &values};
     hel_status status = convolve_files(device, files, overwrite, &values, &at);
     if (at.has_output) hel_writer_abandon(&at.output, false);
     for (int i = 0; i < ARRAYS; i++) hel_archive_close(&at.inputs[i]);

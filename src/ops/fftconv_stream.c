@@ -19,6 +19,7 @@ void hel_fftconv_params_init(hel_fftconv_params *params, size_t struct_size) { H
 
 hel_status hel_fftconv_params_check(hel_fftconv_params *params) {
     HEL_REQUIRE(params->batch && params->channels && params->steps);
+    HEL_REQUIRE(params->dtype == HEL_FFTCONV_F32 || params->dtype == HEL_FFTCONV_BF16);
     if (params->steps > HEL_FFTCONV_MAX_STEPS)
         return hel_fail(HEL_ERROR_UNSUPPORTED, "%u steps are more than %u", params->steps, HEL_FFTCONV_MAX_STEPS);
     uint64_t rows = (uint64_t)params->batch * params->channels;
@@ -41,29 +42,50 @@ typedef struct job {
     uint32_t at_once;  // rows: whole batch items, or some channels of one
     uint32_t channels; // among them
     uint32_t filters;
-    float *rows;      // on the host, of one array
+    hel_storage storage;
+    uint64_t row;     // bytes from one to the next on the device
+    unsigned char *rows; // on the host, of one array, or of filters
     hel_buffer *u, *gate_in, *gate_out, *bias, *spectra, *y;
 } job;
 
 static hel_status make_rows(const job *j, bool wanted, hel_buffer **out) {
-    return wanted ? hel_buffer_create(j->plan.device, (uint64_t)j->at_once * j->plan.steps * sizeof(float), out) : HEL_OK;
+    return wanted ? hel_buffer_create(j->plan.device, j->at_once * j->row, out) : HEL_OK;
 }
 
 static hel_binding rows_bound(const job *j, hel_buffer *buffer, uint32_t count) {
-    return buffer ? (hel_binding){buffer, 0, (uint64_t)count * j->plan.steps * sizeof(float)} : (hel_binding){0};
+    return buffer ? (hel_binding){buffer, 0, count * j->row} : (hel_binding){0};
 }
 
-static hel_status upload(const job *j, hel_fftconv_array array, uint64_t first, uint64_t count, hel_buffer *to) {
+// Rows as the device has them: halves of odd ones are apart from those of the next.
+static hel_status upload(const job *j, hel_fftconv_array array, uint64_t first, uint32_t count, hel_buffer *to) {
+    uint64_t steps = j->plan.steps, size = steps * hel_fftconv_unit(j->params, array);
     if (!to) return HEL_OK;
-    HEL_TRY(j->stream->read(j->stream->user, array, first, count, j->rows));
-    return hel_buffer_write(j->plan.device, HEL_QUEUE_COMPUTE, to, 0, j->rows, count * sizeof(float));
+    uint32_t at_once = size == j->row ? count : 1;
+    for (uint32_t i = 0; i < count; i += at_once) {
+        unsigned char *row = j->rows + i * j->row;
+        HEL_TRY(j->stream->read(j->stream->user, array, (first + i) * steps, at_once * steps, row));
+        if (size < j->row) memset(row + size, 0, j->row - size);
+    }
+    return hel_buffer_write(j->plan.device, HEL_QUEUE_COMPUTE, to, 0, j->rows, count * j->row);
+}
+
+static hel_status download(const job *j, uint32_t count) {
+    uint64_t steps = j->plan.steps, size = steps * hel_fftconv_unit(j->params, HEL_FFTCONV_U);
+    HEL_TRY(hel_buffer_read(j->plan.device, HEL_QUEUE_COMPUTE, j->y, 0, j->rows, count * j->row));
+    for (uint32_t i = 1; i < count && size < j->row; i++) memmove(j->rows + i * size, j->rows + i * j->row, size);
+    return j->stream->write(j->stream->user, count * steps, j->rows);
+}
+
+static hel_status upload_bias(const job *j, uint32_t channel, uint32_t count) {
+    if (!j->bias) return HEL_OK;
+    HEL_TRY(j->stream->read(j->stream->user, HEL_FFTCONV_BIAS, channel, count, j->rows));
+    return hel_buffer_write(j->plan.device, HEL_QUEUE_COMPUTE, j->bias, 0, j->rows, count * sizeof(float));
 }
 
 // ---------------------------------------------------------------- what runs on the device
 
 static void transform_filters(job *j, uint32_t count) {
-    hel_convolution_call call = {.rows = count, .channels = count, .transform = true, .u = rows_bound(j, j->y, count),
-                                 .y = {.buffer = j->spectra}};
+    hel_convolution_call call = {.rows = count, .channels = count, .transform = true, .u = {.buffer = j->y}, .y = {.buffer = j->spectra}};
     hel_fftconv_run(&j->exec, &j->plan, &call);
 }
 
@@ -72,6 +94,8 @@ static void convolve(job *j, uint32_t count) {
     hel_convolution_call call = {.rows = count,
                                  .channels = channels,
                                  .filters = HEL_MIN(j->filters, channels),
+                                 .storage = j->storage,
+                                 .y_storage = j->storage,
                                  .u = rows_bound(j, j->u, count),
                                  .gate_in = rows_bound(j, j->gate_in, count),
                                  .gate_out = rows_bound(j, j->gate_out, count),
@@ -85,11 +109,12 @@ static void convolve(job *j, uint32_t count) {
 static hel_status load_filters(job *j, uint32_t channel, uint32_t count) {
     uint32_t taps = j->params->taps, steps = j->plan.steps;
     HEL_TRY(j->stream->read(j->stream->user, HEL_FFTCONV_H, (uint64_t)channel * taps, (uint64_t)count * taps, j->rows));
+    uint64_t given = taps * sizeof(float), row = steps * sizeof(float);
     for (uint32_t i = count; i-- > 0 && taps < steps;) {
-        memmove(j->rows + (size_t)i * steps, j->rows + (size_t)i * taps, taps * sizeof(float));
-        memset(j->rows + (size_t)i * steps + taps, 0, (steps - taps) * sizeof(float));
+        memmove(j->rows + i * row, j->rows + i * given, given);
+        memset(j->rows + i * row + given, 0, row - given);
     }
-    HEL_TRY(hel_buffer_write(j->plan.device, HEL_QUEUE_COMPUTE, j->y, 0, j->rows, (uint64_t)count * steps * sizeof(float)));
+    HEL_TRY(hel_buffer_write(j->plan.device, HEL_QUEUE_COMPUTE, j->y, 0, j->rows, count * row));
     hel_exec_reset(&j->exec);
     transform_filters(j, count);
     return j->exec.status;
@@ -99,16 +124,14 @@ static hel_status load_filters(job *j, uint32_t channel, uint32_t count) {
 
 // From row `first` on, whose channel is `channel`.
 static hel_status run_rows(job *j, uint64_t first, uint32_t channel, uint32_t count) {
-    uint64_t steps = j->plan.steps, at = first * steps, values = count * steps;
-    HEL_TRY(upload(j, HEL_FFTCONV_U, at, values, j->u));
-    HEL_TRY(upload(j, HEL_FFTCONV_GATE_IN, at, values, j->gate_in));
-    HEL_TRY(upload(j, HEL_FFTCONV_GATE_OUT, at, values, j->gate_out));
-    HEL_TRY(upload(j, HEL_FFTCONV_BIAS, channel, HEL_MIN(j->channels, count), j->bias));
+    HEL_TRY(upload(j, HEL_FFTCONV_U, first, count, j->u));
+    HEL_TRY(upload(j, HEL_FFTCONV_GATE_IN, first, count, j->gate_in));
+    HEL_TRY(upload(j, HEL_FFTCONV_GATE_OUT, first, count, j->gate_out));
+    HEL_TRY(upload_bias(j, channel, HEL_MIN(j->channels, count)));
     hel_exec_reset(&j->exec);
     convolve(j, count);
     HEL_TRY(j->exec.status);
-    HEL_TRY(hel_buffer_read(j->plan.device, HEL_QUEUE_COMPUTE, j->y, 0, j->rows, values * sizeof(float)));
-    return j->stream->write(j->stream->user, values, j->rows);
+    return download(j, count);
 }
 
 static hel_status tell(const job *j, uint64_t done) {
@@ -137,6 +160,8 @@ static hel_status run_all(job *j) {
 // At most `most` rows at a time.
 static void choose_rows(job *j, uint64_t most) {
     uint64_t row = HEL_MAX(j->plan.steps * sizeof(float), j->params->filters == 1 ? 0 : j->plan.spectrum_size);
+    j->storage = j->params->dtype == HEL_FFTCONV_BF16 ? HEL_STORAGE_BF16 : HEL_STORAGE_F32;
+    j->row = hel_storage_row(j->storage, j->plan.steps);
     uint64_t rows = (uint64_t)j->params->batch * j->params->channels;
     most = HEL_MIN(most, HEL_MIN(BYTES_AT_ONCE, j->plan.device->limits.max_buffer) / row);
     j->at_once = (uint32_t)HEL_MIN(HEL_MAX(most, 1), rows);
@@ -148,10 +173,13 @@ static void choose_rows(job *j, uint64_t most) {
 static hel_status prepare(job *j, uint64_t most) {
     const hel_device *device = j->plan.device;
     choose_rows(j, most);
-    j->rows = hel_alloc_array((size_t)j->at_once * j->plan.steps, sizeof *j->rows);
-    if (!j->rows) return hel_fail_memory((uint64_t)j->at_once * j->plan.steps * sizeof *j->rows);
+    // Of rows, of filters, or of biases.
+    uint64_t filters = (uint64_t)j->filters * j->plan.steps * sizeof(float), rows = HEL_MAX(j->at_once * j->row, filters);
+    uint64_t size = HEL_MAX(rows, j->channels * sizeof(float));
+    j->rows = hel_alloc(size);
+    if (!j->rows) return hel_fail_memory(size);
     HEL_TRY(make_rows(j, true, &j->u));
-    HEL_TRY(make_rows(j, true, &j->y));
+    HEL_TRY(hel_buffer_create(device, rows, &j->y));
     HEL_TRY(make_rows(j, j->stream->gate_in, &j->gate_in));
     HEL_TRY(make_rows(j, j->stream->gate_out, &j->gate_out));
     HEL_TRY(hel_buffer_create(device, j->filters * j->plan.spectrum_size, &j->spectra));
@@ -198,20 +226,24 @@ hel_status hel_fftconv_stream_run(const hel_device *device, const hel_fftconv_pa
 
 typedef struct arrays_at {
     const hel_fftconv_arrays *arrays;
+    const hel_fftconv_params *params;
     uint64_t written;
 } arrays_at;
 
-static hel_status read_array(void *user, hel_fftconv_array array, uint64_t first, uint64_t count, float *out) {
-    const hel_fftconv_arrays *a = ((const arrays_at *)user)->arrays;
-    const float *const from[] = {[HEL_FFTCONV_U] = a->u, [HEL_FFTCONV_GATE_IN] = a->gate_in, [HEL_FFTCONV_GATE_OUT] = a->gate_out,
-                                 [HEL_FFTCONV_H] = a->h, [HEL_FFTCONV_BIAS] = a->bias};
-    memcpy(out, from[array] + first, count * sizeof *out);
+static hel_status read_array(void *user, hel_fftconv_array array, uint64_t first, uint64_t count, void *out) {
+    const arrays_at *at = user;
+    const hel_fftconv_arrays *a = at->arrays;
+    const void *const from[] = {[HEL_FFTCONV_U] = a->u, [HEL_FFTCONV_GATE_IN] = a->gate_in, [HEL_FFTCONV_GATE_OUT] = a->gate_out,
+                                [HEL_FFTCONV_H] = a->h, [HEL_FFTCONV_BIAS] = a->bias};
+    size_t unit = hel_fftconv_unit(at->params, array);
+    memcpy(out, (const unsigned char *)from[array] + first * unit, count * unit);
     return HEL_OK;
 }
 
-static hel_status write_array(void *user, uint64_t count, const float *y) {
+static hel_status write_array(void *user, uint64_t count, const void *y) {
     arrays_at *at = user;
-    memcpy(at->arrays->y + at->written, y, count * sizeof *y);
+    size_t unit = hel_fftconv_unit(at->params, HEL_FFTCONV_U);
+    memcpy((unsigned char *)at->arrays->y + at->written * unit, y, count * unit);
     at->written += count;
     return HEL_OK;
 }
@@ -222,6 +254,6 @@ hel_status hel_fftconv(const hel_device *device, const hel_fftconv_params *param
     HEL_TRY(HEL_PARAMS_READ(params, &values, "hel_fftconv_params"));
     HEL_TRY(hel_fftconv_params_check(&values));
     hel_fftconv_stream stream = {arrays->gate_in != NULL, arrays->gate_out != NULL, arrays->bias != NULL, read_array, write_array,
-                                 &(arrays_at){arrays, 0}};
+                                 &(arrays_at){arrays, &values, 0}};
     return hel_fftconv_stream_run(device, &values, &stream);
 }

@@ -495,7 +495,7 @@ class Arrays(Case):
     def write_npy(self, path, values, shape, descr="<f4"):
         text = f"{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}"
         header = text + " " * (117 - len(text)) + "\n"
-        letter = {"<f4": "f", "<f2": "e", "<i4": "i"}[descr]
+        letter = {"<f4": "f", "<f2": "e", "<i4": "i", "<V2": "H"}[descr]
         path.write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", 118) + header.encode() +
                               struct.pack(f"<{len(values)}{letter}", *values))
 
@@ -507,7 +507,7 @@ class Arrays(Case):
         self.assertIn(f"'descr': '{descr}', 'fortran_order': False", content[:start].decode("latin-1"))
         shape = re.search(r"'shape': \(([\d, ]+)\)", content[:start].decode("latin-1")).group(1)
         return (tuple(int(n) for n in shape.split(",") if n.strip()),
-                struct.unpack(f"<{(len(content) - start) // 4}{letter}", content[start:]))
+                struct.unpack(f"<{(len(content) - start) // struct.calcsize(letter)}{letter}", content[start:]))
 
 
 class Kmeans(Arrays):
@@ -637,6 +637,19 @@ class Fftconv(Arrays):
                     want = sum(h[s] * v[t - s] for s in range(min(t + 1, 3))) + bias[row % 3] * v[t]
                     self.assertAlmostEqual(y[row * 40 + t], want, delta=1e-5)
 
+    def test_halves(self):
+        bits = [0x3f80, 0x4000, 0x4040] # 1, 2, 3
+        self.write_npy(self.u, bits, "(3,)", "<V2")
+        self.write_npy(self.h, [1, 1], "(2,)")
+        self.write_npy(self.gate, [1, 1.001, 1], "(3,)")
+        report = self.run_json("fftconv", self.u, self.h, "-o", self.y, "--gate-in", self.gate, "-d", "cpu", "--dtype", "bf16")
+        self.assertEqual(report["dtype"], "bf16")
+        self.assertEqual(list(self.read_npy(self.y, "<V2", "H")[1]), [0x3f80, 0x4040, 0x40a0]) # 1, 3, 5
+        self.run_program("fftconv", self.u, self.h, "-o", self.y, "-f", "-d", "cpu")
+        for got, want in zip(self.read_npy(self.y, "<f4", "f")[1], (1, 3, 5)):
+            self.assertAlmostEqual(got, want, places=5)
+        self.run_program("fftconv", self.u, self.h, "-o", self.y, "-f", "-d", "cpu", "--dtype", "f16", code=USAGE)
+
     def test_one_row(self):
         self.write_npy(self.u, [1, 2, 3], "(3,)")
         self.write_npy(self.h, [1, 1], "(2,)")
@@ -653,6 +666,8 @@ class Fftconv(Arrays):
         self.assertIn("U H are needed", self.errors)
         self.run_program("fftconv", self.u, self.h, self.h, "-o", self.y, code=USAGE)
         self.run_program("fftconv", self.u, self.h, code=USAGE)
+        self.run_program("fftconv", self.u, self.h, "-o", self.y, "-d", "cpu,null", code=USAGE)
+        self.assertIn('"cpu,null" names several devices where one is wanted', self.errors)
         self.run_program("fftconv", self.u, self.h, "-o", self.y, "-d", "cpu", code=USAGE)
         self.assertIn("3 taps are longer than the 2 steps", self.errors)
         self.write_npy(self.h, [1] * 3, "(3, 1)")

@@ -5,6 +5,7 @@
 #include <complex.h>
 
 #include <helicoid/device.h>
+#include <helicoid/fftconv.h>
 
 #include "base/half.h"
 #include "ops/fftconv.h"
@@ -268,6 +269,29 @@ static void test_halves(void **unused) {
     for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) check_shape(lengths[i], 2, 2, lengths[i] != 1000, true);
 }
 
+// The public entry: odd rows of halves, close to each other on the host, are what floats of the same values give, rounded.
+static void test_public(void **unused) {
+    (void)unused;
+    enum { STEPS = 51, CHANNELS = 2, ROWS = 6, N = ROWS * STEPS };
+    static uint16_t u[N], gate[N], y[N];
+    static float wide_u[N], wide_gate[N], wide_y[N], h[CHANNELS * 20], bias[CHANNELS] = {0.5f, -1.0f};
+    for (int i = 0; i < N; i++) {
+        u[i] = hel_float_to_bf16(uniform()), wide_u[i] = hel_bf16_to_float(u[i]);
+        gate[i] = hel_float_to_bf16(uniform()), wide_gate[i] = hel_bf16_to_float(gate[i]);
+    }
+    for (int i = 0; i < CHANNELS * 20; i++) h[i] = uniform();
+    hel_fftconv_params params = hel_fftconv_params_default();
+    params.batch = ROWS / CHANNELS, params.channels = CHANNELS, params.steps = STEPS, params.taps = 20;
+    hel_fftconv_arrays wide = {.u = wide_u, .h = h, .gate_in = wide_gate, .gate_out = wide_gate, .bias = bias, .y = wide_y};
+    assert_int_equal(hel_fftconv(device, &params, &wide), HEL_OK);
+    params.dtype = HEL_FFTCONV_BF16;
+    hel_fftconv_arrays narrow = {.u = u, .h = h, .gate_in = gate, .gate_out = gate, .bias = bias, .y = y};
+    assert_int_equal(hel_fftconv(device, &params, &narrow), HEL_OK);
+    for (int i = 0; i < N; i++) assert_int_equal(y[i], hel_float_to_bf16(wide_y[i]));
+    params.dtype = (hel_fftconv_dtype)2;
+    assert_int_equal(hel_fftconv(device, &params, &narrow), HEL_ERROR_ARGUMENT);
+}
+
 static void test_million(void **unused) {
     (void)unused;
     check_shape(1000003, 1, 1, true, false);
@@ -282,7 +306,7 @@ int main(int argc, char **argv) {
     params.scalar = strcmp(argv[1], "scalar") == 0;
     if (hel_device_open(params.scalar ? "cpu" : argv[1], &params, &device) != HEL_OK) return 1;
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_lengths), cmocka_unit_test(test_sizes), cmocka_unit_test(test_halves),
-                                       cmocka_unit_test(test_million)};
+                                       cmocka_unit_test(test_public),                                       cmocka_unit_test(test_million)};
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     hel_device_destroy(&device);
     return failed;
