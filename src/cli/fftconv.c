@@ -15,12 +15,13 @@ static double speed_of(const hel_fftconv_params *sizes, double seconds) {
 }
 
 static json_t *report_of(const cli_options *options, const hel_device *device, const hel_fftconv_params *sizes, double seconds) {
-    return json_pack("{s:s, s:s, s:s, s:s?, s:s?, s:s?, s:s, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:s, s:i}", "u", options->arguments[0],
-                     "h", options->arguments[1], "output", options->output, "gate_in", options->gate_in, "gate_out",
-                     options->gate_out, "bias", options->bias, "dtype", options->dtype, "batch", (json_int_t)sizes->batch, "channels",
-                     (json_int_t)sizes->channels, "steps", (json_int_t)sizes->steps, "filters", (json_int_t)sizes->filters, "taps",
-                     (json_int_t)sizes->taps, "seconds", seconds, "steps_per_second", speed_of(sizes, seconds), "device",
-                     device->backend, "device_index", (int)device->index);
+    return json_pack("{s:s, s:s, s:s, s:s?, s:s?, s:s?, s:s, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:s, s:i}", "u",
+                     options->arguments[0], "h", options->arguments[1], "output", options->output, "gate_in", options->gate_in,
+                     "gate_out", options->gate_out, "bias", options->bias, "dtype", options->dtype, "batch",
+                     (json_int_t)sizes->batch, "channels", (json_int_t)sizes->channels, "steps", (json_int_t)sizes->steps,
+                     "filters", (json_int_t)sizes->filters, "taps", (json_int_t)sizes->taps, "seconds", seconds,
+                     "steps_per_second", speed_of(sizes, seconds), "device", device->backend, "device_index",
+                     (int)device->index);
 }
 
 static int print_report(const cli_options *options, const hel_device *device, const hel_fftconv_params *sizes, double seconds) {

@@ -85,7 +85,8 @@ static hel_status upload_bias(const job *j, uint32_t channel, uint32_t count) {
 // ---------------------------------------------------------------- what runs on the device
 
 static void transform_filters(job *j, uint32_t count) {
-    hel_convolution_call call = {.rows = count, .channels = count, .transform = true, .u = {.buffer = j->y}, .y = {.buffer = j->spectra}};
+    hel_convolution_call call = {
+        .rows = count, .channels = count, .transform = true, .u = {.buffer = j->y}, .y = {.buffer = j->spectra}};
     hel_fftconv_run(&j->exec, &j->plan, &call);
 }
 
