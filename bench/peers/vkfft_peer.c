@@ -5,6 +5,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <CL/cl.h>
+
+// PoCL says that a second-level cache is local memory and that work-groups have 4,096 lanes. VkFFT takes them at their word;
+// then it is several times slower, and at 2^16 steps its kernels overflow their stacks. Of the limits tried, these are its best.
+enum { LOCAL_BYTES = 32768, LANES = 256 };
+
+static cl_int device_info(cl_device_id device, cl_device_info what, size_t size, void *value, size_t *out_size) {
+    cl_int status = clGetDeviceInfo(device, what, size, value, out_size);
+    if (value && what == CL_DEVICE_LOCAL_MEM_SIZE && *(cl_ulong *)value > LOCAL_BYTES) *(cl_ulong *)value = LOCAL_BYTES;
+    if (value && what == CL_DEVICE_MAX_WORK_GROUP_SIZE && *(size_t *)value > LANES) *(size_t *)value = LANES;
+    return status;
+}
+#define clGetDeviceInfo device_info
 #include <vkFFT.h>
 
 // Rows of `pitch` floats, of which VkFFT makes `pitch` / 2 complex ones in place. It reads no place from `steps` on (zero
