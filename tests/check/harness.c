@@ -153,7 +153,7 @@ static uint32_t *make_block(check *c, const check_binding *binding) {
     uint32_t margin = c->runner->margin, words = check_bound_words(binding),
              *block = check_words(c, (size_t)words + 2 * margin);
     for (size_t i = 0; i < (size_t)words + 2 * margin; i++) block[i] = CANARY;
-    if (binding->data) memcpy(block + margin, binding->data, (size_t)words * sizeof *block);
+    if (binding->data) memcpy(block + margin, binding->data, (size_t)binding->words * sizeof *block);
     return block;
 }
 
@@ -166,7 +166,7 @@ static int64_t first_damage(const check *c, const check_binding *binding, const 
         if (block[margin + words + i] != CANARY) return (int64_t)margin + words + i;
     if (binding->result) return -1;
     for (uint32_t i = 0; i < words; i++)
-        if (block[margin + i] != (binding->data ? ((const uint32_t *)binding->data)[i] : CANARY))
+        if (block[margin + i] != (binding->data && i < binding->words ? ((const uint32_t *)binding->data)[i] : CANARY))
             return (int64_t)margin + i;
     return -1;
 }
