@@ -2,11 +2,13 @@
 // Compares every kernel on one device with an independent oracle in double precision.
 //
 //   check [--device NAME] [--kernel PATTERN] [--seed N] [--rounds N] [--scalar] [--isa SET] [--bf16]
-//         [--workgroup N] [--flags N] [--compile | --bench]
+//         [--workgroup N] [--flags N] [--part K/N] [--compile | --bench]
 //   check --lanes N [--ordered] --library PATH ...   the C forms with N threads to a work-group
 //
 // --isa limits the CPU to the vector kernels of avx2, avx512, avx512vbmi or avx512bf16; --bf16 lets products round. --flags
 // is the number of sets of flags that each form of weight is checked with: 1, 2 or, as the CPU compiles nothing, 16.
+// --part takes one N-th of the forms that kernels are compiled in, for which drivers take a second each: the K-th after the
+// one whose turn it is (support/part.h). Their cases are the same in whatever part.
 // --compile stops where a kernel is compiled with the constants of the case.
 // Exit 0: all right; 1: a kernel is wrong; 2: usage; 77: the device is not there.
 #include <fnmatch.h>
@@ -22,6 +24,7 @@ typedef struct check_options {
     const char *device, *pattern, *library;
     uint64_t seed;
     uint32_t rounds, lanes, workgroup, flags;
+    test_part part;
     bool scalar, bf16, ordered, compile, bench;
     const char *isa; // the most that the CPU's vector kernels may use
 } check_options;
@@ -33,7 +36,8 @@ static const check_kernel *const families[] = {check_linear_kernels,    check_el
 
 static int usage(void) {
     fprintf(stderr, "usage: check [--device NAME] [--kernel PATTERN] [--seed N] [--rounds N] [--scalar] [--isa SET] [--bf16]\n"
-                    "             [--workgroup N] [--flags N] [--compile | --bench] | --lanes N [--ordered] --library PATH ...\n");
+                    "             [--workgroup N] [--flags N] [--part K/N] [--compile | --bench]\n"
+                    "             | --lanes N [--ordered] --library PATH ...\n");
     return 2;
 }
 
@@ -47,6 +51,13 @@ static bool take_flag(const char *word, check_options *out) {
     return true;
 }
 
+static bool take_part(const char *value, check_options *out) {
+    uint32_t offset, parts;
+    if (sscanf(value, "%u/%u", &offset, &parts) != 2 || !parts) return false;
+    out->part = part_of(offset, parts);
+    return true;
+}
+
 static bool take_value(const char *word, const char *value, check_options *out) {
     if (!strcmp(word, "--device")) out->device = value;
     else if (!strcmp(word, "--kernel")) out->pattern = value;
@@ -56,6 +67,7 @@ static bool take_value(const char *word, const char *value, check_options *out) 
     else if (!strcmp(word, "--rounds")) out->rounds = (uint32_t)strtoul(value, NULL, 10);
     else if (!strcmp(word, "--flags")) out->flags = (uint32_t)strtoul(value, NULL, 10);
     else if (!strcmp(word, "--lanes")) out->lanes = (uint32_t)strtoul(value, NULL, 10);
+    else if (!strcmp(word, "--part")) return take_part(value, out);
     else if (!strcmp(word, "--workgroup")) out->workgroup = (uint32_t)strtoul(value, NULL, 10);
     else return false;
     return true;
@@ -86,13 +98,14 @@ static bool check_source(check *c, const hel_kernel_source *source, const check_
     }
     c->kernel = source->name;
     c->number = 0;
+    c->has_form = false;
     c->workgroup = c->runner->workgroup_of_one ? c->runner->workgroup_of_one : source->workgroup;
     uint32_t cases = c->cases;
     uint64_t start = hel_os_time_ns();
     void (*run)(check *) = options->bench ? kernel->bench : kernel->cases;
     if (run) run(c);
     if (options->bench) return true;
-    printf("%-16s %5u cases %7.2f s\n", source->name, c->cases - cases, (double)(hel_os_time_ns() - start) / 1e9);
+    printf("%-20s %5u cases %7.2f s\n", source->name, c->cases - cases, (double)(hel_os_time_ns() - start) / 1e9);
     fflush(stdout);
     return c->cases > cases;
 }
@@ -117,19 +130,20 @@ static int check_all(check *c, const check_options *options) {
         if (!options->pattern || !fnmatch(options->pattern, (*at)->name, 0)) complete &= check_source(c, *at, options);
     check_finish(c);
     if (!options->bench)
-        printf("check: %s (%s): %u cases, %u failed, %u expected failures\n", c->device, c->runner->name, c->cases,
-               c->failures, c->expected);
+        printf("check: %s (%s), part %u of %u: %u cases, %u left to other parts, %u failed, %u expected failures\n", c->device,
+               c->runner->name, c->part.number, c->part.parts, c->cases, c->left, c->failures, c->expected);
     return complete && !c->failures && (c->cases || options->bench) ? 0 : 1;
 }
 
 int main(int argc, char **argv) {
-    check_options options = {.device = "cpu", .seed = 1, .rounds = 3};
+    check_options options = {.device = "cpu", .seed = 1, .rounds = 3, .part = {0, 1}};
     if (!parse(argc, argv, &options)) return usage();
     if (options.isa && !limit_isa(options.isa)) {
         printf("skipped: this processor has no %s\n", options.isa);
         return 77;
     }
-    check c = {.device = options.device, .seed = options.seed, .rounds = options.rounds, .compile = options.compile};
+    check c = {.device = options.device, .seed = options.seed, .rounds = options.rounds, .compile = options.compile,
+               .part = options.part};
     c.vectors = !options.lanes && !options.scalar && !strcmp(options.device, "cpu");
     if (c.vectors && cpu_isa_best() >= CPU_ISA_AVX512VBMI) c.fixed_error = options.bf16 ? 1.01 * 0x1p-14 : 0x1p-20;
     if (c.vectors && cpu_isa_best() >= CPU_ISA_AVX512BF16 && options.bf16) c.pair_error = CHECK_PAIR_ERROR;

@@ -11,6 +11,7 @@
 #include <helicoid/device.h>
 
 #include "device/kernel_source.h"
+#include "support/part.h"
 
 // Half a unit in the last place of a float at 1: the largest relative error of one rounding.
 #define CHECK_U 0x1p-24
@@ -74,6 +75,7 @@ typedef struct check {
     uint64_t random;
     uint32_t rounds; // random shapes per kernel and fill
     bool compile; // and no more
+    test_part part; // of the forms of each kernel: others are left out
     bool vectors; // the CPU's vector kernels run
     // What the CPU adds to the error of a product of the two greatest magnitudes where it multiplies in fixed point, and of
     // each product where it rounds to pairs of halves.
@@ -81,12 +83,14 @@ typedef struct check {
     uint32_t flags_per_form; // sets of flags with each form of weight: devices compile each anew
     const char *kernel; // under check
     uint32_t workgroup; // of that kernel on this runner
+    bool has_form; // of that kernel
+    uint32_t first_form; // which is in each part
     uint32_t number; // of the case within the kernel
     char shape[256];
     check_fill fill;
     struct check_memory *memory;
-    bool case_failed;
-    uint32_t cases, failures, expected;
+    bool case_failed, case_left; // left to another part
+    uint32_t cases, left, failures, expected;
 } check;
 
 // ---------------------------------------------------------------- a case
@@ -119,8 +123,8 @@ float *check_values(check *c, size_t count, check_fill fill, int range);
 
 // ---------------------------------------------------------------- calling and comparing
 
-// Runs the call; checks canaries and inputs; fills the results. False where something broke, which fails the case, or
-// where the call is only compiled.
+// Runs the call; checks canaries and inputs; fills the results. False where something broke, which fails the case, where
+// the call is only compiled, or where its form is left to another part.
 bool check_run(check *c, const check_call *call);
 // got[i] within limit[i] of want[i]; a negative limit means that bit patterns must agree with `before`.
 void check_compare(check *c, const char *what, const float *got, const double *want, const double *limit, size_t count,

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Loading a model and generating from it while one allocation, or one driver call, fails: a status, nothing left over, and what
 // survives still works. Allocations fail, on the CPU; built with an injector (tests/device/faults.h) the driver's calls do.
-// Arguments: 1 or more: one in so many points fails; then a model of the test data; unless given, a compressed Llama.
+// Arguments: the number of parts (support/part.h) that the points of failure are dealt out to; then a model of the test data;
+// unless given, a compressed Llama.
 #include "support/support.h"
+
+#include "support/part.h"
 
 #include <helicoid/helicoid.h>
 
@@ -16,7 +19,7 @@ enum { TOKENS = 3, VOCABULARY = 512 };
 
 static const uint32_t prompt[] = {1, 20, 7};
 
-static uint64_t stride = 1; // of the points that fail; more than 1 only where each run is slow
+static test_part part = {0, 1}; // of the points that fail
 static const char *model_name;
 
 static char folder[TESTS_PATH], model_path[TESTS_PATH], cache[TESTS_PATH];
@@ -91,7 +94,8 @@ static void test_whole(void **state) {
     assert_int_equal(run_all(), HEL_OK);
     uint64_t total = calls() - before, failed = 0;
     assert_int_equal(live(), rest);
-    for (uint64_t n = 1; n <= total; n += stride) {
+    for (uint64_t n = 1; n <= total; n++) {
+        if (!part_has(part, n)) continue;
         fail_at(n);
         failed += run_all() != HEL_OK;
         fail_at(0);
@@ -114,7 +118,8 @@ static void test_handle_stays_usable(void **state) {
     assert_int_equal(hel_context_rewind(context, 0), HEL_OK);
     assert_int_equal(generate(context), HEL_OK);
     uint64_t total = calls() - before;
-    for (uint64_t n = 1; n <= total; n += stride) {
+    for (uint64_t n = 1; n <= total; n++) {
+        if (!part_has(part, n)) continue;
         assert_int_equal(hel_context_rewind(context, 0), HEL_OK);
         fail_at(n);
         generate(context);
@@ -136,7 +141,8 @@ static void test_taken_back(void **state) {
     float wanted[VOCABULARY] = {0}, logits[VOCABULARY] = {0};
     uint64_t total = 0, failed = 0;
     assert_int_equal(load(&model, &context), HEL_OK);
-    for (uint64_t n = 0; n <= total; n += n ? stride : 1) { // 0: nothing fails
+    for (uint64_t n = 0; n <= total; n++) { // 0: nothing fails
+        if (n && !part_has(part, n)) continue;
         assert_int_equal(hel_context_rewind(context, 0), HEL_OK);
         assert_int_equal(hel_context_evaluate(context, prompt, 2, 2, NULL, NULL), HEL_OK);
         uint64_t before = calls();
@@ -177,7 +183,7 @@ static int tear_down(void **state) {
 }
 
 int main(int argc, char **argv) {
-    if (argc > 1) stride = (uint64_t)atoi(argv[1]);
+    if (argc > 1) part = part_of(0, (uint32_t)atoi(argv[1]));
     if (argc > 2) model_name = argv[2];
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_whole), cmocka_unit_test(test_handle_stays_usable),
                                        cmocka_unit_test(test_taken_back)};

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The LLaMA runtime on the devices named by the first argument ("cpu", "opencl", "vulkan", "cpu,vulkan"): recorded
-// greedy ids, prefill against single steps, golden logits of compressed checkpoints, failures that leave no trace.
+// greedy ids, prefill against single steps, golden logits of compressed checkpoints, failures that leave no trace. The
+// second argument is the number of parts (support/part.h) that the lengths of a prefill are dealt out to.
 #include "support/npy_files.h"
 #include "support/device_here.h"
+#include "support/part.h"
 
 #include <helicoid/helicoid.h>
 
@@ -99,7 +101,7 @@ static void test_compressed_ids(void **state) {
     support_remove(folder);
 }
 
-static uint32_t stride = 1; // more than 1 only where a sanitizer makes each run slow
+static test_part part = {0, 1}; // of the lengths
 
 // Evaluating n tokens at once gives the logits of n single steps, whatever pages and batches they cross.
 static void test_prefill(void **state) {
@@ -117,7 +119,8 @@ static void test_prefill(void **state) {
     for (uint32_t i = 0; i < LONGEST; i++)
         assert_int_equal(hel_context_logits(context, &tokens[i], 1, steps + (size_t)i * info.vocabulary), HEL_OK);
     double worst = 0;
-    for (uint32_t n = 1; n <= LONGEST; n += stride) {
+    for (uint32_t n = 1; n <= LONGEST; n++) {
+        if (!part_has(part, n)) continue;
         assert_int_equal(hel_context_rewind(context, 0), HEL_OK);
         assert_int_equal(hel_context_logits(context, tokens, n, logits), HEL_OK);
         worst = support_worse(worst, support_difference(logits, steps + (size_t)(n - 1) * info.vocabulary, info.vocabulary));
@@ -205,7 +208,7 @@ static void test_rules(void **state) {
 
 int main(int argc, char **argv) {
     devices = argc > 1 ? argv[1] : "cpu";
-    if (argc > 2) stride = (uint32_t)atoi(argv[2]);
+    if (argc > 2) part = part_of(0, (uint32_t)atoi(argv[2]));
     char name[64];
     snprintf(name, sizeof name, "%.*s", (int)strcspn(devices, ","), devices);
     if (!device_here(name)) return SKIPPED;
