@@ -43,8 +43,8 @@ typedef struct hel_kmeans_params {
                             // tolerance play no part; of more than 2^22 values (k <= 256) that of a fine histogram, with
                             // less than 16 MiB. Of fewer, or for more centroids, it takes up to 84 bytes a value on the
                             // host; 2^32 values and more are UNSUPPORTED
-    hel_progress_callback progress; // unit: points labelled, of those of all iterations; called on the calling thread;
-                                    // may be NULL
+    hel_progress_callback progress; // unit: points labelled, of those of all iterations, and, where hel_kmeans_file goes
+                                    // through a file in pieces, points read before; called on the calling thread; may be NULL
     void *user;
 } hel_kmeans_params;
 

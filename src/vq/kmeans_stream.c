@@ -11,7 +11,7 @@
 #include "vq/fit.h"
 #include "vq/kmeans.h"
 
-enum { PIECE = 1 << 20 };
+enum { PIECE = 1 << 20, FIT_PASSES = 3 }; // for the greatest magnitude, the histogram, and what it is refined by
 
 typedef struct stream {
     const hel_device *device;
@@ -28,10 +28,11 @@ bool hel_kmeans_streams(uint64_t n, uint32_t d, const hel_kmeans_params *params)
     return d == 1 && params->exact && hel_cluster_line_gathers(n, params->k);
 }
 
-// The callback is asked between pieces, so that Ctrl-C is heard before labels are made as well.
+// What is read counts until labels are made, which count themselves.
 static hel_status read_values(void *user, uint64_t first, uint64_t count, float *out) {
     stream *s = user;
-    HEL_TRY(hel_cluster_advance(&s->progress, 0));
+    uint64_t of_fit = FIT_PASSES * s->result->n, left = of_fit - HEL_MIN(s->progress.done, of_fit);
+    HEL_TRY(hel_cluster_advance(&s->progress, HEL_MIN(count, left)));
     return s->source->read(s->source->user, first, count, out);
 }
 
@@ -82,6 +83,7 @@ static hel_status run(stream *s) {
     s->labels = hel_alloc_array(PIECE, sizeof *s->labels);
     if (!r->centroids || !r->counts || !s->piece || !s->labels) return hel_fail_memory(PIECE * sizeof *s->piece);
     HEL_TRY(fit(s));
+    s->progress.done = FIT_PASSES * r->n;
     hel_values values = values_of(s);
     HEL_TRY(hel_values_scan(&values, label_piece, s));
     return hel_kmeans_count_empty(s->params->empty, r);
@@ -93,7 +95,7 @@ hel_status hel_kmeans_stream(const hel_device *device, const hel_kmeans_source *
     if (n > UINT32_MAX) return hel_fail(HEL_ERROR_UNSUPPORTED, "%llu values are more than 2^32 - 1", (unsigned long long)n);
     *out = (hel_kmeans_result){.n = n, .k = params->k, .d = 1};
     stream s = {.device = device, .source = source, .params = params, .result = out,
-                .progress = {params->progress, params->user, "clustering", 0, n}};
+                .progress = {params->progress, params->user, "clustering", 0, (FIT_PASSES + 1) * n}};
     hel_status status = run(&s);
     hel_free(s.piece);
     hel_free(s.labels);

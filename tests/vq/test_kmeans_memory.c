@@ -105,19 +105,27 @@ static void test_stream(void **state) {
     compare_with_memory(squared_error, counts);
 }
 
-// A value that is not finite, far into the file; a caller who cancels; nothing is left behind.
-static bool cancel(void *user, const char *stage, uint64_t done, uint64_t total) {
-    (void)user, (void)stage, (void)done, (void)total;
-    return false;
+// Cancels half way, before labels are made.
+static bool half(void *user, const char *stage, uint64_t done, uint64_t total) {
+    uint64_t *before = user;
+    (void)stage;
+    assert_true(done > *before && done <= total);
+    *before = done;
+    return done < total / 2;
 }
+
+// A caller who cancels; a value that is not finite, far into the file; nothing is left behind.
 
 static void test_refusals(void **state) {
     (void)state;
     const hel_device *device;
     hel_kmeans_params params = exact_params();
     assert_int_equal(hel_device_open("cpu", NULL, &device), HEL_OK);
-    params.progress = cancel;
+    uint64_t done = 0;
+    params.progress = half;
+    params.user = &done;
     assert_int_equal(hel_kmeans_file(device, data, 1, book, labels, true, &params, NULL), HEL_ERROR_CANCELLED);
+    assert_true(done > COUNT);
     params.progress = NULL;
     FILE *file = fopen(data, "r+b");
     float bad = NAN;
