@@ -70,6 +70,8 @@ typedef struct hel_device_functions {
     void (*convolution_destroy)(const hel_device *device, hel_convolution *plan);
 } hel_device_functions;
 
+typedef enum hel_verdict { HEL_UNTRIED, HEL_USED, HEL_LEFT_ALONE } hel_verdict;
+
 // Every backend's device begins with this. device.c sets all but `functions` and the data before
 // hel_device_base.data is filled by the backend.
 typedef struct hel_device_base {
@@ -79,6 +81,7 @@ typedef struct hel_device_base {
     hel_kernel *kernels;
     hel_recording *recordings;
     hel_choices choices;
+    hel_verdict matrix_units; // what the room above found out about them
     uint64_t memory_used, memory_peak, memory_limit;
 } hel_device_base;
 

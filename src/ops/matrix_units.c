@@ -7,6 +7,7 @@
 #include "base/half.h"
 #include "base/memory.h"
 #include "base/size.h"
+#include "device/backend.h"
 #include "kernels.h"
 
 enum { LARGEST_TILE = 128, SMALLEST_TILE = 32, CODEBOOK = 256 };
@@ -128,8 +129,8 @@ static hel_status try_shape(const hel_device *device, const trial_shape *shape, 
     return status;
 }
 
-hel_status hel_matrix_units_check(const hel_device *device, bool *out) {
-    *out = device->features.matrix_bf16 && device->precision == HEL_PRECISION_BF16;
+static hel_status try_all(const hel_device *device, bool *out) {
+    *out = true;
     for (size_t i = 0; *out && i < HEL_COUNT(shapes); i++) {
         hel_status status = try_shape(device, &shapes[i], out);
         // A kernel that this driver cannot build, or fails to run, is as good as a wrong one.
@@ -139,5 +140,23 @@ hel_status hel_matrix_units_check(const hel_device *device, bool *out) {
             hel_log(HEL_LOG_WARNING, "%s:%u: matrix units are left alone: %s", device->backend, device->index,
                     status == HEL_OK ? "they do not multiply as linear_matmul does" : hel_error_message());
     }
+    return HEL_OK;
+}
+
+// Two threads may try the same device at once: they find the same.
+hel_status hel_matrix_units_check(const hel_device *device, bool *out) {
+    hel_device_base *base = hel_device_base_of(device);
+    *out = device->features.matrix_bf16 && device->precision == HEL_PRECISION_BF16;
+    if (!*out) return HEL_OK;
+    hel_os_mutex_lock(base->lock);
+    hel_verdict known = base->matrix_units;
+    hel_os_mutex_unlock(base->lock);
+    if (known == HEL_UNTRIED) {
+        HEL_TRY(try_all(device, out));
+        hel_os_mutex_lock(base->lock);
+        known = base->matrix_units = *out ? HEL_USED : HEL_LEFT_ALONE;
+        hel_os_mutex_unlock(base->lock);
+    }
+    *out = known == HEL_USED;
     return HEL_OK;
 }

@@ -16,8 +16,8 @@ typedef struct hel_tiling {
 hel_tiling hel_tiling_of(const hel_device *device, bool matrix, uint32_t rows, uint32_t tokens);
 
 // True where the device has matrix units, was opened for rounded products, and makes the same of small integers, which no
-// rounding changes, as linear_matmul does. Where it fails to, a warning is logged. Compiles six kernels at the first use on
-// a machine; blocks for some milliseconds later on. Statuses: DEVICE_LOST, DEVICE_MEMORY, MEMORY.
+// rounding changes, as linear_matmul does. Where it fails to, a warning is logged. A device is tried once; that blocks for
+// some milliseconds, and compiles six kernels at the first use on a machine. Statuses: DEVICE_LOST, DEVICE_MEMORY, MEMORY.
 hel_status hel_matrix_units_check(const hel_device *device, bool *out);
 
 #endif

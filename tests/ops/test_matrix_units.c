@@ -64,8 +64,12 @@ static const hel_device *open_device(hel_precision precision, bool matrix) {
 }
 
 static bool is_used(const hel_device **device) {
-    bool used = true;
+    bool used = true, again = false;
     assert_int_equal(hel_matrix_units_check(*device, &used), HEL_OK);
+    uint32_t calls = matrix_calls;
+    assert_int_equal(hel_matrix_units_check(*device, &again), HEL_OK);
+    assert_int_equal(again, used);
+    assert_int_equal(matrix_calls, calls); // a device is tried once
     hel_device_destroy(device);
     return used;
 }
