@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The front end on every device of the list: buffers, rules, limits, one kernel. Argument: a device name.
+#include "support/refused.h"
 #include "support/support.h"
-
-#include <signal.h>
-#include <sys/wait.h>
 
 #include <helicoid/device.h>
 
@@ -52,20 +50,6 @@ static void test_buffers(void **state) {
     hel_buffer_destroy(device, &b);
     assert_null(a);
 }
-
-// A call that breaks a documented rule: refused with a status, or, where the build asks for it, the process aborts.
-#ifdef HEL_DEBUG_ABORT
-#define EXPECT_REFUSED(call)                                                  \
-    do {                                                                      \
-        pid_t child = fork();                                                 \
-        if (child == 0) _exit(call);                                          \
-        int how = 0;                                                          \
-        assert_int_equal(waitpid(child, &how, 0), child);                     \
-        assert_true(WIFSIGNALED(how) && WTERMSIG(how) == SIGABRT);            \
-    } while (0)
-#else
-#define EXPECT_REFUSED(call) assert_int_equal(call, HEL_ERROR_ARGUMENT)
-#endif
 
 static void test_rules(void **state) {
     (void)state;
