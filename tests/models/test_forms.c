@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // A small LLaMA in every form of compressed weight, run on the device of the first argument, against the same model
-// dense on the CPU. The dense matrices are decoded here, from docs/formats.md, not by the library.
+// dense on the CPU. The dense matrices are decoded here, from docs/formats.md, not by the library. The second argument is
+// the number of parts (support/part.h) that the forms are dealt out to.
 #include "support/model_files.h"
 #include "support/device_here.h"
+#include "support/part.h"
 
 #include <helicoid/helicoid.h>
 
@@ -239,9 +241,12 @@ static void check_form(const struct form *form, size_t seed) {
     release(&plain);
 }
 
+static test_part part = {0, 1}; // of the forms
+
 static void test_forms(void **state) {
     (void)state;
-    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) check_form(&forms[i], i + 1);
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++)
+        if (part_has(part, i)) check_form(&forms[i], i + 1);
 }
 
 static int set_up(void **state) {
@@ -258,6 +263,7 @@ static int tear_down(void **state) {
 
 int main(int argc, char **argv) {
     if (argc > 1) device_name = argv[1];
+    if (argc > 2) part = part_of(0, (uint32_t)atoi(argv[2]));
     if (!device_here(device_name)) return SKIPPED;
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_forms)};
     return cmocka_run_group_tests_name(device_name, tests, set_up, tear_down);

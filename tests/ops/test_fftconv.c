@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The long convolution and its gradients on a device against a double-precision transform: test_fftconv DEVICE [MOST STEPS].
+// The long convolution and its gradients on a device against a double-precision transform: test_fftconv DEVICE [MOST STEPS
+// [PARTS]], as many (support/part.h) as the shapes are dealt out to.
 #include "support/support.h"
 
 #include <complex.h>
@@ -10,10 +11,12 @@
 #include "base/half.h"
 #include "ops/fftconv.h"
 #include "support/device_here.h"
+#include "support/part.h"
 
 static const hel_device *device;
 static const char *device_name;
 static uint32_t most_steps = UINT32_MAX;
+static test_part part = {0, 1}; // of the shapes
 
 // ---------------------------------------------------------------- the oracle
 
@@ -222,8 +225,10 @@ static void check_all(const setting *c) {
 }
 
 static void check_shape(uint32_t steps, uint32_t channels, uint32_t batch, bool gates, bool halves) {
+    static uint32_t number;
     hel_fftconv_plan plan;
-    if (steps > most_steps) return;
+    if (steps > most_steps || !part_has(part, number++)) return;
+    state = steps;
     assert_int_equal(hel_fftconv_plan_init(device, steps, &plan), HEL_OK);
     shape s = {steps, channels, batch, gates, halves, channels * batch};
     setting c = {s,
@@ -301,6 +306,7 @@ int main(int argc, char **argv) {
     if (argc < 2) return 2;
     device_name = argv[1];
     if (argc > 2) most_steps = (uint32_t)strtoul(argv[2], NULL, 10);
+    if (argc > 3) part = part_of(0, (uint32_t)atoi(argv[3]));
     if (!device_here(strcmp(argv[1], "scalar") == 0 ? "cpu" : argv[1])) return SKIPPED;
     hel_device_params params = hel_device_params_default();
     params.scalar = strcmp(argv[1], "scalar") == 0;
