@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The front end on every device of the list: buffers, rules, limits, one kernel. Argument: a device name.
+#include "support/device_here.h"
 #include "support/refused.h"
-#include "support/support.h"
 
 #include <helicoid/device.h>
 
@@ -468,13 +468,7 @@ static void test_types(void **state) {
 
 int main(int argc, char **argv) {
     device_name = argc > 1 ? argv[1] : "cpu";
-    hel_device_params params = hel_device_params_default();
-    hel_status status = hel_device_open(device_name, &params, &device);
-    if (status == HEL_ERROR_UNAVAILABLE) {
-        printf("skipped: %s: %s\n", device_name, hel_error_message());
-        return 77;
-    }
-    hel_device_destroy(&device);
+    if (!device_here(device_name)) return SKIPPED;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_buffers), cmocka_unit_test(test_rules),  cmocka_unit_test(test_order),
         cmocka_unit_test(test_kernels), cmocka_unit_test(test_tickets), cmocka_unit_test(test_writes),

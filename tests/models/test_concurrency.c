@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Several contexts at once on one model, and numbers of threads: always the same bits. Argument: a device.
-#include "support/support.h"
+#include "support/device_here.h"
+#include "support/folder.h"
 
 #include <helicoid/helicoid.h>
 
@@ -8,7 +9,7 @@
 #include "base/size.h"
 
 static const char *device_name = "cpu";
-static char folder[TESTS_PATH], source[TESTS_PATH];
+static char source[TESTS_PATH];
 
 enum { CONTEXTS = 4, TOKENS = 40, VOCABULARY = 512 };
 
@@ -129,29 +130,20 @@ static void test_compress(void **state) {
 }
 
 static int set_up(void **state) {
-    (void)state;
-    support_folder(folder);
+    folder_make(state);
     support_data(source, "stories260K/stories260K.bin");
-    return 0;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    support_remove(folder);
     return 0;
 }
 
 int main(int argc, char **argv) {
     if (argc > 1) device_name = argv[1];
     const hel_device *device;
-    if (hel_device_open(device_name, NULL, &device) == HEL_ERROR_UNAVAILABLE) {
-        printf("skipped: %s: %s\n", device_name, hel_error_message());
-        return 77;
-    }
+    int missing = device_open_here(device_name, &device);
+    if (missing) return missing;
     bool cpu = device->type == HEL_DEVICE_TYPE_CPU;
     hel_device_destroy(&device);
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_contexts), cmocka_unit_test(test_thread_counts), cmocka_unit_test(test_compress)};
     const struct CMUnitTest contexts_only[] = {cmocka_unit_test(test_contexts)};
-    return cpu ? cmocka_run_group_tests_name(device_name, tests, set_up, tear_down)
-               : cmocka_run_group_tests_name(device_name, contexts_only, set_up, tear_down);
+    return cpu ? cmocka_run_group_tests_name(device_name, tests, set_up, folder_remove)
+               : cmocka_run_group_tests_name(device_name, contexts_only, set_up, folder_remove);
 }

@@ -4,6 +4,7 @@
 // the number of parts (support/part.h) that the forms are dealt out to.
 #include "support/model_files.h"
 #include "support/device_here.h"
+#include "support/folder.h"
 #include "support/part.h"
 
 #include <helicoid/helicoid.h>
@@ -38,7 +39,6 @@ static const struct form {
 };
 
 static const char *device_name = "cpu";
-static char folder[TESTS_PATH];
 static uint64_t random_state;
 
 static uint32_t next_random(uint32_t below) {
@@ -249,22 +249,10 @@ static void test_forms(void **state) {
         if (part_has(part, i)) check_form(&forms[i], i + 1);
 }
 
-static int set_up(void **state) {
-    (void)state;
-    support_folder(folder);
-    return 0;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    support_remove(folder);
-    return 0;
-}
-
 int main(int argc, char **argv) {
     if (argc > 1) device_name = argv[1];
     if (argc > 2) part = part_of(0, (uint32_t)atoi(argv[2]));
     if (!device_here(device_name)) return SKIPPED;
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_forms)};
-    return cmocka_run_group_tests_name(device_name, tests, set_up, tear_down);
+    return cmocka_run_group_tests_name(device_name, tests, folder_make, folder_remove);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a compressed model takes in memory while it runs. The operating system's peak is a process's for ever, so each
 // model runs in a child. Argument: a device.
-#include "support/support.h"
+#include "support/folder.h"
 
 #include <sys/wait.h>
 
@@ -10,7 +10,6 @@
 #include "base/os_console.h"
 
 static const char *device_name = "cpu";
-static char folder[TESTS_PATH];
 
 enum { ALLOWED = 64 << 20 };
 
@@ -113,20 +112,8 @@ static void test_smollm2(void **state) {
     run_in_child(source);
 }
 
-static int set_up(void **state) {
-    (void)state;
-    support_folder(folder);
-    return 0;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    support_remove(folder);
-    return 0;
-}
-
 int main(int argc, char **argv) {
     if (argc > 1) device_name = argv[1];
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_stories), cmocka_unit_test(test_lm_wiki), cmocka_unit_test(test_smollm2)};
-    return cmocka_run_group_tests_name(device_name, tests, set_up, tear_down);
+    return cmocka_run_group_tests_name(device_name, tests, folder_make, folder_remove);
 }

@@ -4,6 +4,7 @@
 #include "support/model_files.h"
 #include "support/npy_files.h"
 #include "support/device_here.h"
+#include "support/folder.h"
 
 #include <helicoid/helicoid.h>
 
@@ -12,7 +13,6 @@
 enum { TOKENS = 80, ORIGINAL = 32, VOCABULARY = 64, LOGITS = TOKENS * VOCABULARY };
 
 static const char *device_name = "cpu";
-static char folder[TESTS_PATH];
 
 static void copy(const char *from, const char *to) {
     char source[TESTS_PATH], target[TESTS_PATH], name[64];
@@ -97,23 +97,11 @@ static void test_linear(void **state) { (void)state, check("llama_linear", "llam
 static void test_llama3(void **state) { (void)state, check("llama_llama3", "llama.safetensors"); }
 static void test_qwen2_bias(void **state) { (void)state, check("qwen2_bias", "qwen2.safetensors"); }
 
-static int set_up(void **state) {
-    (void)state;
-    support_folder(folder);
-    return 0;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    support_remove(folder);
-    return 0;
-}
-
 int main(int argc, char **argv) {
     if (argc > 1) device_name = argv[1];
     if (!device_here(device_name)) return SKIPPED;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_linear), cmocka_unit_test(test_llama3), cmocka_unit_test(test_qwen2_bias),
     };
-    return cmocka_run_group_tests_name(device_name, tests, set_up, tear_down);
+    return cmocka_run_group_tests_name(device_name, tests, folder_make, folder_remove);
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Passes of one token, replayed: the bits of passes that are dispatched kernel by kernel, whatever comes between, and
 // nothing in a recording that could go stale. Argument: a device, one that records.
-#include "support/support.h"
 #include "support/device_here.h"
+#include "support/folder.h"
 
 #include <helicoid/helicoid.h>
 
@@ -14,7 +14,7 @@
 enum { CAPACITY = 160, VOCABULARY = 512 };
 
 static const char *device_name = "vulkan";
-static char folder[TESTS_PATH], dense_path[TESTS_PATH], compressed_path[TESTS_PATH];
+static char dense_path[TESTS_PATH], compressed_path[TESTS_PATH];
 
 static hel_model *load(const char *path) {
     hel_model_params params = hel_model_params_default();
@@ -243,17 +243,10 @@ static void test_host_values(void **state) {
 }
 
 static int set_up(void **state) {
-    (void)state;
-    support_folder(folder);
+    folder_make(state);
     support_data(dense_path, "stories260K/stories260K.bin");
     support_join(compressed_path, folder, "model.safetensors");
     return hel_compress(dense_path, compressed_path, NULL, NULL) == HEL_OK ? 0 : -1;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    support_remove(folder);
-    return 0;
 }
 
 int main(int argc, char **argv) {
@@ -263,5 +256,5 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_bits),        cmocka_unit_test(test_queued),          cmocka_unit_test(test_same_calls),
         cmocka_unit_test(test_host_values), cmocka_unit_test(test_refusing_driver), cmocka_unit_test(test_states),
     };
-    return cmocka_run_group_tests_name(device_name, tests, set_up, tear_down);
+    return cmocka_run_group_tests_name(device_name, tests, set_up, folder_remove);
 }

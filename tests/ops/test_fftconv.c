@@ -307,10 +307,8 @@ int main(int argc, char **argv) {
     device_name = argv[1];
     if (argc > 2) most_steps = (uint32_t)strtoul(argv[2], NULL, 10);
     if (argc > 3) part = part_of(0, (uint32_t)atoi(argv[3]));
-    if (!device_here(strcmp(argv[1], "scalar") == 0 ? "cpu" : argv[1])) return SKIPPED;
-    hel_device_params params = hel_device_params_default();
-    params.scalar = strcmp(argv[1], "scalar") == 0;
-    if (hel_device_open(params.scalar ? "cpu" : argv[1], &params, &device) != HEL_OK) return 1;
+    int missing = device_open_here(device_name, &device);
+    if (missing) return missing;
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_lengths), cmocka_unit_test(test_sizes), cmocka_unit_test(test_halves),
                                        cmocka_unit_test(test_public),                                       cmocka_unit_test(test_million)};
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

@@ -321,11 +321,8 @@ int main(int argc, char **argv) {
     if (argc < 2) return 2;
     device_name = argv[1];
     if (argc > 2) long_steps = (uint32_t)strtoul(argv[2], NULL, 10);
-    bool scalar = strcmp(device_name, "scalar") == 0;
-    if (!device_here(scalar ? "cpu" : device_name)) return SKIPPED;
-    hel_device_params params = hel_device_params_default();
-    params.scalar = scalar;
-    if (hel_device_open(scalar ? "cpu" : device_name, &params, &device) != HEL_OK) return 1;
+    int missing = device_open_here(device_name, &device);
+    if (missing) return missing;
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_steps), cmocka_unit_test(test_prefills),
                                        cmocka_unit_test(test_batch_changes_no_bit), cmocka_unit_test(test_refusals),
                                        cmocka_unit_test(test_state_too_large), cmocka_unit_test(test_long)};

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // k-means on the device that is named: with exact sums the CPU's result, to the bit; without them a good one, and the same
 // in every run.
+#include "support/device_here.h"
 #include "kmeans_points.h"
 
 #include "base/half.h"
@@ -68,12 +69,9 @@ static void test_line(void **state) {
 }
 
 int main(int argc, char **argv) {
-    hel_status status = argc == 2 ? hel_device_open(argv[1], NULL, &device) : HEL_ERROR_ARGUMENT;
-    if (status == HEL_ERROR_UNAVAILABLE) {
-        printf("skipped: %s\n", hel_error_message());
-        return 77;
-    }
-    if (status != HEL_OK || hel_device_open("cpu", NULL, &cpu) != HEL_OK) return 1;
+    int missing = argc == 2 ? device_open_here(argv[1], &device) : 1;
+    if (missing) return missing;
+    if (hel_device_open("cpu", NULL, &cpu) != HEL_OK) return 1;
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_fits), cmocka_unit_test(test_line)};
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     hel_device_destroy(&device);

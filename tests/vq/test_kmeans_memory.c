@@ -2,7 +2,7 @@
 // An optimal codebook for a file of values that is larger than what the fit may take in memory, and the same codebook,
 // labels and error as the values in memory give. The operating system's peak is a process's for ever, so the fit runs
 // in a child.
-#include "support/support.h"
+#include "support/folder.h"
 
 #include <sys/wait.h>
 
@@ -15,7 +15,7 @@
 
 enum { COUNT = 1 << 24, PIECE = 1 << 16, ALLOWED = 32 << 20, K = 256 };
 
-static char folder[TESTS_PATH], data[TESTS_PATH], book[TESTS_PATH], labels[TESTS_PATH];
+static char data[TESTS_PATH], book[TESTS_PATH], labels[TESTS_PATH];
 
 static float value_at(uint64_t i) { return i % 100003 == 7 ? -40.0f : made_value(i, 17) * 0.02f; }
 
@@ -141,21 +141,14 @@ static void test_refusals(void **state) {
 }
 
 static int set_up(void **state) {
-    (void)state;
-    support_folder(folder);
+    folder_make(state);
     support_join(data, folder, "data.npy");
     support_join(book, folder, "book.npy");
     support_join(labels, folder, "labels.npy");
     return 0;
 }
 
-static int tear_down(void **state) {
-    (void)state;
-    support_remove(folder);
-    return 0;
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_stream), cmocka_unit_test(test_refusals)};
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, set_up, folder_remove);
 }
