@@ -10,12 +10,10 @@
 
 // ---------------------------------------------------------------- the operator
 
-static hel_binding all_of(hel_buffer *buffer) { return (hel_binding){.buffer = buffer}; }
-
 hel_tensor hel_hyena_project(hel_exec *exec, const hel_hyper *hyper, const hel_hyena_mixer *mixer, hel_tensor x,
                              hel_binding state) {
-    hel_conv1d_filter filter = {.taps = all_of(mixer->short_taps),
-                                .bias = all_of(mixer->short_bias),
+    hel_conv1d_filter filter = {.taps = hel_bind(mixer->short_taps),
+                                .bias = hel_bind(mixer->short_bias),
                                 .width = hyper->hyena.short_width,
                                 .activation = HEL_IDENTITY};
     return hel_conv1d(exec, hel_columns_all(hel_linear(exec, x, &mixer->in)), &filter, state);
@@ -29,7 +27,7 @@ static hel_tensor mix(const hel_hyper *hyper, const hel_hyena_mixer *mixer, cons
     hel_columns v = hel_hyena_part(hyper, p, order);
     for (uint32_t i = order - 1; i > 0; i--) {
         hel_tensor gated = hel_activate_gated(exec, HEL_IDENTITY, hel_hyena_part(hyper, p, i), v);
-        v = hel_columns_all(hel_hyena_convolve(pass->histories[layer->index], exec, order - 1 - i, gated, all_of(stage->step)));
+        v = hel_columns_all(hel_hyena_convolve(pass->histories[layer->index], exec, order - 1 - i, gated, hel_bind(stage->step)));
     }
     return hel_activate_gated(exec, HEL_IDENTITY, hel_hyena_part(hyper, p, 0), v);
 }
@@ -48,17 +46,17 @@ static void forward(const hel_network *network, const hel_layer *layer, hel_pass
     const hel_hyper *hyper = &network->hyper;
     hel_exec *exec = &pass->stages[layer->place].exec;
     uint64_t mark = hel_exec_mark(exec);
-    hel_tensor h = hel_layernorm(exec, x, all_of(weights->norm1), all_of(weights->norm1_bias), hyper->norm_epsilon);
+    hel_tensor h = hel_layernorm(exec, x, hel_bind(weights->norm1), hel_bind(weights->norm1_bias), hyper->norm_epsilon);
     hel_linear_add(exec, mix(hyper, &weights->mixer, layer, pass, h), &weights->mixer.out, x);
     hel_exec_release(exec, mark);
-    h = hel_layernorm(exec, x, all_of(weights->norm2), all_of(weights->norm2_bias), hyper->norm_epsilon);
+    h = hel_layernorm(exec, x, hel_bind(weights->norm2), hel_bind(weights->norm2_bias), hyper->norm_epsilon);
     h = hel_activate(exec, HEL_GELU_TANH, hel_columns_all(hel_linear(exec, h, &weights->fc1)));
     hel_linear_add(exec, h, &weights->fc2, x);
 }
 
 static hel_tensor leave(const hel_network *network, hel_stage *stage, hel_tensor x) {
     const hel_ends *ends = &network->ends;
-    return hel_layernorm(&stage->exec, x, all_of(ends->norm), all_of(ends->norm_bias), network->hyper.norm_epsilon);
+    return hel_layernorm(&stage->exec, x, hel_bind(ends->norm), hel_bind(ends->norm_bias), network->hyper.norm_epsilon);
 }
 
 static hel_layer_memory memory(const hel_hyper *hyper) {

@@ -5,12 +5,10 @@
 
 // ---------------------------------------------------------------- the model
 
-static hel_binding all_of(hel_buffer *buffer) { return (hel_binding){.buffer = buffer}; }
-
 hel_tensor hel_attention_mix(const hel_layer *layer, hel_stage *stage, hel_tensor q, hel_tensor k, hel_tensor v) {
     hel_exec *exec = &stage->exec;
     hel_kv_view cache = hel_kvcache_view(&stage->cache, layer->kv_slot);
-    hel_binding step = all_of(stage->step);
+    hel_binding step = hel_bind(stage->step);
     hel_rope_apply(exec, q, &stage->rope, step);
     hel_rope_apply(exec, k, &stage->rope, step);
     hel_kv_append(exec, k, v, &cache, step);
@@ -20,7 +18,7 @@ hel_tensor hel_attention_mix(const hel_layer *layer, hel_stage *stage, hel_tenso
 void hel_attention_block_forward(const hel_hyper *hyper, const hel_attention_block *block, const hel_layer *layer, hel_stage *stage,
                                  hel_tensor x) {
     hel_exec *exec = &stage->exec;
-    hel_tensor h = hel_rmsnorm(exec, x, all_of(block->norm), hyper->norm_epsilon);
+    hel_tensor h = hel_rmsnorm(exec, x, hel_bind(block->norm), hyper->norm_epsilon);
     hel_tensor q = hel_linear(exec, h, &block->q);
     hel_tensor k = hel_linear(exec, h, &block->k);
     hel_tensor v = hel_linear(exec, h, &block->v);
@@ -29,14 +27,14 @@ void hel_attention_block_forward(const hel_hyper *hyper, const hel_attention_blo
 
 void hel_ffn_block_forward(const hel_hyper *hyper, const hel_ffn_block *block, hel_stage *stage, hel_tensor x) {
     hel_exec *exec = &stage->exec;
-    hel_tensor h = hel_rmsnorm(exec, x, all_of(block->norm), hyper->norm_epsilon);
+    hel_tensor h = hel_rmsnorm(exec, x, hel_bind(block->norm), hyper->norm_epsilon);
     hel_tensor gate = hel_linear(exec, h, &block->gate);
     hel_tensor up = hel_linear(exec, h, &block->up);
     hel_linear_add(exec, hel_swiglu(exec, gate, up), &block->down, x);
 }
 
 hel_tensor hel_leave_by_rmsnorm(const hel_network *network, hel_stage *stage, hel_tensor x) {
-    return hel_rmsnorm(&stage->exec, x, all_of(network->ends.norm), network->hyper.norm_epsilon);
+    return hel_rmsnorm(&stage->exec, x, hel_bind(network->ends.norm), network->hyper.norm_epsilon);
 }
 
 // ---------------------------------------------------------------- its layer

@@ -4,8 +4,6 @@
 #include "base/size.h"
 #include "models/llama.h"
 
-static hel_binding all_of(hel_buffer *buffer) { return (hel_binding){.buffer = buffer}; }
-
 // ---------------------------------------------------------------- for its relatives, too
 
 // Bindings may begin at multiples of 256 bytes everywhere.
@@ -27,7 +25,7 @@ hel_ssm_kept hel_ssm_kept_of(const hel_hyper *hyper, uint32_t convolved, const h
 
 hel_tensor hel_ssm_convolve(hel_exec *exec, const hel_hyper *hyper, hel_columns x, hel_buffer *taps, hel_buffer *bias,
                             hel_binding inputs) {
-    hel_conv1d_filter filter = {.taps = all_of(taps), .bias = all_of(bias), .width = hyper->ssm.width, .activation = HEL_SILU};
+    hel_conv1d_filter filter = {.taps = hel_bind(taps), .bias = hel_bind(bias), .width = hyper->ssm.width, .activation = HEL_SILU};
     return hel_conv1d(exec, x, &filter, inputs);
 }
 
@@ -42,7 +40,7 @@ hel_columns hel_mamba_enter(const hel_hyper *hyper, const hel_mamba_layer *w, he
 // Some columns, normalised in as many groups as the gain goes into them.
 static hel_tensor normed(hel_exec *exec, hel_columns from, hel_buffer *gain, uint32_t groups, float epsilon) {
     hel_tensor x = hel_activate(exec, HEL_IDENTITY, from);
-    hel_tensor y = hel_rmsnorm(exec, (hel_tensor){x.where, x.rows * groups, x.cols / groups}, all_of(gain), epsilon);
+    hel_tensor y = hel_rmsnorm(exec, (hel_tensor){x.where, x.rows * groups, x.cols / groups}, hel_bind(gain), epsilon);
     return (hel_tensor){y.where, x.rows, x.cols};
 }
 
@@ -56,7 +54,8 @@ hel_mamba_scan hel_mamba_select(const hel_hyper *hyper, const hel_mamba_layer *w
     } else {
         low = hel_activate(exec, HEL_IDENTITY, dt);
     }
-    return (hel_mamba_scan){.ssm = {.channels = ssm->inner, .state = ssm->state, .groups = 1, .a = all_of(w->a), .d = all_of(w->d),
+    return (hel_mamba_scan){.ssm = {.channels = ssm->inner, .state = ssm->state, .groups = 1,
+                                    .a = hel_bind(w->a), .d = hel_bind(w->d),
                                     .dt_low = ssm->dt_low, .dt_high = ssm->dt_high, .dt_extra = ssm->dt_extra},
                             .in = {.x = hel_columns_all(u),
                                    .dt = hel_columns_all(hel_linear(exec, low, &w->dt)),
@@ -73,7 +72,7 @@ static void forward(const hel_network *network, const hel_layer *layer, hel_pass
     hel_exec *exec = &stage->exec;
     hel_ssm_kept kept = hel_ssm_kept_of(hyper, hyper->ssm.inner, layer, stage);
 
-    hel_columns z, from = hel_mamba_enter(hyper, w, exec, hel_rmsnorm(exec, x, all_of(w->norm), hyper->norm_epsilon), &z);
+    hel_columns z, from = hel_mamba_enter(hyper, w, exec, hel_rmsnorm(exec, x, hel_bind(w->norm), hyper->norm_epsilon), &z);
     hel_tensor u = hel_ssm_convolve(exec, hyper, from, w->taps, w->taps_bias, kept.inputs);
     hel_mamba_scan scan = hel_mamba_select(hyper, w, exec, u, z);
     hel_linear_add(exec, hel_ssm_scan(exec, &scan.ssm, &scan.in, kept.h), &w->out, x);

@@ -3,8 +3,6 @@
 #include "models/llama.h"
 #include "models/mamba.h"
 
-static hel_binding all_of(hel_buffer *buffer) { return (hel_binding){.buffer = buffer}; }
-
 static uint32_t convolved(const hel_hyper *hyper) { return hel_hyper_dimension(hyper, HEL_DIMENSION_SSM_CONVOLVED); }
 
 // ---------------------------------------------------------------- the mixer
@@ -21,10 +19,10 @@ void hel_mamba2_mixer_forward(const hel_hyper *hyper, const hel_mamba2_mixer *mi
     hel_tensor u = hel_ssm_convolve(exec, hyper, xbc, mixer->taps, mixer->taps_bias, kept.inputs);
     hel_ssm_inputs in = {
         .x = {u, 0, inner}, .dt = dt, .b = {u, inner, shared}, .c = {u, inner + shared, shared}};
-    hel_ssm scan = {.channels = inner, .state = ssm->state, .heads = ssm->heads, .groups = ssm->groups, .a = all_of(mixer->a),
-                    .d = all_of(mixer->d), .dt_bias = all_of(mixer->dt_bias), .dt_low = ssm->dt_low, .dt_high = ssm->dt_high};
+    hel_ssm scan = {.channels = inner, .state = ssm->state, .heads = ssm->heads, .groups = ssm->groups, .a = hel_bind(mixer->a),
+                    .d = hel_bind(mixer->d), .dt_bias = hel_bind(mixer->dt_bias), .dt_low = ssm->dt_low, .dt_high = ssm->dt_high};
     hel_tensor y = hel_ssm_scan(exec, &scan, &in, kept.h);
-    hel_gated_norm norm = {.gain = all_of(mixer->norm), .groups = ssm->norm_groups, .epsilon = ssm->norm_epsilon};
+    hel_gated_norm norm = {.gain = hel_bind(mixer->norm), .groups = ssm->norm_groups, .epsilon = ssm->norm_epsilon};
     hel_linear_add(exec, hel_rmsnorm_gated(exec, y, z, &norm), &mixer->out, x);
 }
 
@@ -46,7 +44,7 @@ typedef struct mamba2_layer {
 static void forward(const hel_network *network, const hel_layer *layer, hel_pass *pass, hel_tensor x) {
     const mamba2_layer *w = layer->weights;
     hel_stage *stage = &pass->stages[layer->place];
-    hel_tensor h = hel_rmsnorm(&stage->exec, x, all_of(w->norm), network->hyper.norm_epsilon);
+    hel_tensor h = hel_rmsnorm(&stage->exec, x, hel_bind(w->norm), network->hyper.norm_epsilon);
     hel_mamba2_mixer_forward(&network->hyper, &w->mixer, layer, stage, h, x);
 }
 

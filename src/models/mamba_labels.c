@@ -4,8 +4,6 @@
 #include "base/size.h"
 #include "models/mamba.h"
 
-static hel_binding all_of(hel_buffer *buffer) { return (hel_binding){.buffer = buffer}; }
-
 // ---------------------------------------------------------------- layers
 
 // Both directions begin from zero: a half of the layer's state each.
@@ -21,10 +19,10 @@ static void forward(const hel_network *network, const hel_layer *layer, hel_pass
     const hel_hyper *hyper = &network->hyper;
     hel_stage *stage = &pass->stages[layer->place];
     hel_exec *exec = &stage->exec;
-    hel_conv1d_filter filter = {.taps = all_of(w->taps), .bias = all_of(w->taps_bias), .width = hyper->ssm.width,
+    hel_conv1d_filter filter = {.taps = hel_bind(w->taps), .bias = hel_bind(w->taps_bias), .width = hyper->ssm.width,
                                 .ahead = hyper->ssm.width / 2, .activation = HEL_SILU};
 
-    hel_tensor h = hel_layernorm(exec, x, all_of(w->norm), all_of(w->norm_bias), hyper->norm_epsilon);
+    hel_tensor h = hel_layernorm(exec, x, hel_bind(w->norm), hel_bind(w->norm_bias), hyper->norm_epsilon);
     hel_columns z, from = hel_mamba_enter(hyper, w, exec, h, &z);
     hel_tensor u = hel_conv1d(exec, from, &filter, (hel_binding){.buffer = NULL});
     hel_mamba_scan scan = hel_mamba_select(hyper, w, exec, u, (hel_columns){.count = 0});
@@ -70,7 +68,7 @@ static const hel_layer_kind *kind_of(const hel_hyper *hyper, uint32_t layer) {
 
 static hel_tensor leave(const hel_network *network, hel_stage *stage, hel_tensor x) {
     const hel_ends *ends_of = &network->ends;
-    return hel_layernorm(&stage->exec, x, all_of(ends_of->norm), all_of(ends_of->norm_bias), network->hyper.norm_epsilon);
+    return hel_layernorm(&stage->exec, x, hel_bind(ends_of->norm), hel_bind(ends_of->norm_bias), network->hyper.norm_epsilon);
 }
 
 static const hel_model_type types[] = {{"bidirectional_mamba", "BidirectionalMambaForTokenClassification", NULL, false}};

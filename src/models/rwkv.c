@@ -12,12 +12,12 @@
 // ---------------------------------------------------------------- the model
 
 hel_rwkv_pair hel_rwkv_enter(const hel_network *network, hel_stage *stage, const hel_rwkv_norm *norm, hel_kept last, hel_tensor x) {
-    hel_tensor h = hel_layernorm(&stage->exec, x, hel_rwkv_all(norm->gain), hel_rwkv_all(norm->bias), network->hyper.norm_epsilon);
+    hel_tensor h = hel_layernorm(&stage->exec, x, hel_bind(norm->gain), hel_bind(norm->bias), network->hyper.norm_epsilon);
     return (hel_rwkv_pair){h, hel_token_shift(&stage->exec, h, last)};
 }
 
 hel_tensor hel_rwkv_mix(const hel_network *network, hel_stage *stage, const hel_rwkv_pair *pair, hel_buffer *mu) {
-    hel_share share = {.form = network->hyper.rwkv.version < 6 ? HEL_SHARE_OF_X : HEL_SHARE_OF_OTHER, .mu = hel_rwkv_all(mu)};
+    hel_share share = {.form = network->hyper.rwkv.version < 6 ? HEL_SHARE_OF_X : HEL_SHARE_OF_OTHER, .mu = hel_bind(mu)};
     return hel_token_mix(&stage->exec, pair->x, pair->before, &share);
 }
 
@@ -40,7 +40,7 @@ static void enter(const hel_network *network, hel_pass *pass, hel_stage *stage, 
     (void)pass;
     const hel_ends *ends = &network->ends;
     uint64_t mark = hel_exec_mark(&stage->exec);
-    hel_tensor normalised = hel_layernorm(&stage->exec, x, hel_rwkv_all(ends->entry_norm), hel_rwkv_all(ends->entry_norm_bias),
+    hel_tensor normalised = hel_layernorm(&stage->exec, x, hel_bind(ends->entry_norm), hel_bind(ends->entry_norm_bias),
                                           network->hyper.norm_epsilon);
     hel_copy(&stage->exec, normalised, x);
     hel_exec_release(&stage->exec, mark);
@@ -48,7 +48,7 @@ static void enter(const hel_network *network, hel_pass *pass, hel_stage *stage, 
 
 static hel_tensor leave(const hel_network *network, hel_stage *stage, hel_tensor x) {
     const hel_ends *ends = &network->ends;
-    return hel_layernorm(&stage->exec, x, hel_rwkv_all(ends->norm), hel_rwkv_all(ends->norm_bias), network->hyper.norm_epsilon);
+    return hel_layernorm(&stage->exec, x, hel_bind(ends->norm), hel_bind(ends->norm_bias), network->hyper.norm_epsilon);
 }
 
 // ---------------------------------------------------------------- what is kept

@@ -41,8 +41,6 @@ hel_layer_memory hel_rwkv4_memory(const hel_hyper *hyper);
 hel_layer_memory hel_rwkv_head_memory(const hel_hyper *hyper); // a matrix for each head
 uint64_t hel_rwkv_scratch(const hel_hyper *hyper, uint32_t tokens);
 
-static inline hel_binding hel_rwkv_all(hel_buffer *buffer) { return (hel_binding){.buffer = buffer}; }
-
 // Rows of the tables of roles; `layer` is the struct behind a layer's weights.
 #define RWKV_ROLE(layer, kind, name, rows, cols, class, member, optional)                                             \
     {name, NULL, HEL_SECTION_LAYER, HEL_ROLE_##kind, HEL_DIMENSION_##rows, HEL_DIMENSION_##cols, HEL_CLASS_##class,    \

@@ -19,7 +19,7 @@ static void mix_tokens(const hel_network *network, const hel_layer *layer, hel_s
     hel_tensor v = hel_linear(exec, hel_rwkv_mix(network, stage, &pair, w->mix_v), &w->value);
     hel_tensor r = hel_linear(exec, hel_rwkv_mix(network, stage, &pair, w->mix_r), &w->receptance);
     hel_kept kept = hel_rwkv_kept_attention(network, layer, stage);
-    hel_tensor mixed = hel_wkv4(exec, r, k, v, hel_rwkv_all(w->decay), hel_rwkv_all(w->bonus), kept);
+    hel_tensor mixed = hel_wkv4(exec, r, k, v, hel_bind(w->decay), hel_bind(w->bonus), kept);
     hel_linear_add(exec, mixed, &w->output, x);
 }
 

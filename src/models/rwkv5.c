@@ -22,12 +22,12 @@ static void mix_tokens(const hel_network *network, const hel_layer *layer, hel_s
     hel_tensor v = hel_linear(exec, hel_rwkv_mix(network, stage, &pair, w->mix_v), &w->value);
     hel_tensor r = hel_linear(exec, hel_rwkv_mix(network, stage, &pair, w->mix_r), &w->receptance);
     hel_wkv5 terms = {.heads = hyper->heads,
-                      .decay = hel_rwkv_all(w->decay),
-                      .bonus = hel_rwkv_all(w->bonus ? w->bonus : w->first_bonus),
+                      .decay = hel_bind(w->decay),
+                      .bonus = hel_bind(w->bonus ? w->bonus : w->first_bonus),
                       .decay_share = hyper->hidden / hyper->rwkv.decays,
                       .bonus_share = hyper->hidden / hyper->rwkv.bonuses};
     hel_tensor mixed = hel_wkv5_apply(exec, r, k, v, &terms, hel_rwkv_kept_attention(network, layer, stage));
-    mixed = hel_groupnorm(exec, mixed, hyper->heads, hel_rwkv_all(w->heads_norm.gain), hel_rwkv_all(w->heads_norm.bias),
+    mixed = hel_groupnorm(exec, mixed, hyper->heads, hel_bind(w->heads_norm.gain), hel_bind(w->heads_norm.bias),
                           hyper->rwkv.group_epsilon);
     if (w->mix_g) mixed = hel_swiglu(exec, hel_linear(exec, hel_rwkv_mix(network, stage, &pair, w->mix_g), &w->gate), mixed);
     hel_linear_add(exec, mixed, &w->output, x);

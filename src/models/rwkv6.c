@@ -28,13 +28,13 @@ static mixer make_mixer(const hel_network *network, hel_stage *stage, const rwkv
     hel_tensor low = hel_linear(exec, hel_rwkv_mix(network, stage, &pair, w->mix_x), &w->mixes);
     return (mixer){exec, pair, {.form = HEL_SHARE_LOW_RANK,
                                 .change = hel_activate(exec, HEL_TANH, hel_columns_all(low)),
-                                .factor = hel_rwkv_all(w->factors),
+                                .factor = hel_bind(w->factors),
                                 .rank = network->hyper.rwkv.mix_rank}};
 }
 
 static hel_tensor mix(const mixer *from, uint32_t index, hel_buffer *mu) {
     hel_share share = from->share;
-    share.mu = hel_rwkv_all(mu);
+    share.mu = hel_bind(mu);
     share.index = index;
     return hel_token_mix(from->exec, from->pair.x, from->pair.before, &share);
 }
@@ -50,13 +50,13 @@ static void mix_tokens(const hel_network *network, const hel_layer *layer, hel_s
     hel_tensor r = hel_linear(exec, mix(&from, 3, w->mix_r), &w->receptance);
     hel_tensor g = hel_linear(exec, mix(&from, 4, w->mix_g), &w->gate);
     hel_wkv5 terms = {.heads = hyper->heads,
-                      .decay = hel_rwkv_all(w->decay),
-                      .bonus = hel_rwkv_all(w->bonus),
+                      .decay = hel_bind(w->decay),
+                      .bonus = hel_bind(w->bonus),
                       .decay_share = 1,
                       .bonus_share = 1,
                       .change = hel_linear(exec, low, &w->decay2)};
     hel_tensor mixed = hel_wkv5_apply(exec, r, k, v, &terms, hel_rwkv_kept_attention(network, layer, stage));
-    mixed = hel_groupnorm(exec, mixed, hyper->heads, hel_rwkv_all(w->heads_norm.gain), hel_rwkv_all(w->heads_norm.bias),
+    mixed = hel_groupnorm(exec, mixed, hyper->heads, hel_bind(w->heads_norm.gain), hel_bind(w->heads_norm.bias),
                           hyper->rwkv.group_epsilon);
     hel_linear_add(exec, hel_swiglu(exec, g, mixed), &w->output, x);
 }

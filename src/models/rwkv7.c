@@ -30,7 +30,7 @@ static hel_tensor values(const rwkv7_layer *w, const hel_layer *layer, hel_pass 
         hel_copy(exec, v, pass->side);
         return v;
     }
-    hel_share share = {.form = HEL_SHARE_SIGMOID, .mu = hel_rwkv_all(w->value0)};
+    hel_share share = {.form = HEL_SHARE_SIGMOID, .mu = hel_bind(w->value0)};
     share.change = low_rank(exec, mixed, &w->value1, HEL_IDENTITY, &w->value2);
     return hel_token_mix(exec, v, pass->side, &share);
 }
@@ -48,15 +48,15 @@ static void mix_tokens(const hel_network *network, const hel_layer *layer, hel_p
     in.v = values(w, layer, pass, hel_rwkv_mix(network, stage, &pair, w->mix_v));
     in.a = low_rank(exec, hel_rwkv_mix(network, stage, &pair, w->mix_a), &w->rate1, HEL_IDENTITY, &w->rate2);
     hel_tensor g = low_rank(exec, hel_rwkv_mix(network, stage, &pair, w->mix_g), &w->gate1, HEL_SIGMOID, &w->gate2);
-    hel_wkv7_vectors vectors = {.decay = hel_rwkv_all(w->decay0),
-                                .rate_bias = hel_rwkv_all(w->rate0),
-                                .removal = hel_rwkv_all(w->removal),
-                                .replacement = hel_rwkv_all(w->replacement)};
+    hel_wkv7_vectors vectors = {.decay = hel_bind(w->decay0),
+                                .rate_bias = hel_bind(w->rate0),
+                                .removal = hel_bind(w->removal),
+                                .replacement = hel_bind(w->replacement)};
     in.kappa = hel_wkv7_keys(exec, in.w, in.k, in.a, in.heads, &vectors);
     hel_tensor mixed = hel_wkv7_apply(exec, &in, hel_rwkv_kept_attention(network, layer, stage));
-    mixed = hel_groupnorm(exec, mixed, hyper->heads, hel_rwkv_all(w->heads_norm.gain), hel_rwkv_all(w->heads_norm.bias),
+    mixed = hel_groupnorm(exec, mixed, hyper->heads, hel_bind(w->heads_norm.gain), hel_bind(w->heads_norm.bias),
                           hyper->rwkv.group_epsilon);
-    hel_wkv7_gate(exec, &in, g, hel_rwkv_all(w->bonus), mixed);
+    hel_wkv7_gate(exec, &in, g, hel_bind(w->bonus), mixed);
     hel_linear_add(exec, mixed, &w->output, x);
 }
 

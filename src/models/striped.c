@@ -11,8 +11,6 @@
 
 enum { MAX_MODES = 1024, MAX_SHORT_WIDTH = HEL_CONV1D_MAX_WIDTH };
 
-static hel_binding all_of(hel_buffer *buffer) { return (hel_binding){.buffer = buffer}; }
-
 // ---------------------------------------------------------------- layers
 
 typedef struct modal_layer {
@@ -35,17 +33,17 @@ static void mix(const hel_hyper *hyper, const modal_layer *weights, const hel_la
     short_state.size = short_floats(hyper) * sizeof(float);
     long_state.offset += short_state.size;
     long_state.size -= short_state.size;
-    hel_conv1d_filter taps = {.taps = all_of(weights->short_taps),
-                              .bias = all_of(weights->short_bias),
+    hel_conv1d_filter taps = {.taps = hel_bind(weights->short_taps),
+                              .bias = hel_bind(weights->short_bias),
                               .width = hyper->hyena.short_width,
                               .activation = HEL_IDENTITY};
-    hel_modal_filter filter = {.poles = all_of(weights->poles),
-                               .residues = all_of(weights->residues),
-                               .direct = all_of(weights->direct),
+    hel_modal_filter filter = {.poles = hel_bind(weights->poles),
+                               .residues = hel_bind(weights->residues),
+                               .direct = hel_bind(weights->direct),
                                .modes = hyper->hyena.modes,
                                .split = hyper->hyena.split};
 
-    hel_tensor h = hel_rmsnorm(exec, x, all_of(weights->norm), hyper->norm_epsilon);
+    hel_tensor h = hel_rmsnorm(exec, x, hel_bind(weights->norm), hyper->norm_epsilon);
     hel_tensor z = hel_conv1d(exec, hel_columns_all(hel_linear(exec, h, &weights->in)), &taps, short_state);
     hel_linear_add(exec, hel_modal_scan(exec, z, &filter, long_state), &weights->out, x);
 }
@@ -85,7 +83,7 @@ static void attention_forward(const hel_network *network, const hel_layer *layer
     hel_exec *exec = &stage->exec;
     uint64_t mark = hel_exec_mark(exec);
     uint32_t queries = hyper->heads * hyper->head_dim, keys = hyper->kv_heads * hyper->head_dim;
-    hel_tensor qkv = hel_linear(exec, hel_rmsnorm(exec, x, all_of(weights->norm), hyper->norm_epsilon), &weights->qkv);
+    hel_tensor qkv = hel_linear(exec, hel_rmsnorm(exec, x, hel_bind(weights->norm), hyper->norm_epsilon), &weights->qkv);
     hel_tensor mixed = hel_attention_mix(layer, stage, columns(exec, qkv, 0, queries), columns(exec, qkv, queries, keys),
                                          columns(exec, qkv, queries + keys, keys));
     hel_linear_add(exec, mixed, &weights->out, x);

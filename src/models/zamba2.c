@@ -7,8 +7,6 @@
 #include "models/llama.h"
 #include "models/mamba.h"
 
-static hel_binding all_of(hel_buffer *buffer) { return (hel_binding){.buffer = buffer}; }
-
 // ---------------------------------------------------------------- layers
 
 typedef struct zamba2_block {
@@ -35,7 +33,7 @@ typedef struct zamba2_layer {
 
 static void mix(const hel_network *network, const hel_layer *layer, hel_stage *stage, hel_tensor seen, hel_tensor x) {
     const zamba2_layer *w = layer->weights;
-    hel_tensor h = hel_rmsnorm(&stage->exec, seen, all_of(w->norm), network->hyper.norm_epsilon);
+    hel_tensor h = hel_rmsnorm(&stage->exec, seen, hel_bind(w->norm), network->hyper.norm_epsilon);
     hel_mamba2_mixer_forward(&network->hyper, &w->mixer, layer, stage, h, x);
 }
 
@@ -58,7 +56,7 @@ static hel_tensor attend(const hel_hyper *hyper, const hel_layer *layer, hel_sta
     const zamba2_layer *w = layer->weights;
     hel_exec *exec = &stage->exec;
     hel_kv_view cache = hel_kvcache_view(&stage->cache, layer->kv_slot);
-    hel_binding step = all_of(stage->step);
+    hel_binding step = hel_bind(stage->step);
     cache.scale = 1.0f / sqrtf(0.5f * (float)hyper->head_dim);
 
     hel_tensor q = adapted(exec, h, &block->q, &w->q);
@@ -82,8 +80,8 @@ static void forward_hybrid(const hel_network *network, const hel_layer *layer, h
     hel_tensor seen = hel_exec_tensor(exec, x.rows, x.cols);
     uint64_t mark = hel_exec_mark(exec);
 
-    hel_tensor h = hel_rmsnorm(exec, hel_join_columns(exec, x, pass->side), all_of(block->attention_norm), hyper->norm_epsilon);
-    h = hel_rmsnorm(exec, attend(hyper, layer, stage, h), all_of(block->ffn_norm), hyper->norm_epsilon);
+    hel_tensor h = hel_rmsnorm(exec, hel_join_columns(exec, x, pass->side), hel_bind(block->attention_norm), hyper->norm_epsilon);
+    h = hel_rmsnorm(exec, attend(hyper, layer, stage, h), hel_bind(block->ffn_norm), hyper->norm_epsilon);
     hel_tensor both = adapted(exec, h, &block->gate_up, &w->gate_up);
     h = hel_activate_gated(exec, HEL_GELU, (hel_columns){both, 0, hyper->ffn}, (hel_columns){both, hyper->ffn, hyper->ffn});
     h = hel_linear(exec, h, &block->down);

@@ -58,6 +58,9 @@ void hel_exec_release(hel_exec *exec, uint64_t mark);
 void hel_exec_upload(hel_exec *exec, hel_tensor to, const float *values);
 void hel_exec_download(hel_exec *exec, hel_tensor from, float *values);
 
+// All of a buffer.
+static inline hel_binding hel_bind(hel_buffer *buffer) { return (hel_binding){.buffer = buffer}; }
+
 // The binding itself, or the buffer of nothing where it has no bytes.
 static inline hel_binding hel_exec_optional(const hel_exec *exec, hel_binding binding) {
     return binding.size ? binding : (hel_binding){.buffer = exec->nothing};
