@@ -21,8 +21,13 @@ hel_tensor hel_rwkv_mix(const hel_network *network, hel_stage *stage, const hel_
     return hel_token_mix(&stage->exec, pair->x, pair->before, &share);
 }
 
-void hel_rwkv_mix_channels(const hel_network *network, const hel_layer *layer, const hel_rwkv_channels *channels, hel_stage *stage,
-                           hel_tensor x) {
+hel_tensor hel_rwkv_normalise_heads(const hel_network *network, hel_stage *stage, const hel_rwkv_norm *norm, hel_tensor mixed) {
+    const hel_hyper *hyper = &network->hyper;
+    return hel_groupnorm(&stage->exec, mixed, hyper->heads, hel_bind(norm->gain), hel_bind(norm->bias), hyper->rwkv.group_epsilon);
+}
+
+static void mix_channels(const hel_network *network, const hel_layer *layer, const hel_rwkv_channels *channels, hel_stage *stage,
+                         hel_tensor x) {
     hel_exec *exec = &stage->exec;
     hel_kept last = {hel_layer_state(layer, stage), network->hyper.hidden};
     hel_rwkv_pair pair = hel_rwkv_enter(network, stage, &channels->norm, last, x);
@@ -34,6 +39,15 @@ void hel_rwkv_mix_channels(const hel_network *network, const hel_layer *layer, c
     }
     hel_tensor r = hel_linear(exec, hel_rwkv_mix(network, stage, &pair, channels->mix_r), &channels->receptance);
     hel_gate_add(exec, r, hel_linear(exec, squared, &channels->value), x);
+}
+
+void hel_rwkv_forward(const hel_network *network, const hel_layer *layer, hel_pass *pass, hel_rwkv_mix_tokens *mix_tokens,
+                      const hel_rwkv_channels *channels, hel_tensor x) {
+    hel_stage *stage = &pass->stages[layer->place];
+    uint64_t mark = hel_exec_mark(&stage->exec);
+    mix_tokens(network, layer, pass, x);
+    hel_exec_release(&stage->exec, mark);
+    mix_channels(network, layer, channels, stage, x);
 }
 
 static void enter(const hel_network *network, hel_pass *pass, hel_stage *stage, hel_tensor x) {
@@ -53,8 +67,7 @@ static hel_tensor leave(const hel_network *network, hel_stage *stage, hel_tensor
 
 // ---------------------------------------------------------------- what is kept
 
-hel_kept hel_rwkv_kept_token(const hel_network *network, const hel_layer *layer, hel_stage *stage) {
-    (void)network;
+hel_kept hel_rwkv_kept_token(const hel_layer *layer, hel_stage *stage) {
     return (hel_kept){hel_layer_state(layer, stage), 0};
 }
 

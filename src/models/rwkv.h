@@ -31,11 +31,16 @@ typedef struct hel_rwkv_channels {
     hel_buffer *mix_k, *mix_r;
     hel_weight key, value, receptance; // [ffn, hidden], [hidden, ffn], [hidden, hidden]
 } hel_rwkv_channels;
-void hel_rwkv_mix_channels(const hel_network *network, const hel_layer *layer, const hel_rwkv_channels *channels, hel_stage *stage,
-                           hel_tensor x);
+
+// x goes through a layer: its version's mixing of tokens, then the channels.
+typedef void hel_rwkv_mix_tokens(const hel_network *network, const hel_layer *layer, hel_pass *pass, hel_tensor x);
+void hel_rwkv_forward(const hel_network *network, const hel_layer *layer, hel_pass *pass, hel_rwkv_mix_tokens *mix_tokens,
+                      const hel_rwkv_channels *channels, hel_tensor x);
+// Group norm of what attention gives, a group being a head.
+hel_tensor hel_rwkv_normalise_heads(const hel_network *network, hel_stage *stage, const hel_rwkv_norm *norm, hel_tensor mixed);
 
 // A layer's state: the last token of either half, then what its attention keeps.
-hel_kept hel_rwkv_kept_token(const hel_network *network, const hel_layer *layer, hel_stage *stage);
+hel_kept hel_rwkv_kept_token(const hel_layer *layer, hel_stage *stage);
 hel_kept hel_rwkv_kept_attention(const hel_network *network, const hel_layer *layer, hel_stage *stage);
 hel_layer_memory hel_rwkv4_memory(const hel_hyper *hyper);
 hel_layer_memory hel_rwkv_head_memory(const hel_hyper *hyper); // a matrix for each head

@@ -11,10 +11,11 @@ typedef struct rwkv4_layer {
     hel_rwkv_channels channels;
 } rwkv4_layer;
 
-static void mix_tokens(const hel_network *network, const hel_layer *layer, hel_stage *stage, hel_tensor x) {
+static void mix_tokens(const hel_network *network, const hel_layer *layer, hel_pass *pass, hel_tensor x) {
     const rwkv4_layer *w = layer->weights;
+    hel_stage *stage = &pass->stages[layer->place];
     hel_exec *exec = &stage->exec;
-    hel_rwkv_pair pair = hel_rwkv_enter(network, stage, &w->norm, hel_rwkv_kept_token(network, layer, stage), x);
+    hel_rwkv_pair pair = hel_rwkv_enter(network, stage, &w->norm, hel_rwkv_kept_token(layer, stage), x);
     hel_tensor k = hel_linear(exec, hel_rwkv_mix(network, stage, &pair, w->mix_k), &w->key);
     hel_tensor v = hel_linear(exec, hel_rwkv_mix(network, stage, &pair, w->mix_v), &w->value);
     hel_tensor r = hel_linear(exec, hel_rwkv_mix(network, stage, &pair, w->mix_r), &w->receptance);
@@ -25,11 +26,7 @@ static void mix_tokens(const hel_network *network, const hel_layer *layer, hel_s
 
 static void forward(const hel_network *network, const hel_layer *layer, hel_pass *pass, hel_tensor x) {
     const rwkv4_layer *w = layer->weights;
-    hel_stage *stage = &pass->stages[layer->place];
-    uint64_t mark = hel_exec_mark(&stage->exec);
-    mix_tokens(network, layer, stage, x);
-    hel_exec_release(&stage->exec, mark);
-    hel_rwkv_mix_channels(network, layer, &w->channels, stage, x);
+    hel_rwkv_forward(network, layer, pass, mix_tokens, &w->channels, x);
 }
 
 static const hel_role roles[] = {

@@ -13,11 +13,12 @@ typedef struct rwkv5_layer {
     hel_rwkv_channels channels;
 } rwkv5_layer;
 
-static void mix_tokens(const hel_network *network, const hel_layer *layer, hel_stage *stage, hel_tensor x) {
+static void mix_tokens(const hel_network *network, const hel_layer *layer, hel_pass *pass, hel_tensor x) {
     const rwkv5_layer *w = layer->weights;
     const hel_hyper *hyper = &network->hyper;
+    hel_stage *stage = &pass->stages[layer->place];
     hel_exec *exec = &stage->exec;
-    hel_rwkv_pair pair = hel_rwkv_enter(network, stage, &w->norm, hel_rwkv_kept_token(network, layer, stage), x);
+    hel_rwkv_pair pair = hel_rwkv_enter(network, stage, &w->norm, hel_rwkv_kept_token(layer, stage), x);
     hel_tensor k = hel_linear(exec, hel_rwkv_mix(network, stage, &pair, w->mix_k), &w->key);
     hel_tensor v = hel_linear(exec, hel_rwkv_mix(network, stage, &pair, w->mix_v), &w->value);
     hel_tensor r = hel_linear(exec, hel_rwkv_mix(network, stage, &pair, w->mix_r), &w->receptance);
@@ -27,19 +28,14 @@ static void mix_tokens(const hel_network *network, const hel_layer *layer, hel_s
                       .decay_share = hyper->hidden / hyper->rwkv.decays,
                       .bonus_share = hyper->hidden / hyper->rwkv.bonuses};
     hel_tensor mixed = hel_wkv5_apply(exec, r, k, v, &terms, hel_rwkv_kept_attention(network, layer, stage));
-    mixed = hel_groupnorm(exec, mixed, hyper->heads, hel_bind(w->heads_norm.gain), hel_bind(w->heads_norm.bias),
-                          hyper->rwkv.group_epsilon);
+    mixed = hel_rwkv_normalise_heads(network, stage, &w->heads_norm, mixed);
     if (w->mix_g) mixed = hel_swiglu(exec, hel_linear(exec, hel_rwkv_mix(network, stage, &pair, w->mix_g), &w->gate), mixed);
     hel_linear_add(exec, mixed, &w->output, x);
 }
 
 static void forward(const hel_network *network, const hel_layer *layer, hel_pass *pass, hel_tensor x) {
     const rwkv5_layer *w = layer->weights;
-    hel_stage *stage = &pass->stages[layer->place];
-    uint64_t mark = hel_exec_mark(&stage->exec);
-    mix_tokens(network, layer, stage, x);
-    hel_exec_release(&stage->exec, mark);
-    hel_rwkv_mix_channels(network, layer, &w->channels, stage, x);
+    hel_rwkv_forward(network, layer, pass, mix_tokens, &w->channels, x);
 }
 
 static const hel_role roles[] = {

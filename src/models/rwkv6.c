@@ -39,11 +39,12 @@ static hel_tensor mix(const mixer *from, uint32_t index, hel_buffer *mu) {
     return hel_token_mix(from->exec, from->pair.x, from->pair.before, &share);
 }
 
-static void mix_tokens(const hel_network *network, const hel_layer *layer, hel_stage *stage, hel_tensor x) {
+static void mix_tokens(const hel_network *network, const hel_layer *layer, hel_pass *pass, hel_tensor x) {
     const rwkv6_layer *w = layer->weights;
     const hel_hyper *hyper = &network->hyper;
+    hel_stage *stage = &pass->stages[layer->place];
     hel_exec *exec = &stage->exec;
-    mixer from = make_mixer(network, stage, w, hel_rwkv_kept_token(network, layer, stage), x);
+    mixer from = make_mixer(network, stage, w, hel_rwkv_kept_token(layer, stage), x);
     hel_tensor low = hel_activate(exec, HEL_TANH, hel_columns_all(hel_linear(exec, mix(&from, 0, w->mix_w), &w->decay1)));
     hel_tensor k = hel_linear(exec, mix(&from, 1, w->mix_k), &w->key);
     hel_tensor v = hel_linear(exec, mix(&from, 2, w->mix_v), &w->value);
@@ -56,18 +57,13 @@ static void mix_tokens(const hel_network *network, const hel_layer *layer, hel_s
                       .bonus_share = 1,
                       .change = hel_linear(exec, low, &w->decay2)};
     hel_tensor mixed = hel_wkv5_apply(exec, r, k, v, &terms, hel_rwkv_kept_attention(network, layer, stage));
-    mixed = hel_groupnorm(exec, mixed, hyper->heads, hel_bind(w->heads_norm.gain), hel_bind(w->heads_norm.bias),
-                          hyper->rwkv.group_epsilon);
+    mixed = hel_rwkv_normalise_heads(network, stage, &w->heads_norm, mixed);
     hel_linear_add(exec, hel_swiglu(exec, g, mixed), &w->output, x);
 }
 
 static void forward(const hel_network *network, const hel_layer *layer, hel_pass *pass, hel_tensor x) {
     const rwkv6_layer *w = layer->weights;
-    hel_stage *stage = &pass->stages[layer->place];
-    uint64_t mark = hel_exec_mark(&stage->exec);
-    mix_tokens(network, layer, stage, x);
-    hel_exec_release(&stage->exec, mark);
-    hel_rwkv_mix_channels(network, layer, &w->channels, stage, x);
+    hel_rwkv_forward(network, layer, pass, mix_tokens, &w->channels, x);
 }
 
 static const hel_role roles[] = {

@@ -40,7 +40,7 @@ static void mix_tokens(const hel_network *network, const hel_layer *layer, hel_p
     const hel_hyper *hyper = &network->hyper;
     hel_stage *stage = &pass->stages[layer->place];
     hel_exec *exec = &stage->exec;
-    hel_rwkv_pair pair = hel_rwkv_enter(network, stage, &w->norm, hel_rwkv_kept_token(network, layer, stage), x);
+    hel_rwkv_pair pair = hel_rwkv_enter(network, stage, &w->norm, hel_rwkv_kept_token(layer, stage), x);
     hel_wkv7 in = {.heads = hyper->heads};
     in.r = hel_linear(exec, hel_rwkv_mix(network, stage, &pair, w->mix_r), &w->receptance);
     in.w = low_rank(exec, hel_rwkv_mix(network, stage, &pair, w->mix_w), &w->decay1, HEL_TANH, &w->decay2);
@@ -54,19 +54,14 @@ static void mix_tokens(const hel_network *network, const hel_layer *layer, hel_p
                                 .replacement = hel_bind(w->replacement)};
     in.kappa = hel_wkv7_keys(exec, in.w, in.k, in.a, in.heads, &vectors);
     hel_tensor mixed = hel_wkv7_apply(exec, &in, hel_rwkv_kept_attention(network, layer, stage));
-    mixed = hel_groupnorm(exec, mixed, hyper->heads, hel_bind(w->heads_norm.gain), hel_bind(w->heads_norm.bias),
-                          hyper->rwkv.group_epsilon);
+    mixed = hel_rwkv_normalise_heads(network, stage, &w->heads_norm, mixed);
     hel_wkv7_gate(exec, &in, g, hel_bind(w->bonus), mixed);
     hel_linear_add(exec, mixed, &w->output, x);
 }
 
 static void forward(const hel_network *network, const hel_layer *layer, hel_pass *pass, hel_tensor x) {
     const rwkv7_layer *w = layer->weights;
-    hel_stage *stage = &pass->stages[layer->place];
-    uint64_t mark = hel_exec_mark(&stage->exec);
-    mix_tokens(network, layer, pass, x);
-    hel_exec_release(&stage->exec, mark);
-    hel_rwkv_mix_channels(network, layer, &w->channels, stage, x);
+    hel_rwkv_forward(network, layer, pass, mix_tokens, &w->channels, x);
 }
 
 static const hel_role roles[] = {
