@@ -112,12 +112,14 @@ static hel_status parse_versions_own(const json_t *config, hel_hyper *hyper) {
 }
 
 static hel_status parse(const json_t *config, hel_hyper *out) {
-    static const char *const names[] = {"rwkv", "rwkv5", "rwkv6", "rwkv7"};
+    static const char *const names[] = {"rwkv4", "rwkv5", "rwkv6", "rwkv7"};
     for (uint32_t i = 0; i < HEL_COUNT(names); i++)
         if (strcmp(out->architecture, names[i]) == 0) out->rwkv.version = 4 + i;
     bool ready;
     HEL_TRY(hel_json_get_bool(config, HEL_RWKV_READY, false, &ready));
-    if (!ready) return hel_fail(HEL_ERROR_UNSUPPORTED, "RWKV with tensors of other names or layouts than the authors' checkpoints");
+    if (!ready || !out->rwkv.version)
+        return hel_fail(HEL_ERROR_UNSUPPORTED, "RWKV under names that are neither the authors' nor, for version 4, transformers': "
+                                               "convert the authors' checkpoint to rwkv.cpp's format or to safetensors");
     HEL_TRY(hel_hyper_get(config, "num_hidden_layers", 0, 1, HEL_MAX_LAYERS, &out->layers));
     HEL_TRY(hel_hyper_get(config, "hidden_size", 0, 1, HEL_MAX_WIDTH, &out->hidden));
     HEL_TRY(hel_hyper_get(config, "intermediate_size", 0, 1, HEL_MAX_WIDTH, &out->ffn));
@@ -165,10 +167,11 @@ static const hel_layer_kind *kind_of(const hel_hyper *hyper, uint32_t layer) {
 static uint32_t side_cols(const hel_hyper *hyper) { return hyper->rwkv.version == 7 ? hyper->hidden : 0; }
 
 static const hel_model_type types[] = {
-    {"rwkv", "RwkvForCausalLM", NULL, false},
-    {"rwkv5", "Rwkv5ForCausalLM", NULL, false},
-    {"rwkv6", "Rwkv6ForCausalLM", NULL, false},
-    {"rwkv7", "Rwkv7ForCausalLM", NULL, false},
+    {"rwkv", "RwkvForCausalLM", NULL, false}, // transformers' name for version 4; rwkv_view.c turns it into the next
+    {"rwkv4", NULL, NULL, false},
+    {"rwkv5", NULL, NULL, false},
+    {"rwkv6", NULL, NULL, false},
+    {"rwkv7", NULL, NULL, false},
 };
 
 const hel_family hel_rwkv_family = {.types = types,

@@ -101,12 +101,10 @@ static hel_status set_version_7(const measure *in) {
 }
 
 static hel_status measure_all(measure *in) {
-    static const char *const types[] = {"rwkv", "rwkv5", "rwkv6", "rwkv7"};
-    static const char *const classes[] = {"RwkvForCausalLM", "Rwkv5ForCausalLM", "Rwkv6ForCausalLM", "Rwkv7ForCausalLM"};
+    static const char *const types[] = {"rwkv4", "rwkv5", "rwkv6", "rwkv7"}; // transformers has no class for them
     uint64_t hidden = 0;
     in->version = hel_rwkv_version(in->archive);
     HEL_TRY(side_of(in, "emb.weight", 1, &hidden));
-    HEL_TRY(set(in, "architectures", json_pack("[s]", classes[in->version - 4])));
     HEL_TRY(set(in, "model_type", json_string(types[in->version - 4])));
     HEL_TRY(set(in, HEL_RWKV_READY, json_true()));
     HEL_TRY(set_size(in, "hidden_size", hidden));

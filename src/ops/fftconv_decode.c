@@ -147,8 +147,11 @@ typedef struct tile {
 static uint64_t multiplications_of(const hel_fftconv_plan *plan) {
     uint64_t points = plan->spectrum_size / (2 * sizeof(float)), halves = 0, terms = 0;
     uint32_t size = plan->own ? (uint32_t)points : plan->size;
+    for (uint32_t i = 0; i < plan->n_splits; i++) {
+        if (plan->radices[i] % 2) terms += plan->radices[i];
+        else size *= plan->radices[i]; // such splits go in two, as blocks do
+    }
     for (uint32_t n = size; n > 1; n /= 2) halves++;
-    for (uint32_t i = 0; i < plan->n_splits; i++) terms += plan->radices[i];
     return 4 * points * (halves + 2 * terms + 1);
 }
 
