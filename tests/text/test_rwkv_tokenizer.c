@@ -77,10 +77,10 @@ static void test_printed(void **state) {
 
 static void test_bytes(void **state) {
     (void)state;
-    char text[256], expected[256 * 4 + 1] = "";
-    for (int i = 0; i < 256; i++) {
+    char text[256], expected[256 * 4 + 16] = "";
+    for (size_t i = 0, used = 0; i < 256; i++) {
         text[i] = (char)i;
-        snprintf(expected + strlen(expected), 5, "%d ", i);
+        used += (size_t)snprintf(expected + used, sizeof expected - used, "%u ", (unsigned)i);
     }
     hel_tokenizer *tokenizer = NULL;
     assert_int_equal(hel_tokenizer_make_bytes(&tokenizer), HEL_OK);
