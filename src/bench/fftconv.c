@@ -40,11 +40,11 @@ static hel_convolution_call call_of(const length *l, bool transform) {
     hel_convolution_call call = {
         .rows = all->channels, .channels = all->channels, .transform = transform, .u = {.buffer = all->on_u}};
     if (transform) {
-        call.y = (hel_binding){.buffer = l->spectra};
+        call.y = hel_bind(l->spectra);
         return call;
     }
     call.gate_in = call.gate_out = (hel_binding){.buffer = all->on_gate};
-    call.spectra = (hel_binding){.buffer = l->spectra};
+    call.spectra = hel_bind(l->spectra);
     call.y = (hel_binding){.buffer = all->on_y};
     return call;
 }

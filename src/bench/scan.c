@@ -55,7 +55,7 @@ static hel_tensor scan(form *f) {
                          .b = {bc, 0, f->state},
                          .c = {bc, HEADS_STATE, f->state}};
     if (!f->heads) in.gate = hel_columns_all(tensor_of(&all->z, all->channels));
-    return hel_ssm_scan(&f->exec, &ssm, &in, (hel_binding){.buffer = f->h});
+    return hel_ssm_scan(&f->exec, &ssm, &in, hel_bind(f->h));
 }
 
 static hel_status error_of(const form *f, hel_tensor y, double *out) {

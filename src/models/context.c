@@ -21,8 +21,6 @@ void hel_context_params_init(hel_context_params *params, size_t struct_size) {
 
 static const hel_hyper *hyper_of(const hel_context *context) { return &context->model->network.hyper; }
 
-static uint32_t side_cols(const hel_hyper *hyper) { return hyper->family->side_cols ? hyper->family->side_cols(hyper) : 0; }
-
 static uint32_t slice_of(const hel_hyper *hyper, uint32_t batch) {
     uint64_t fitting = LOGITS_SLICE_BYTES / ((uint64_t)hel_hyper_outputs(hyper) * sizeof(float));
     return (uint32_t)HEL_MIN(HEL_MAX(fitting, 1), batch);
@@ -63,7 +61,8 @@ static uint64_t scratch_bytes(const hel_hyper *hyper, uint32_t tokens, uint32_t 
         uint64_t floats = hyper->family->kind_of(hyper, l)->scratch_floats(hyper, tokens);
         widest = HEL_MAX(widest, floats);
     }
-    uint64_t stream = (uint64_t)hyper->hidden + side_cols(hyper), logits = (uint64_t)logits_tokens * hel_hyper_outputs(hyper);
+    uint64_t stream = (uint64_t)hyper->hidden + hel_family_side_cols(hyper);
+    uint64_t logits = (uint64_t)logits_tokens * hel_hyper_outputs(hyper);
     return (tokens * stream + widest + logits) * sizeof(float);
 }
 
@@ -152,7 +151,8 @@ static hel_status make(hel_context *context, bool recorded) {
     hel_pass *pass = &context->pass;
     uint32_t stages = context->model->placement.n_devices;
     pass->stages = hel_alloc_zero(stages, sizeof *pass->stages);
-    pass->carry = hel_alloc_array((size_t)context->batch * HEL_MAX(hyper->hidden, side_cols(hyper)), sizeof *pass->carry);
+    uint32_t side = hel_family_side_cols(hyper);
+    pass->carry = hel_alloc_array((size_t)context->batch * HEL_MAX(hyper->hidden, side), sizeof *pass->carry);
     context->logits = hel_alloc_array((size_t)slice_tokens(context) * hel_hyper_outputs(hyper), sizeof *context->logits);
     if (!pass->stages || !pass->carry || !context->logits) return hel_fail_memory(LOGITS_SLICE_BYTES);
     pass->n_stages = stages;

@@ -71,6 +71,10 @@ struct hel_family {
     hel_tensor (*leave)(const hel_network *network, hel_stage *stage, hel_tensor x);
 };
 
+static inline uint32_t hel_family_side_cols(const hel_hyper *hyper) {
+    return hyper->family->side_cols ? hyper->family->side_cols(hyper) : 0;
+}
+
 // A new family is one line in family.c.
 extern const hel_family *const hel_families[];
 extern const size_t hel_n_families;

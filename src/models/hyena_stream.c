@@ -59,7 +59,7 @@ static void project(job *j, uint32_t item, uint32_t first, uint32_t count) {
     uint64_t mark = hel_exec_mark(&j->exec);
     hel_tensor x = hel_exec_tensor(&j->exec, count, j->width);
     hel_exec_upload(&j->exec, x, j->rows);
-    hel_tensor p = hel_hyena_project(&j->exec, j->hyper, j->mixer, x, (hel_binding){.buffer = j->state});
+    hel_tensor p = hel_hyena_project(&j->exec, j->hyper, j->mixer, x, hel_bind(j->state));
     for (uint32_t i = 0; i + 1 < j->order; i++) keep(j, hel_hyena_part(j->hyper, p, i), j->gates[i], item, first);
     hel_tensor gated = hel_activate_gated(&j->exec, HEL_IDENTITY, hel_hyena_part(j->hyper, p, j->order - 1),
                                           hel_hyena_part(j->hyper, p, j->order));

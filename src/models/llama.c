@@ -53,7 +53,7 @@ static void forward(const hel_network *network, const hel_layer *layer, hel_pass
     hel_ffn_block_forward(&network->hyper, &weights->ffn, stage, x);
 }
 
-static hel_layer_memory memory(const hel_hyper *hyper) {
+hel_layer_memory hel_attention_block_memory(const hel_hyper *hyper) {
     (void)hyper;
     return (hel_layer_memory){.attends = true};
 }
@@ -107,7 +107,7 @@ static const hel_layer_kind decoder = {.name = "decoder",
                                        .n_roles = HEL_COUNT(roles),
                                        .size = sizeof(llama_layer),
                                        .forward = forward,
-                                       .memory = memory,
+                                       .memory = hel_attention_block_memory,
                                        .scratch_floats = scratch_floats};
 static const hel_layer_kind *const kinds[] = {&decoder};
 

@@ -26,6 +26,7 @@ void hel_attention_block_forward(const hel_hyper *hyper, const hel_attention_blo
 hel_tensor hel_attention_mix(const hel_layer *layer, hel_stage *stage, hel_tensor q, hel_tensor k, hel_tensor v);
 // x += Wdown (silu(Wgate h) * Wup h),  h = norm(x)
 void hel_ffn_block_forward(const hel_hyper *hyper, const hel_ffn_block *block, hel_stage *stage, hel_tensor x);
+hel_layer_memory hel_attention_block_memory(const hel_hyper *hyper);
 // Floats of scratch a token.
 uint64_t hel_attention_block_scratch(const hel_hyper *hyper);
 uint64_t hel_ffn_block_scratch(const hel_hyper *hyper);

@@ -16,8 +16,8 @@ hel_tensor hel_network_forward(const hel_network *network, hel_pass *pass) {
     const hel_family *family = hyper->family;
     uint32_t place = network->layers[0].place;
     hel_stage *stage = &pass->stages[place];
-    uint32_t side = family->side_cols ? family->side_cols(hyper) : 0;
-    hel_tensor x = hel_embedding(&stage->exec, (hel_binding){.buffer = stage->tokens}, pass->count, &network->ends.embedding);
+    uint32_t side = hel_family_side_cols(hyper);
+    hel_tensor x = hel_embedding(&stage->exec, hel_bind(stage->tokens), pass->count, &network->ends.embedding);
     pass->side = side ? hel_exec_tensor(&stage->exec, pass->count, side) : (hel_tensor){.rows = 0};
     if (family->enter) family->enter(network, pass, stage, x);
     for (uint32_t l = 0; l < hyper->layers; l++) {

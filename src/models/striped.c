@@ -91,11 +91,6 @@ static void attention_forward(const hel_network *network, const hel_layer *layer
     hel_ffn_block_forward(hyper, &weights->ffn, stage, x);
 }
 
-static hel_layer_memory attention_memory(const hel_hyper *hyper) {
-    (void)hyper;
-    return (hel_layer_memory){.attends = true};
-}
-
 // Projections together and apart.
 static uint64_t attention_scratch(const hel_hyper *hyper, uint32_t tokens) {
     uint64_t projections = (uint64_t)(hyper->heads + 2 * hyper->kv_heads) * hyper->head_dim;
@@ -154,7 +149,7 @@ static const hel_layer_kind attention = {.name = "attention",
                                          .n_roles = HEL_COUNT(attention_roles),
                                          .size = sizeof(attention_layer),
                                          .forward = attention_forward,
-                                         .memory = attention_memory,
+                                         .memory = hel_attention_block_memory,
                                          .scratch_floats = attention_scratch};
 static const hel_layer_kind *const kinds[] = {&modal, &attention};
 

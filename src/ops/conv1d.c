@@ -16,7 +16,7 @@ hel_tensor hel_conv1d(hel_exec *exec, hel_columns x, const hel_conv1d_filter *fi
                                 .x_stride = x.of.cols};
     // What is not read must not be what is bound where the kernel may write.
     hel_binding bias = params.biased ? filter->bias : filter->taps;
-    hel_binding kept = params.keeps ? state : (hel_binding){.buffer = exec->nothing};
+    hel_binding kept = params.keeps ? state : hel_bind(exec->nothing);
     hel_binding bindings[] = {x.of.where, filter->taps, bias, kept, y.where};
     uint64_t groups = hel_ceil_div(x.count, HEL_CONV1D_CHUNK) * hel_ceil_div(x.of.rows, HEL_CONV1D_TOKENS);
     hel_exec_dispatch(exec, &(hel_call){"conv1d", NULL, 0, bindings, HEL_COUNT(bindings), &params, sizeof params, groups});

@@ -63,7 +63,7 @@ static inline hel_binding hel_bind(hel_buffer *buffer) { return (hel_binding){.b
 
 // The binding itself, or the buffer of nothing where it has no bytes.
 static inline hel_binding hel_exec_optional(const hel_exec *exec, hel_binding binding) {
-    return binding.size ? binding : (hel_binding){.buffer = exec->nothing};
+    return binding.size ? binding : hel_bind(exec->nothing);
 }
 
 // Fails, when planning too, where a kernel cannot count or see that many values in one binding.

@@ -192,7 +192,7 @@ typedef struct row_run {
 static hel_binding bind_from(const hel_exec *exec, hel_binding whole, uint64_t first, uint64_t count, uint64_t size, uint32_t unit,
                              uint32_t *out_before) {
     *out_before = 0;
-    if (!whole.buffer) return (hel_binding){.buffer = exec->nothing};
+    if (!whole.buffer) return hel_bind(exec->nothing);
     uint64_t at = whole.offset + first * size, begin = at - at % exec->device->limits.offset_alignment;
     *out_before = (uint32_t)((at - begin) / unit);
     return (hel_binding){whole.buffer, begin, at - begin + count * size};

@@ -40,7 +40,7 @@ static void dispatch_scan(hel_exec *exec, scan *s, bool alone, hel_binding state
     uint32_t heads = s->ssm->heads > 0;
     // What is not read must not be what is bound where the kernel may write.
     hel_binding more = heads ? s->ssm->dt_bias : in->gate.count ? in->gate.of.where : s->ssm->d;
-    hel_binding y = alone ? (hel_binding){.buffer = exec->nothing} : s->y.where;
+    hel_binding y = alone ? hel_bind(exec->nothing) : s->y.where;
     hel_binding bindings[] = {in->x.of.where, in->dt.of.where, in->b.of.where, more, s->ssm->a, s->ssm->d, states, y};
     s->params.alone = alone;
     uint64_t groups = hel_ceil_div(s->params.channels, HEL_SSM_SCAN_CHUNK) * hel_ceil_div(s->params.count, s->params.piece);

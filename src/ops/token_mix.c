@@ -25,7 +25,7 @@ hel_tensor hel_token_mix(hel_exec *exec, hel_tensor x, hel_tensor other, const h
                              .rank = share->rank,
                              .first = share->index,
                              .stride = share->change.cols};
-    hel_binding factor = share->factor.buffer ? share->factor : (hel_binding){.buffer = exec->nothing};
+    hel_binding factor = share->factor.buffer ? share->factor : hel_bind(exec->nothing);
     hel_binding bindings[] = {x.where, other.where, share->mu, hel_exec_optional(exec, share->change.where), factor, y.where};
     hel_exec_dispatch(exec, &(hel_call){"token_mix", &form, 1, bindings, HEL_COUNT(bindings), &params, sizeof params,
                                         hel_ceil_div(params.n, HEL_TOKEN_MIX_CHUNK)});

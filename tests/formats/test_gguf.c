@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Block types against blocks that are packed here from chosen codes, typed metadata, and headers that break each rule.
+#include "support/folder.h"
 #include "support/gguf_files.h"
 
 #include "base/half.h"
 #include "formats/gguf.h"
 
-static char folder[TESTS_PATH], path[TESTS_PATH];
+static char path[TESTS_PATH];
 
 // ---------------------------------------------------------------- blocks: chosen codes -> bytes and expected values
 
@@ -375,16 +376,9 @@ static void test_vocabulary(void **state) {
     hel_archive_close(&archive);
 }
 
-static int make_folder(void **state) {
-    (void)state;
-    support_folder(folder);
-    snprintf(path, sizeof path, "%.4000s/file.gguf", folder);
-    return 0;
-}
-
-static int remove_folder(void **state) {
-    (void)state;
-    support_remove(folder);
+static int make_path(void **state) {
+    folder_make(state);
+    support_join(path, folder, "file.gguf");
     return 0;
 }
 
@@ -393,5 +387,5 @@ int main(void) {
         cmocka_unit_test(test_blocks), cmocka_unit_test(test_metadata), cmocka_unit_test(test_tensors), cmocka_unit_test(test_values),
         cmocka_unit_test(test_heads), cmocka_unit_test(test_vocabulary),
     };
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return cmocka_run_group_tests(tests, make_path, folder_remove);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Damaged files: every truncation and every flipped bit of files up to 4 KiB, samples of larger ones. A truncation is
 // refused with a message that names the file; a flip is refused or gives an archive whose every tensor can be read.
+#include "support/folder.h"
 #include "support/gguf_files.h"
 
 #include <fcntl.h>
@@ -10,7 +11,7 @@
 
 enum { SMALL = 4096, SAMPLES = 400 };
 
-static char folder[TESTS_PATH], path[TESTS_PATH];
+static char path[TESTS_PATH];
 
 // Reads all tensors, and decodes all compressed modules as far as they are whole.
 static void use(hel_archive *archive) {
@@ -171,16 +172,9 @@ static void test_golden(void **state) {
     damage_data("golden/hxq_tiny_llama_src/model.safetensors");
 }
 
-static int make_folder(void **state) {
-    (void)state;
-    support_folder(folder);
-    snprintf(path, sizeof path, "%.4000s/damaged", folder);
-    return 0;
-}
-
-static int remove_folder(void **state) {
-    (void)state;
-    support_remove(folder);
+static int make_path(void **state) {
+    folder_make(state);
+    support_join(path, folder, "damaged");
     return 0;
 }
 
@@ -189,5 +183,5 @@ int main(void) {
         cmocka_unit_test(test_hxq), cmocka_unit_test(test_gguf), cmocka_unit_test(test_llama2c), cmocka_unit_test(test_rwkvcpp), cmocka_unit_test(test_npy),
         cmocka_unit_test(test_golden),
     };
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return cmocka_run_group_tests(tests, make_path, folder_remove);
 }

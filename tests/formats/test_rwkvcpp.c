@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Checkpoints of rwkv.cpp: what a small one holds, what real ones hold, and files that break each rule.
+#include "support/folder.h"
 #include "support/model_files.h"
 
 #include "base/text.h"
 #include "formats/rwkvcpp.h"
 
-static char folder[TESTS_PATH], path[TESTS_PATH];
+static char path[TESTS_PATH];
 
 // ---------------------------------------------------------------- reading
 
@@ -154,16 +155,9 @@ static void test_tensor_rules(void **state) {
     assert_int_equal(open_with(old, all, 3), HEL_ERROR_UNSUPPORTED);
 }
 
-static int make_folder(void **state) {
-    (void)state;
-    support_folder(folder);
-    snprintf(path, sizeof path, "%.4000s/file.bin", folder);
-    return 0;
-}
-
-static int remove_folder(void **state) {
-    (void)state;
-    support_remove(folder);
+static int make_path(void **state) {
+    folder_make(state);
+    support_join(path, folder, "file.bin");
     return 0;
 }
 
@@ -172,5 +166,5 @@ int main(void) {
         cmocka_unit_test(test_values), cmocka_unit_test(test_real), cmocka_unit_test(test_header_rules),
         cmocka_unit_test(test_tensor_rules),
     };
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return cmocka_run_group_tests(tests, make_path, folder_remove);
 }

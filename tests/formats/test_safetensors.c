@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every rule of the safetensors header, sharded folders, self-contained files, and what the writer lays out.
+#include "support/folder.h"
 #include "support/model_files.h"
 
 #include "base/file.h"
 
-static char folder[TESTS_PATH], path[TESTS_PATH];
+static char path[TESTS_PATH];
 
 #define A "\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}"
 
@@ -184,16 +185,9 @@ static void test_shards(void **state) {
     assert_int_equal(open_sharded("{\"weight_map\":{\"a\":\"model-3.safetensors\"}}"), HEL_ERROR_NOT_FOUND);
 }
 
-static int make_folder(void **state) {
-    (void)state;
-    support_folder(folder);
-    snprintf(path, sizeof path, "%.4000s/file.safetensors", folder);
-    return 0;
-}
-
-static int remove_folder(void **state) {
-    (void)state;
-    support_remove(folder);
+static int make_path(void **state) {
+    folder_make(state);
+    support_join(path, folder, "file.safetensors");
     return 0;
 }
 
@@ -202,5 +196,5 @@ int main(void) {
         cmocka_unit_test(test_probes), cmocka_unit_test(test_lengths), cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_layout), cmocka_unit_test(test_shards),
     };
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return cmocka_run_group_tests(tests, make_path, folder_remove);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every form of a compressed weight against the matrix computed here in double precision, and golden checkpoints
 // against matrices that an independent reader decoded (tests/data/golden/decoded).
+#include "support/folder.h"
 #include "support/model_files.h"
 
 #include "formats/npy.h"
@@ -8,7 +9,7 @@
 
 enum { ROWS = 5, COLS = 12, RANK = 2 };
 
-static char folder[TESTS_PATH], path[TESTS_PATH];
+static char path[TESTS_PATH];
 
 // ---------------------------------------------------------------- golden checkpoints
 
@@ -266,16 +267,9 @@ static void test_refused(void **state) {
     }
 }
 
-static int make_folder(void **state) {
-    (void)state;
-    support_folder(folder);
-    snprintf(path, sizeof path, "%.4000s/file.safetensors", folder);
-    return 0;
-}
-
-static int remove_folder(void **state) {
-    (void)state;
-    support_remove(folder);
+static int make_path(void **state) {
+    folder_make(state);
+    support_join(path, folder, "file.safetensors");
     return 0;
 }
 
@@ -283,5 +277,5 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_golden), cmocka_unit_test(test_modules), cmocka_unit_test(test_forms), cmocka_unit_test(test_refused),
     };
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return cmocka_run_group_tests(tests, make_path, folder_remove);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Models of Hyena operators on the device of the first argument, against an independent reference in double precision
 // (hyena_reference.py): at once, token by token, in pieces, after failed calls, compressed.
+#include "support/model_here.h"
 #include "support/model_files.h"
 #include "support/npy_files.h"
 #include "support/device_here.h"
@@ -33,26 +34,10 @@ static float *expected_logits(const char *name) {
     return expected;
 }
 
-static hel_model *load(const char *path) {
-    hel_model_params params = hel_model_params_default();
-    params.devices = device_name;
-    hel_model *model = NULL;
-    if (hel_model_load(path, &params, &model)) fail_msg("%s", hel_error_message());
-    return model;
-}
-
 static hel_model *load_copied(const char *name) {
     copy(name, ".safetensors", "model.safetensors");
     copy(name, ".json", "config.json");
-    return load(folder);
-}
-
-static hel_context *context_of(const hel_model *model) {
-    hel_context *context = NULL;
-    hel_context_params params = hel_context_params_default();
-    params.batch = TOKENS;
-    if (hel_context_create(model, &params, &context)) fail_msg("%s", hel_error_message());
-    return context;
+    return model_on(device_name, folder);
 }
 
 static bool collect(void *user, uint32_t first, uint32_t count, const float *logits) {
@@ -79,7 +64,7 @@ static void check(const char *name) {
     static float logits[LOGITS];
     float *expected = expected_logits(name);
     hel_model *model = load_copied(name);
-    hel_context *context = context_of(model);
+    hel_context *context = context_of(model, 0, TOKENS);
     for (int i = 0; i < 3; i++) {
         memset(logits, 0, sizeof logits);
         assert_int_equal(hel_context_rewind(context, 0), HEL_OK);
@@ -107,7 +92,7 @@ static void test_taking_back(void **state) {
     static float logits[LOGITS];
     float *expected = expected_logits("hyena");
     hel_model *model = load_copied("hyena");
-    hel_context *context = context_of(model);
+    hel_context *context = context_of(model, 0, TOKENS);
     uint32_t at = 0;
     for (size_t i = 0; i < sizeof places / sizeof *places; at = places[i++]) {
         evaluate(context, at, places[i], places[i], logits);
@@ -131,11 +116,11 @@ static void test_compressed(void **state) {
     support_join(path, folder, "compressed.safetensors");
     hel_compress_params params = hel_compress_params_default();
     if (hel_compress(folder, path, &params, NULL)) fail_msg("%s", hel_error_message());
-    model = load(path);
+    model = model_on(device_name, path);
     hel_model_info info;
     hel_model_describe(model, &info);
     assert_int_equal(info.compressed, 2); // in_proj of both layers; other matrices are smaller than a codebook, filters are kept
-    hel_context *context = context_of(model);
+    hel_context *context = context_of(model, 0, TOKENS);
     evaluate(context, 0, TOKENS, TOKENS, logits);
     float *expected = expected_logits("hyenadna");
     double both = 0, a = 0, b = 0;

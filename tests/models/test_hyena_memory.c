@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the Hyena operator takes in memory: the arrays that its header names, and little besides. The operating system's peak is a
 // process's for ever, so each run is a child. Arguments: a device, a number of steps.
+#include "support/folder.h"
 #include "support/support.h"
 
 #include <sys/wait.h>
@@ -15,7 +16,7 @@ enum { WIDTH = 64, BESIDE = 300 << 20 };
 
 static const char *device_name = "cpu";
 static uint32_t length = 1 << 15;
-static char folder[TESTS_PATH], checkpoint[TESTS_PATH];
+static char checkpoint[TESTS_PATH];
 
 typedef struct phases {
     const char *last;
@@ -74,21 +75,9 @@ static void test_steps(void **state) {
     }
 }
 
-static int set_up(void **state) {
-    (void)state;
-    support_folder(folder);
-    return 0;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    support_remove(folder);
-    return 0;
-}
-
 int main(int argc, char **argv) {
     if (argc > 1) device_name = argv[1];
     if (argc > 2) length = (uint32_t)strtoul(argv[2], NULL, 10);
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_steps)};
-    return cmocka_run_group_tests_name(device_name, tests, set_up, tear_down);
+    return cmocka_run_group_tests_name(device_name, tests, folder_make, folder_remove);
 }

@@ -2,6 +2,7 @@
 // The LLaMA runtime on the devices named by the first argument ("cpu", "opencl", "vulkan", "cpu,vulkan"): recorded
 // greedy ids, prefill against single steps, golden logits of compressed checkpoints, failures that leave no trace. The
 // second argument is the number of parts (support/part.h) that the lengths of a prefill are dealt out to.
+#include "support/model_here.h"
 #include "support/npy_files.h"
 #include "support/device_here.h"
 #include "support/part.h"
@@ -12,24 +13,6 @@
 #include "base/memory.h"
 
 static const char *devices;
-
-static hel_model *load(const char *path) {
-    hel_model_params params = hel_model_params_default();
-    params.devices = devices;
-    hel_model *model = NULL;
-    hel_status status = hel_model_load(path, &params, &model);
-    if (status != HEL_OK) print_error("%s: %s\n", path, hel_error_message());
-    assert_int_equal(status, HEL_OK);
-    return model;
-}
-
-static hel_context *new_context(const hel_model *model, uint32_t capacity) {
-    hel_context_params params = hel_context_params_default();
-    params.capacity = capacity;
-    hel_context *context = NULL;
-    assert_int_equal(hel_context_create(model, &params, &context), HEL_OK);
-    return context;
-}
 
 enum { RECORDED = 256 };
 
@@ -49,8 +32,8 @@ static void test_recorded_ids(void **state) {
     support_data(path, "stories260K/stories260K.bin");
     uint32_t recorded[RECORDED], bos = 1;
     read_recorded(recorded);
-    hel_model *model = load(path);
-    hel_context *context = new_context(model, 512);
+    hel_model *model = model_on(devices, path);
+    hel_context *context = context_of(model, 512, 0);
     hel_generate_params params = hel_generate_params_default();
     params.max_tokens = RECORDED;
     params.ignore_eos = true;
@@ -70,9 +53,9 @@ static void test_recorded_ids(void **state) {
 static void greedy_ids(const char *path, const char *where, uint32_t ids[RECORDED]) {
     const char *before = devices;
     devices = where;
-    hel_model *model = load(path);
+    hel_model *model = model_on(devices, path);
     devices = before;
-    hel_context *context = new_context(model, 512);
+    hel_context *context = context_of(model, 512, 0);
     hel_generate_params params = hel_generate_params_default();
     params.max_tokens = RECORDED;
     params.ignore_eos = true;
@@ -109,13 +92,13 @@ static void test_prefill(void **state) {
     enum { LONGEST = 300 };
     char path[TESTS_PATH];
     support_data(path, "stories260K/stories260K.bin");
-    hel_model *model = load(path);
+    hel_model *model = model_on(devices, path);
     hel_model_info info;
     hel_model_describe(model, &info);
     uint32_t tokens[LONGEST];
     for (uint32_t i = 0; i < LONGEST; i++) tokens[i] = i ? (i * 7919u + 13u) % info.vocabulary : 1;
     float *steps = malloc((size_t)LONGEST * info.vocabulary * sizeof(float)), *logits = malloc(info.vocabulary * sizeof(float));
-    hel_context *context = new_context(model, LONGEST);
+    hel_context *context = context_of(model, LONGEST, 0);
     for (uint32_t i = 0; i < LONGEST; i++)
         assert_int_equal(hel_context_logits(context, &tokens[i], 1, steps + (size_t)i * info.vocabulary), HEL_OK);
     double worst = 0;
@@ -156,7 +139,7 @@ static void check_golden(const char *folder) {
     float *expected = npy_read(name, &n_logits);
     snprintf(name, sizeof name, "golden/%s", folder);
     support_data(path, name);
-    hel_model *model = load(path);
+    hel_model *model = model_on(devices, path);
     hel_model_info info;
     hel_model_describe(model, &info);
     assert_int_equal(n_logits, n_ids * info.vocabulary);
@@ -164,7 +147,7 @@ static void check_golden(const char *folder) {
     uint32_t tokens[256];
     assert_true(n_ids <= 256);
     for (uint64_t i = 0; i < n_ids; i++) tokens[i] = (uint32_t)ids[i];
-    hel_context *context = new_context(model, 128);
+    hel_context *context = context_of(model, 128, 0);
     comparison c = {expected, info.vocabulary, 0};
     assert_int_equal(hel_context_evaluate(context, tokens, (uint32_t)n_ids, 0, compare, &c), HEL_OK);
     print_message("%s on %s: largest difference %.2e\n", folder, devices, c.worst);
@@ -189,8 +172,8 @@ static void test_rules(void **state) {
     (void)state;
     char path[TESTS_PATH];
     support_data(path, "stories260K/stories260K.bin");
-    hel_model *model = load(path);
-    hel_context *context = new_context(model, 16);
+    hel_model *model = model_on(devices, path);
+    hel_context *context = context_of(model, 16, 0);
     uint32_t tokens[20] = {1, 2, 3}, high = 512;
     assert_int_equal(hel_context_evaluate(context, &high, 1, 1, NULL, NULL), HEL_ERROR_ARGUMENT);
     assert_int_equal(hel_context_evaluate(context, tokens, 17, 17, NULL, NULL), HEL_ERROR_ARGUMENT);

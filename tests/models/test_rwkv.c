@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // RWKV on the devices named by the first argument ("cpu", "opencl,cpu"): logits of an independent reference in double
 // precision, logits that come with real checkpoints, tokens at once against steps, compression, failures that leave no trace.
+#include "support/model_here.h"
 #include "support/model_files.h"
 
 #include "support/device_here.h"
@@ -10,24 +11,6 @@
 static const char *devices;
 
 enum { TOKENS = 256 };
-
-static hel_model *load(const char *path) {
-    hel_model_params params = hel_model_params_default();
-    params.devices = devices;
-    hel_model *model = NULL;
-    hel_status status = hel_model_load(path, &params, &model);
-    if (status != HEL_OK) print_error("%s: %s\n", path, hel_error_message());
-    assert_int_equal(status, HEL_OK);
-    return model;
-}
-
-static hel_context *new_context(const hel_model *model, uint32_t batch) {
-    hel_context_params params = hel_context_params_default();
-    params.batch = batch;
-    hel_context *context = NULL;
-    assert_int_equal(hel_context_create(model, &params, &context), HEL_OK);
-    return context;
-}
 
 static uint32_t vocabulary_of(const hel_model *model) {
     hel_model_info info;
@@ -77,19 +60,19 @@ static hel_model *load_version(const char *version) {
     char name[64], path[TESTS_PATH];
     snprintf(name, sizeof name, "rwkv/rwkv%s.bin", version);
     support_data(path, name);
-    return load(path);
+    return model_on(devices, path);
 }
 
 // The first tokens of the text at once, against a file of logits.
 static void check_logits(const char *model_name, const char *logits_name, uint32_t count) {
     char path[TESTS_PATH];
     support_data(path, model_name);
-    hel_model *model = load(path);
+    hel_model *model = model_on(devices, path);
     uint32_t tokens[TOKENS], vocabulary = vocabulary_of(model);
     make_tokens(tokens, vocabulary);
     float *expected = read_logits(logits_name, vocabulary, count);
     comparison c = {expected, vocabulary, 0};
-    hel_context *context = new_context(model, 0);
+    hel_context *context = context_of(model, 0, 0);
     assert_int_equal(hel_context_evaluate(context, tokens, count, 0, compare, &c), HEL_OK);
     print_message("%s on %s: largest difference %.2e\n", model_name, devices, c.worst);
     assert_true(c.worst <= 1e-4);
@@ -126,7 +109,7 @@ static void test_steps(void **state) {
         uint32_t tokens[TOKENS], vocabulary = vocabulary_of(model), done = 0;
         make_tokens(tokens, vocabulary);
         float *expected = expected_logits(versions[v], vocabulary), *logits = malloc(vocabulary * sizeof *logits);
-        hel_context *context = new_context(model, 48);
+        hel_context *context = context_of(model, 0, 48);
         for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) {
             assert_int_equal(hel_context_logits(context, tokens + done, pieces[i], logits), HEL_OK);
             done += pieces[i];
@@ -155,8 +138,8 @@ static void check_real(const char *version) {
     SUPPORT_NEED_SHARED(logits_path, name);
     float *expected = read_bytes(logits_path, &size), logits[256];
     assert_int_equal(size, sizeof logits);
-    hel_model *model = load(path);
-    hel_context *context = new_context(model, 0);
+    hel_model *model = model_on(devices, path);
+    hel_context *context = context_of(model, 0, 0);
     assert_int_equal(hel_context_logits(context, prompt, 3, logits), HEL_OK);
     double worst = support_difference(logits, expected, 256);
     print_message("%s on %s: largest difference %.2e\n", version, devices, worst);
@@ -186,13 +169,13 @@ static bool keep(void *user, uint32_t first, uint32_t count, const float *logits
 
 // Logits of the text; *out_compressed counts matrices with a codebook.
 static float *logits_of(const char *path, size_t *out_count, uint32_t *out_compressed) {
-    hel_model *model = load(path);
+    hel_model *model = model_on(devices, path);
     hel_model_info info;
     hel_model_describe(model, &info);
     uint32_t tokens[sizeof text], count = sizeof text - 1;
     for (uint32_t i = 0; i < count; i++) tokens[i] = (unsigned char)text[i] % info.vocabulary;
     kept_logits to = {malloc((size_t)count * info.vocabulary * sizeof(float)), info.vocabulary};
-    hel_context *context = new_context(model, 0);
+    hel_context *context = context_of(model, 0, 0);
     assert_int_equal(hel_context_evaluate(context, tokens, count, 0, keep, &to), HEL_OK);
     hel_context_destroy(&context);
     hel_model_destroy(&model);
@@ -307,7 +290,7 @@ static void test_states(void **state) {
         make_tokens(tokens, vocabulary);
         size_t size = vocabulary * sizeof(float);
         float *logits = malloc(size), *plain = malloc(size);
-        hel_context *context = new_context(model, BATCH), *untouched = new_context(model, BATCH);
+        hel_context *context = context_of(model, 0, BATCH), *untouched = context_of(model, 0, BATCH);
         for (int round = 0; round < 2; round++) {
             for (uint32_t at = 0; at < 3 * (FIRST + SECOND); at += FIRST + SECOND) {
                 assert_int_equal(hel_context_evaluate(context, tokens + at, FIRST, FIRST, NULL, NULL), HEL_OK);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Perplexity of real models: figures made by other programs (../shared/data/MANIFEST.md says which).
+#include "support/model_here.h"
 #include "support/support.h"
 #include "support/device_here.h"
 #include "support/part.h"
@@ -7,16 +8,6 @@
 #include <helicoid/helicoid.h>
 
 static const char *devices = "cpu";
-
-static hel_model *load(const char *path) {
-    hel_model_params params = hel_model_params_default();
-    params.devices = devices;
-    hel_model *model = NULL;
-    hel_status status = hel_model_load(path, &params, &model);
-    if (status != HEL_OK) print_error("%s\n", hel_error_message());
-    assert_int_equal(status, HEL_OK);
-    return model;
-}
 
 static void read_text(const char *path, char **out, size_t *out_size) {
     FILE *file = fopen(path, "rb");
@@ -32,7 +23,7 @@ static void read_text(const char *path, char **out, size_t *out_size) {
 // Scores the model, against another one where that is not NULL.
 static void score(const char *model_path, const char *against_path, const char *text_path, uint32_t window, uint32_t chunks,
                   hel_perplexity_result *out) {
-    hel_model *model = load(model_path), *against = against_path ? load(against_path) : NULL;
+    hel_model *model = model_on(devices, model_path), *against = against_path ? model_on(devices, against_path) : NULL;
     char *text;
     size_t size, count;
     uint32_t *tokens;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Tiny models of Mamba, Falcon Mamba, Mamba-2 and Zamba2 on the devices of the first argument, against the logits that transformers gave
 // (make_ssm.py): whole texts, single steps and uneven pieces; compressed against what the compressed weights decode to.
+#include "support/model_here.h"
 #include "support/npy_files.h"
 #include "support/device_here.h"
 
@@ -22,14 +23,6 @@ static void read_ids(uint32_t ids[TOKENS]) {
     free(values);
 }
 
-static hel_model *load(const char *path) {
-    hel_model_params params = hel_model_params_default();
-    params.devices = devices;
-    hel_model *model = NULL;
-    if (hel_model_load(path, &params, &model)) fail_msg("%s: %s", path, hel_error_message());
-    return model;
-}
-
 static bool collect(void *user, uint32_t first, uint32_t count, const float *logits) {
     memcpy((float *)user + first * VOCABULARY, logits, count * VOCABULARY * sizeof *logits);
     return true;
@@ -47,7 +40,7 @@ static void evaluate(hel_context *context, uint32_t piece, float out[LOGITS]) {
 }
 
 static void logits_of(const char *path, uint32_t piece, float out[LOGITS]) {
-    hel_model *model = load(path);
+    hel_model *model = model_on(devices, path);
     hel_context *context = NULL;
     if (hel_context_create(model, NULL, &context)) fail_msg("%s", hel_error_message());
     evaluate(context, piece, out);
@@ -86,7 +79,7 @@ static void check_logits(const char *name) {
     snprintf(file, sizeof file, "ssm/%s/logits.npy", name);
     float *expected = npy_read(file, &count);
     assert_int_equal(count, LOGITS);
-    hel_model *model = load(path);
+    hel_model *model = model_on(devices, path);
     hel_context *context = NULL;
     check_parameters(path, model);
     if (hel_context_create(model, NULL, &context)) fail_msg("%s", hel_error_message());
@@ -123,7 +116,7 @@ static void check_compressed(const char *name) {
     support_join(dense, folder, "dense");
     if (hel_compress(path, small, &params, NULL)) fail_msg("%s", hel_error_message());
     if (hel_export(small, dense, &exported, NULL)) fail_msg("%s", hel_error_message());
-    hel_model *model = load(small);
+    hel_model *model = model_on(devices, small);
     hel_model_info info;
     hel_model_describe(model, &info);
     assert_true(info.compressed >= 2);
@@ -147,7 +140,7 @@ static void test_shared(void **state) {
     (void)state;
     char path[TESTS_PATH];
     path_of("zamba2", path);
-    hel_model *model = load(path);
+    hel_model *model = model_on(devices, path);
     const hel_layer *layers = model->network.layers;
     assert_ptr_equal(layers[1].shared == layers[4].shared, layers[1].place == layers[4].place);
     assert_ptr_not_equal(layers[1].shared, layers[2].shared);
@@ -169,7 +162,7 @@ static void test_lost(void **state) {
     uint32_t ids[TOKENS];
     read_ids(ids);
     path_of("mamba", path);
-    hel_model *model = load(path);
+    hel_model *model = model_on(devices, path);
     hel_context *context = NULL;
     assert_int_equal(hel_context_create(model, NULL, &context), HEL_OK);
     evaluate(context, TOKENS, fresh);
