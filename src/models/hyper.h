@@ -34,6 +34,12 @@ typedef struct hel_hybrid_hyper {
     bool adapts_attention;
     uint32_t uses[HEL_MAX_LAYERS / 32]; // a bit for each layer
 } hel_hybrid_hyper;
+static inline bool hel_hybrid_attends(const hel_hybrid_hyper *hybrid, uint32_t layer) {
+    return hybrid->uses[layer / 32] >> layer % 32 & 1;
+}
+static inline void hel_hybrid_let_attend(hel_hybrid_hyper *hybrid, uint32_t layer) {
+    hybrid->uses[layer / 32] |= UINT32_C(1) << layer % 32;
+}
 
 // What RWKV's layers have besides their width and heads; 0 where a version has no such thing.
 typedef struct hel_rwkv_hyper {

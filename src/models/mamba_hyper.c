@@ -140,7 +140,7 @@ static hel_status parse_layers(const json_t *config, hel_hyper *hyper) {
         bool hybrid = type && strcmp(type, "hybrid") == 0;
         if (!hybrid && (!type || strcmp(type, "mamba") != 0))
             return hel_fail(HEL_ERROR_FORMAT, "layers_block_type[%u] is neither \"mamba\" nor \"hybrid\"", l);
-        if (hybrid) hyper->hybrid.uses[l / 32] |= UINT32_C(1) << l % 32;
+        if (hybrid) hel_hybrid_let_attend(&hyper->hybrid, l);
     }
     return HEL_OK;
 }

@@ -154,7 +154,7 @@ static const hel_layer_kind attention = {.name = "attention",
 static const hel_layer_kind *const kinds[] = {&modal, &attention};
 
 static const hel_layer_kind *kind_of(const hel_hyper *hyper, uint32_t layer) {
-    return hyper->hybrid.uses[layer / 32] >> layer % 32 & 1 ? &attention : &modal;
+    return hel_hybrid_attends(&hyper->hybrid, layer) ? &attention : &modal;
 }
 
 // ---------------------------------------------------------------- hyper-parameters
@@ -167,7 +167,7 @@ static hel_status parse_attending(const json_t *config, hel_hyper *out) {
     json_array_foreach(list, i, item) {
         json_int_t layer = json_integer_value(item);
         if (!json_is_integer(item) || layer < 0) return hel_fail(HEL_ERROR_FORMAT, "\"attn_layer_idxs\" must be numbers of layers");
-        if (layer < out->layers) out->hybrid.uses[layer / 32] |= UINT32_C(1) << layer % 32;
+        if (layer < out->layers) hel_hybrid_let_attend(&out->hybrid, (uint32_t)layer);
     }
     return HEL_OK;
 }

@@ -175,7 +175,7 @@ static const hel_layer_kind *const kinds[] = {&mamba, &hybrid, &adapted_hybrid};
 
 // ---------------------------------------------------------------- the family
 
-static bool is_hybrid(const hel_hyper *hyper, uint32_t layer) { return hyper->hybrid.uses[layer / 32] >> layer % 32 & 1; }
+static bool is_hybrid(const hel_hyper *hyper, uint32_t layer) { return hel_hybrid_attends(&hyper->hybrid, layer); }
 
 static const hel_layer_kind *kind_of(const hel_hyper *hyper, uint32_t layer) {
     if (!is_hybrid(hyper, layer)) return &mamba;
