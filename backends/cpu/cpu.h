@@ -6,6 +6,7 @@
 
 #include "base/threads.h"
 #include "device/backend.h"
+#include "shares.h"
 
 typedef struct cpu_launch {
     void *const *buffers;
@@ -35,6 +36,7 @@ typedef struct cpu_device {
     hel_device_base base;
     hel_threads *threads;
     unsigned char **shared; // one block a thread for the C forms
+    cpu_share *shares;      // by thread, of the dispatch at hand
     void *scratch;          // of the dispatch at hand
     size_t scratch_size;
     bool scalar;

@@ -11,6 +11,7 @@ static void destroy(hel_device *data) {
     uint32_t count = device->threads ? hel_threads_count(device->threads) : 0;
     for (uint32_t i = 0; device->shared && i < count; i++) hel_free_aligned(device->shared[i]);
     hel_free(device->shared);
+    hel_free_aligned(device->shares);
     hel_free_aligned(device->scratch);
     hel_threads_destroy(&device->threads);
     hel_free(device);
@@ -59,7 +60,8 @@ static hel_status prepare_threads(cpu_device *device, uint32_t threads) {
     HEL_TRY(hel_threads_create(threads, &device->threads));
     uint32_t count_of = hel_threads_count(device->threads);
     device->shared = hel_alloc_zero(count_of, sizeof *device->shared);
-    if (!device->shared) return hel_fail_memory(count_of * sizeof *device->shared);
+    device->shares = hel_alloc_aligned(count_of * sizeof *device->shares);
+    if (!device->shared || !device->shares) return hel_fail_memory(count_of * sizeof *device->shares);
     for (uint32_t i = 0; i < count_of; i++) {
         device->shared[i] = hel_alloc_aligned(CPU_SHARED_SIZE);
         if (!device->shared[i]) return hel_fail_memory(CPU_SHARED_SIZE);

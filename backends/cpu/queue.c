@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Threads take runs of a dispatch's work-groups: long ones first, so that each reads far ahead in one piece, then shorter
-// and shorter ones, so that all end together (Polychronopoulos and Kuck 1987). Groups never share results, so the number
-// of threads changes nothing but time.
-#include <stdatomic.h>
+// A dispatch runs at once, on the threads of the pool.
 #include <string.h>
 
 #include "base/error.h"
@@ -10,15 +7,11 @@
 #include "base/size.h"
 #include "cpu.h"
 
-// The first run is this part of a thread's share, and the shortest so little of it that taking one costs nothing.
-enum { FIRST_RUN = 2, SHORTEST_RUN = 64 };
-
 typedef struct dispatch_state {
     cpu_device *device;
     const cpu_kernel *kernel;
     cpu_launch launch;
     uint32_t threads;
-    atomic_uint next; // the first group that nobody has taken
 } dispatch_state;
 
 static void run_c_form(const dispatch_state *state, uint32_t first, uint32_t count, uint32_t thread) {
@@ -33,25 +26,9 @@ static void run_c_form(const dispatch_state *state, uint32_t first, uint32_t cou
     }
 }
 
-// False where nothing is left.
-static bool take_run(dispatch_state *state, uint32_t *out_first, uint32_t *out_count) {
-    uint32_t groups = state->launch.groups, least = HEL_MAX(groups / (state->threads * SHORTEST_RUN), 1);
-    uint32_t first = atomic_load_explicit(&state->next, memory_order_relaxed), count;
-    do {
-        if (first == groups) return false;
-        uint32_t left = groups - first, share = left / (state->threads * FIRST_RUN);
-        count = HEL_MIN(HEL_MAX(share, least), left);
-    } while (!atomic_compare_exchange_weak_explicit(&state->next, &first, first + count, memory_order_relaxed,
-                                                    memory_order_relaxed));
-    *out_first = first;
-    *out_count = count;
-    return true;
-}
-
 static void run_groups(void *user, uint64_t item, uint32_t thread) {
-    (void)item;
     dispatch_state *state = user;
-    for (uint32_t first, count; take_run(state, &first, &count);) {
+    for (uint32_t first, count; cpu_shares_take(state->device->shares, state->threads, (uint32_t)item, &first, &count);) {
         if (state->kernel->vector) state->kernel->vector->run(&state->launch, first, count);
         else run_c_form(state, first, count, thread);
     }
@@ -94,11 +71,12 @@ hel_status cpu_dispatch(const hel_device *data, hel_kernel *kernel, const hel_bi
         buffers[i] = cpu_bytes(bindings[i].buffer) + bindings[i].offset;
     dispatch_state state = {.device = device,
                             .kernel = (const cpu_kernel *)kernel,
-                            .launch = {buffers, params, kernel->constants, 0, NULL, device->precision},
-                            .threads = hel_threads_count(device->threads)};
+                            .launch = {buffers, params, kernel->constants, 0, NULL, device->precision}};
     memcpy(&state.launch.groups, params, sizeof state.launch.groups);
     HEL_TRY(prepare(&state));
-    hel_threads_run(device->threads, HEL_MIN(state.threads, state.launch.groups), run_groups, &state);
+    state.threads = HEL_MIN(hel_threads_count(device->threads), state.launch.groups);
+    cpu_shares_deal(device->shares, state.threads, state.launch.groups);
+    hel_threads_run(device->threads, state.threads, run_groups, &state);
     if (timer) device->timers[timer - 1] = hel_os_time_ns() - start;
     return HEL_OK;
 }

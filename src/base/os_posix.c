@@ -18,8 +18,9 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "base/size.h"
 
-enum { HUGE_PAGES_FROM = 8 << 20, STACK_SIZE = 8 << 20 };
+enum { HUGE_PAGE = 2 << 20, STACK_SIZE = 8 << 20 };
 
 // ---------------------------------------------------------------- files
 
@@ -95,14 +96,33 @@ void hel_os_unmap(const void *address, size_t size) {
     if (address) munmap((void *)(uintptr_t)address, size);
 }
 
-void *hel_os_pages_alloc(size_t size) {
+static void *map_pages(size_t size) {
     void *address = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (address == MAP_FAILED) return NULL;
+    return address == MAP_FAILED ? NULL : address;
+}
+
 #ifdef MADV_HUGEPAGE
-    // Reading weights at the memory's speed takes large pages; where there are none small ones do.
-    if (size >= HUGE_PAGES_FROM) madvise(address, size, MADV_HUGEPAGE);
+// Begins where a large page can, so that all but the end of the range may lie in them.
+static void *map_large_pages(size_t size) {
+    if (size > SIZE_MAX - HUGE_PAGE) return NULL;
+    unsigned char *whole = map_pages(size + HUGE_PAGE);
+    if (!whole) return NULL;
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), used = (size_t)hel_round_up(size, page);
+    size_t before = (size_t)(hel_round_up((uintptr_t)whole, HUGE_PAGE) - (uintptr_t)whole);
+    size_t behind = (size_t)hel_round_up(size + HUGE_PAGE, page) - before - used;
+    if (before) munmap(whole, before);
+    if (behind) munmap(whole + before + used, behind);
+    madvise(whole + before, size, MADV_HUGEPAGE);
+    return whole + before;
+}
 #endif
-    return address;
+
+// Reading weights at the memory's speed takes large pages; where there are none small ones do.
+void *hel_os_pages_alloc(size_t size) {
+#ifdef MADV_HUGEPAGE
+    if (size >= HUGE_PAGE) return map_large_pages(size);
+#endif
+    return map_pages(size);
 }
 
 void hel_os_pages_free(void *address, size_t size) { munmap(address, size); }

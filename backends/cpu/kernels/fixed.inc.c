@@ -143,7 +143,8 @@ void SIMD(cpu_linear_matvec_prepare)(const cpu_launch *launch, uint32_t item) {
 
 // ---------------------------------------------------------------- sums of digit products
 
-typedef struct fixed_sums { __m512i first, second, third; } fixed_sums; // a factor of 256 from one to the next
+// By digits of w and x, so that no sum waits for another; a factor of 256 from one rank (the sum of both numbers) to the next.
+typedef struct fixed_sums { __m512i at00, at01, at10, at02, at11, at20; } fixed_sums;
 
 static inline __m512i fixed_dot(__m512i sum, __m512i w, const unsigned char *x) {
     return _mm512_dpbusd_epi32(sum, w, _mm512_load_si512(x));
@@ -151,21 +152,24 @@ static inline __m512i fixed_dot(__m512i sum, __m512i w, const unsigned char *x) 
 
 static inline fixed_sums fixed_add(fixed_sums sums, const __m512i *w, const fixed_x *x, uint32_t at, const int digits) {
     const unsigned char *x0 = x->digits[0] + at, *x1 = x->digits[1] + at, *x2 = x->digits[2] + at;
-    sums.first = fixed_dot(sums.first, w[0], x0);
-    sums.second = fixed_dot(fixed_dot(sums.second, w[0], x1), w[1], x0);
-    sums.third = fixed_dot(sums.third, w[1], x1);
-    if (digits == 3) sums.third = fixed_dot(fixed_dot(sums.third, w[0], x2), w[2], x0);
+    sums.at00 = fixed_dot(sums.at00, w[0], x0);
+    sums.at01 = fixed_dot(sums.at01, w[0], x1), sums.at10 = fixed_dot(sums.at10, w[1], x0);
+    sums.at11 = fixed_dot(sums.at11, w[1], x1);
+    if (digits == 3) sums.at02 = fixed_dot(sums.at02, w[0], x2), sums.at20 = fixed_dot(sums.at20, w[2], x0);
     return sums;
 }
 
 static inline fixed_sums fixed_start(const fixed_x *x) {
-    return (fixed_sums){_mm512_load_si512(x->begin[0]), _mm512_load_si512(x->begin[1]), _mm512_load_si512(x->begin[2])};
+    __m512i none = _mm512_setzero_si512();
+    return (fixed_sums){.at00 = _mm512_load_si512(x->begin[0]), .at01 = _mm512_load_si512(x->begin[1]), .at10 = none,
+                        .at02 = none, .at11 = _mm512_load_si512(x->begin[2]), .at20 = none};
 }
 
 // total += what a block's sums stand for; at most 2^27 are added up before they become floats.
-static inline __m512 fixed_end(fixed_sums sums, float scale, __m512 total) {
-    __m512i high = _mm512_add_epi32(_mm512_slli_epi32(sums.first, 8), sums.second);
-    __m512 floats = _mm512_fmadd_ps(_mm512_cvtepi32_ps(high), _mm512_set1_ps(256.0f), _mm512_cvtepi32_ps(sums.third));
+static inline __m512 fixed_end(fixed_sums sums, float scale, __m512 total, const int digits) {
+    __m512i high = _mm512_add_epi32(_mm512_slli_epi32(sums.at00, 8), _mm512_add_epi32(sums.at01, sums.at10)), low = sums.at11;
+    if (digits == 3) low = _mm512_add_epi32(_mm512_add_epi32(low, sums.at02), sums.at20);
+    __m512 floats = _mm512_fmadd_ps(_mm512_cvtepi32_ps(high), _mm512_set1_ps(256.0f), _mm512_cvtepi32_ps(low));
     return _mm512_fmadd_ps(floats, _mm512_set1_ps(scale), total);
 }
 
@@ -173,79 +177,91 @@ static inline __m512 fixed_end(fixed_sums sums, float scale, __m512 total) {
 static uint32_t fixed_step_bytes(uint32_t bits) { return fixed_step(bits) / 8 * bits; }
 static __mmask64 fixed_mask(uint32_t bytes) { return bytes < 64 ? ((__mmask64)1 << bytes) - 1 : ~(__mmask64)0; }
 
-// How far ahead pairs of rows are fetched, with `left` bytes of each left: less than LEAST_AHEAD does not hide the memory's
-// latency, more than MOST_AHEAD spills the first-level cache. Whole pairs where they fit, so that every line is fetched as
-// early as every other; of longer rows a place in the same row or, near its end, in the next pair.
-enum { LEAST_AHEAD = 8192, MOST_AHEAD = 16384 };
-static size_t fixed_ahead(uint32_t row_bytes, uint32_t left) {
-    size_t pair = 2 * (size_t)row_bytes;
-    if (pair <= MOST_AHEAD) return hel_round_up(LEAST_AHEAD, pair);
-    return left > LEAST_AHEAD / 2 ? LEAST_AHEAD / 2 : row_bytes + LEAST_AHEAD / 2;
-}
+// How far ahead of its use a row's line is fetched: through the row and into the next one, as a thread reads them in one
+// piece. Two rows side by side reach four fifths of the memory's speed where one after the other reach it all.
+enum { FIXED_AHEAD = 8192 };
 
-static inline __m512i fixed_fields(const unsigned char *bytes, __mmask64 mask, size_t ahead, const uint32_t bits) {
-    _mm_prefetch((const char *)bytes + ahead, _MM_HINT_T0);
+static inline __m512i fixed_fields(const unsigned char *bytes, __mmask64 mask, const uint32_t bits) {
+    _mm_prefetch((const char *)bytes + FIXED_AHEAD, _MM_HINT_T0);
     __m512i packed = _mm512_maskz_loadu_epi8(mask, bytes);
     return bits == 4 || bits == 8 ? packed : vec_spread_fields(packed, bits);
 }
 
-// Sums of two rows and one or two tokens.
-typedef struct fixed_square { fixed_sums at00, at01, at10, at11; } fixed_square; // row, token
+// The digits of the codebook in registers. Left to itself GCC loads them for each look-up.
+typedef struct fixed_table { __m512i planes[FIXED_DIGITS][4]; } fixed_table;
 
-static inline __attribute__((always_inline)) fixed_square fixed_square_add(fixed_square sums, const vec_table *table,
-                                                                           const unsigned char *row0, const unsigned char *row1,
-                                                                           __mmask64 mask, size_t ahead, const fixed_x *x,
-                                                                           const fixed_x *y, uint32_t c, const uint32_t bits,
-                                                                           const int digits) {
-    __m512i fields0 = fixed_fields(row0, mask, ahead, bits), fields1 = fixed_fields(row1, mask, ahead, bits), w[FIXED_DIGITS];
-    for (uint32_t half = 0; half < fixed_step(bits); half += 64) {
-        if (half) fields0 = _mm512_srli_epi16(fields0, 4), fields1 = _mm512_srli_epi16(fields1, 4);
-        vec_table_bytes(table, fields0, bits, digits, w);
-        sums.at00 = fixed_add(sums.at00, w, x, c + half, digits);
-        if (y) sums.at01 = fixed_add(sums.at01, w, y, c + half, digits);
-        vec_table_bytes(table, fields1, bits, digits, w);
-        sums.at10 = fixed_add(sums.at10, w, x, c + half, digits);
-        if (y) sums.at11 = fixed_add(sums.at11, w, y, c + half, digits);
+static inline __attribute__((always_inline)) fixed_table fixed_table_load(const vec_table *from, const uint32_t bits,
+                                                                          const int digits) {
+    fixed_table table;
+    for (int d = 0; d < digits; d++)
+        for (int i = 0; i < (bits == 8 ? 4 : 1); i++) {
+            table.planes[d][i] = _mm512_load_si512(from->planes[d] + 64 * i);
+            __asm__("" : "+v"(table.planes[d][i]));
+        }
+    return table;
+}
+
+// Sums at a time: of a row and two tokens, of a row and a token, or, where fields are so narrow that computing takes longer
+// than reading, of two rows and a token.
+enum { FIXED_SUMS = 2 };
+typedef struct fixed_group { fixed_sums of[FIXED_SUMS]; } fixed_group; // [row][token]
+
+// `bits`, `digits`, `n_rows` and `tokens` are constants where these are inlined; x[t * stride] is the block of token t.
+static inline __attribute__((always_inline)) fixed_group fixed_step_add(fixed_group sums, const fixed_table *table,
+                                                                        const unsigned char *const *rows, uint32_t at,
+                                                                        __mmask64 mask, const fixed_x *x, size_t stride, uint32_t c,
+                                                                        const uint32_t bits, const int digits, const int n_rows,
+                                                                        const int tokens) {
+    for (int r = 0; r < n_rows; r++) {
+        __m512i fields = fixed_fields(rows[r] + at, mask, bits), w[FIXED_DIGITS];
+        for (uint32_t half = 0; half < fixed_step(bits); half += 64) {
+            if (half) fields = _mm512_srli_epi16(fields, 4);
+            __mmask64 upper = bits == 8 ? _mm512_movepi8_mask(fields) : 0;
+            for (int d = 0; d < digits; d++) w[d] = vec_plane_look_up(table->planes[d], fields, upper, bits);
+            for (int t = 0; t < tokens; t++)
+                sums.of[r * tokens + t] = fixed_add(sums.of[r * tokens + t], w, x + t * stride, c + half, digits);
+        }
     }
     return sums;
 }
 
-// Two rows and one or two tokens: out[r * BLOCK_TOKENS + t] = w[r] . x[t]. `bits` and `two` are constants where it is inlined.
+// out[r * BLOCK_TOKENS + t] = row[r] . x[t]
 static inline __attribute__((always_inline)) void fixed_rows(const linear *l, const fixed_operands *operands,
-                                                             const unsigned char *row0, const unsigned char *row1,
+                                                             const fixed_table *table, const unsigned char *const *rows,
                                                              const fixed_x *x, const uint32_t bits, const int digits,
-                                                             const bool two, float *out) {
-    __m512 total00 = _mm512_setzero_ps(), total01 = total00, total10 = total00, total11 = total00;
-    const uint32_t step = fixed_step(bits), step_bytes = fixed_step_bytes(bits);
-    uint32_t left = l->p->row_words * 4;
-    for (uint32_t b = 0; b < operands->blocks; b++, x++) {
-        const fixed_x *y = two ? x + operands->blocks : NULL;
-        fixed_sums start0 = fixed_start(x), start1 = two ? fixed_start(y) : start0;
-        fixed_square sums = {start0, start1, start0, start1};
-        uint32_t steps = HEL_MIN(FIXED_BLOCK / step, left / step_bytes), c = 0;
-        size_t ahead = fixed_ahead(l->p->row_words * 4, left);
-        for (; c < steps * step; c += step, row0 += step_bytes, row1 += step_bytes)
-            sums = fixed_square_add(sums, &operands->table, row0, row1, fixed_mask(step_bytes), ahead, x, y, c, bits, digits);
-        left -= steps * step_bytes;
-        if (c < FIXED_BLOCK && left)
-            sums = fixed_square_add(sums, &operands->table, row0, row1, fixed_mask(left), ahead, x, y, c, bits, digits);
-        total00 = fixed_end(sums.at00, x->scale, total00), total10 = fixed_end(sums.at10, x->scale, total10);
-        if (two) total01 = fixed_end(sums.at01, y->scale, total01), total11 = fixed_end(sums.at11, y->scale, total11);
+                                                             const int n_rows, const int tokens, float *out) {
+    const uint32_t step = fixed_step(bits), step_bytes = fixed_step_bytes(bits), row_bytes = l->p->row_words * 4;
+    const uint32_t blocks = operands->blocks;
+    __m512 totals[FIXED_SUMS] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
+    for (uint32_t b = 0, at = 0; b < blocks; b++, x++) {
+        fixed_group sums;
+        for (int i = 0; i < n_rows * tokens; i++) sums.of[i] = fixed_start(x + i % tokens * blocks);
+        uint32_t steps = HEL_MIN(FIXED_BLOCK / step, (row_bytes - at) / step_bytes), c = 0;
+        for (; c < steps * step; c += step, at += step_bytes)
+            sums = fixed_step_add(sums, table, rows, at, fixed_mask(step_bytes), x, blocks, c, bits, digits, n_rows, tokens);
+        if (c < FIXED_BLOCK && at < row_bytes) {
+            sums = fixed_step_add(sums, table, rows, at, fixed_mask(row_bytes - at), x, blocks, c, bits, digits, n_rows, tokens);
+            at = row_bytes;
+        }
+        for (int i = 0; i < n_rows * tokens; i++)
+            totals[i] = fixed_end(sums.of[i], x[i % tokens * blocks].scale, totals[i], digits);
     }
-    out[0] = vec_sum(total00) * operands->scale, out[BLOCK_TOKENS] = vec_sum(total10) * operands->scale;
-    if (two) out[1] = vec_sum(total01) * operands->scale, out[BLOCK_TOKENS + 1] = vec_sum(total11) * operands->scale;
+    for (int i = 0; i < n_rows * tokens; i++)
+        out[i / tokens * BLOCK_TOKENS + i % tokens] = vec_sum(totals[i]) * operands->scale;
 }
 
 static inline __attribute__((always_inline)) void fixed_tokens(const linear *l, const fixed_operands *operands,
                                                                const unsigned char *const rows[BLOCK_ROWS],
                                                                const uint32_t bits, const int digits, float *out) {
-    for (int r = 0; r < BLOCK_ROWS; r += 2, rows += 2, out += 2 * BLOCK_TOKENS) {
-        const fixed_x *x = operands->x;
-        uint32_t t = 0;
-        for (; t + 2 <= l->p->tokens; t += 2, x += 2 * operands->blocks)
-            fixed_rows(l, operands, rows[0], rows[1], x, bits, digits, true, out + t);
-        if (t < l->p->tokens) fixed_rows(l, operands, rows[0], rows[1], x, bits, digits, false, out + t);
-    }
+    const fixed_table table = fixed_table_load(&operands->table, bits, digits);
+    const fixed_x *x = operands->x;
+    const int alone = bits < 6 ? 2 : 1;
+    uint32_t t = 0;
+    for (; t + 2 <= l->p->tokens; t += 2, x += 2 * operands->blocks)
+        for (int r = 0; r < BLOCK_ROWS; r++)
+            fixed_rows(l, operands, &table, rows + r, x, bits, digits, 1, 2, out + r * BLOCK_TOKENS + t);
+    for (int r = 0; t < l->p->tokens && r < BLOCK_ROWS; r += alone)
+        fixed_rows(l, operands, &table, rows + r, x, bits, digits, alone, 1, out + r * BLOCK_TOKENS + t);
 }
 
 static inline __attribute__((always_inline)) void fixed_bits(const linear *l, const fixed_operands *operands,

@@ -28,10 +28,10 @@ static inline vec distance_vector(const float *point, const float *coordinates, 
 
 // Takes the first of the block's nearest centroids where it is the nearest so far.
 static void take_block(cluster_search *s, uint32_t i, uint32_t block) {
-    const float *coordinates = s->panel.coordinates + (size_t)(block - s->panel.first / BLOCK) * BLOCK * s->d;
-    const float *point = s->batches.points + (size_t)i * s->d;
+    uint32_t d = s->book->d;
+    const float *coordinates = s->book->coordinates + (size_t)block * BLOCK * d, *point = s->batches.points + (size_t)i * d;
     vec distances[BLOCK_VECTORS], nearest = vec_set(FLOAT_MOST);
-    for (uint32_t v = 0; v < BLOCK_VECTORS; v++) distances[v] = distance_vector(point, coordinates + v * WIDTH, s->d);
+    for (uint32_t v = 0; v < BLOCK_VECTORS; v++) distances[v] = distance_vector(point, coordinates + v * WIDTH, d);
     for (uint32_t v = 0; v < BLOCK_VECTORS; v++) nearest = vec_lesser(distances[v], nearest);
     float distance = vec_least(nearest);
     uint32_t lanes = 0;
@@ -44,101 +44,111 @@ static void take_block(cluster_search *s, uint32_t i, uint32_t block) {
     b->label[i] = label;
 }
 
-// Goes over the whole panel.
-static void take_panel(cluster_search *s, uint32_t i) {
-    const cluster_panel *panel = &s->panel;
-    cluster_batches *b = &s->batches;
-    vec best = vec_set(b->distance[i]), place = vec_set(0.0f);
-    for (uint32_t v = 0; v < panel->blocks * BLOCK_VECTORS; v++) {
-        const float *block = panel->coordinates + (size_t)(v / BLOCK_VECTORS) * BLOCK * s->d + v % BLOCK_VECTORS * WIDTH;
-        vec distance = distance_vector(b->points + (size_t)i * s->d, block, s->d);
+// Goes over the whole book.
+static void take_book(cluster_search *s, uint32_t i) {
+    const cluster_book *book = s->book;
+    const float *point = s->batches.points + (size_t)i * book->d;
+    vec best = vec_set(FLOAT_MOST), place = vec_set(0.0f);
+    for (uint32_t v = 0; v < book->blocks * BLOCK_VECTORS; v++) {
+        const float *block = book->coordinates + (size_t)(v / BLOCK_VECTORS) * BLOCK * book->d + v % BLOCK_VECTORS * WIDTH;
+        vec distance = distance_vector(point, block, book->d);
         vec_mask nearer = vec_less(distance, best);
         best = vec_select(nearer, distance, best);
         place = vec_select(nearer, vec_set(hel_bits_float(v)), place);
     }
-    float distances[WIDTH], places[WIDTH], before = b->distance[i];
+    float distances[WIDTH], places[WIDTH], least = FLOAT_MOST;
     vec_store(distances, best);
     vec_store(places, place);
+    s->batches.label[i] = 0;
     for (uint32_t lane = 0; lane < WIDTH; lane++) {
-        if (!(distances[lane] < before)) continue;
-        uint32_t centroid = panel->first + hel_float_bits(places[lane]) * WIDTH + lane;
-        if (distances[lane] > b->distance[i] || (distances[lane] == b->distance[i] && centroid > b->label[i])) continue;
-        b->distance[i] = distances[lane];
-        b->label[i] = centroid;
+        uint32_t centroid = hel_float_bits(places[lane]) * WIDTH + lane;
+        if (!(distances[lane] < least || (distances[lane] == least && centroid < s->batches.label[i]))) continue;
+        least = distances[lane];
+        s->batches.label[i] = centroid;
     }
 }
 
-// ---------------------------------------------------------------- batches against panels
+// ---------------------------------------------------------------- points against the book
 
-static void compare_panel(cluster_search *s) {
+static void compare_points(cluster_search *s) {
+    const cluster_book *book = s->book;
+    uint32_t batches = (uint32_t)hel_ceil_div(s->batches.count, BATCH);
+    uint32_t most = HEL_MIN(PANEL_BLOCKS, PANEL_ROOM / BLOCK / book->d);
+    for (uint32_t first = 0; first < book->blocks; first += most) {
+        cluster_panel panel = {first, HEL_MIN(first + most, book->blocks)};
+        for (uint32_t batch = 0; batch < batches; batch++) compare_batch(s, batch, panel);
+    }
+}
+
+// How many points had to meet all of the book.
+static uint32_t choose_labels(cluster_search *s) {
     cluster_batches *b = &s->batches;
-    uint32_t batches = (uint32_t)hel_ceil_div(b->count, BATCH), first = s->panel.first / BLOCK;
-    for (uint32_t batch = 0; batch < batches; batch++) compare_batch(s, batch);
+    uint32_t uncertain = 0;
     for (uint32_t i = 0; i < b->count; i++) {
-        if (b->block[i] != NO_BLOCK && b->block[i] >= first) take_block(s, i, b->block[i]);
-        if (s->filter == FILTER_NONE || b->second_block[i] == NO_BLOCK || b->second_block[i] < first) continue;
+        if (s->filter != FILTER_NONE && !filter_tells(s, i, b->third[i])) {
+            take_book(s, i);
+            uncertain++;
+            continue;
+        }
+        if (b->block[i] != NO_BLOCK) take_block(s, i, b->block[i]);
+        if (s->filter == FILTER_NONE || b->second_block[i] == NO_BLOCK) continue;
         if (!filter_tells(s, i, b->second[i])) take_block(s, i, b->second_block[i]);
     }
-}
-
-// Where all of the book is one panel it is still there. Returns how many there were.
-static uint32_t repeat_uncertain(cluster_search *s) {
-    cluster_batches *b = &s->batches;
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < b->count; i++) {
-        if (filter_tells(s, i, b->third[i])) continue;
-        b->block[count++] = i;
-        b->distance[i] = FLOAT_MOST;
-        b->label[i] = 0;
-    }
-    for (uint32_t first = 0; first < s->k && count; first += s->panel_centroids) {
-        if (s->panel.first != first) pack_panel(s, first);
-        for (uint32_t at = 0; at < count; at++) take_panel(s, b->block[at]);
-    }
-    return count;
+    return uncertain;
 }
 
 static void assign_narrow(cluster_search *s, uint32_t begin, uint32_t end, uint32_t *labels) {
-    uint32_t most = HEL_MIN(MOST_POINTS, POINTS_ROOM / s->d / BATCH * BATCH);
-    s->panel_centroids = HEL_MIN(MOST_CENTROIDS, PANEL_ROOM / s->d / BLOCK * BLOCK);
-    s->panel.first = NO_BLOCK;
-    choose_filter(s, begin, end);
+    uint32_t most = HEL_MIN(MOST_POINTS, POINTS_ROOM / s->book->d / BATCH * BATCH);
+    s->filter = s->book->filter;
     for (uint32_t first = begin; first < end; first += most) {
         load_points(s, first, HEL_MIN(most, end - first));
-        for (uint32_t c = 0; c < s->k; c += s->panel_centroids) {
-            if (s->panel.first != c) pack_panel(s, c);
-            compare_panel(s);
-        }
-        if (s->filter != FILTER_NONE && repeat_uncertain(s) > s->batches.count / 8 && s->filter == FILTER_WHOLE) {
+        compare_points(s);
+        uint32_t uncertain = choose_labels(s);
+        if (uncertain > s->batches.count / 8 && s->filter == FILTER_WHOLE)
             s->filter = FILTER_FLOAT; // the points ahead are like those behind
-            s->panel.first = NO_BLOCK;
-        }
         memcpy(labels + first, s->batches.label, s->batches.count * sizeof *labels);
     }
 }
 
-static void assign_wide(const cluster_search *s, uint32_t begin, uint32_t end, uint32_t *labels) {
+static void assign_wide(const hel_kmeans_assign_params *p, void *const *buffers, uint32_t begin, uint32_t end) {
+    const float *points = buffers[0], *centroids = buffers[1];
+    uint32_t *labels = buffers[2], d = p->d;
     for (uint32_t i = begin; i < end; i++) {
-        const float *point = s->points + (size_t)i * s->d;
+        const float *point = points + (size_t)i * d;
         float least = FLOAT_MOST;
         labels[i] = 0;
-        for (uint32_t c = 0; c < s->k; c++) {
-            const float *centroid = s->centroids + (size_t)c * s->d;
+        for (uint32_t c = 0; c < p->k; c++) {
+            const float *centroid = centroids + (size_t)c * d;
             float sum = 0.0f;
-            for (uint32_t j = 0; j < s->d; j++) sum += (point[j] - centroid[j]) * (point[j] - centroid[j]);
+            for (uint32_t j = 0; j < d; j++) sum += (point[j] - centroid[j]) * (point[j] - centroid[j]);
             if (sum < least) least = sum, labels[i] = c;
         }
     }
 }
 
+cpu_scratch SIMD(cpu_kmeans_assign_scratch)(const cpu_launch *launch) {
+    const hel_kmeans_assign_params *p = launch->params;
+    if (p->d > MOST_DIMENSIONS) return (cpu_scratch){0, 0};
+    return (cpu_scratch){book_room((uint32_t)hel_ceil_div(p->k, BLOCK), p->d), 1};
+}
+
+void SIMD(cpu_kmeans_assign_prepare)(const cpu_launch *launch, uint32_t item) {
+    (void)item; // the book is small beside the points
+    const hel_kmeans_assign_params *p = launch->params;
+    make_book(launch->scratch, launch->buffers[1], p->k, p->d);
+}
+
 void SIMD(cpu_kmeans_assign)(const cpu_launch *launch, uint32_t first, uint32_t count) {
     const hel_kmeans_assign_params *p = launch->params;
-    cluster_search s;
-    s.points = launch->buffers[0], s.centroids = launch->buffers[1];
-    s.k = p->k, s.d = p->d;
     uint32_t begin = first * HEL_KMEANS_ASSIGN_CHUNK, end = HEL_MIN(p->n, (first + count) * HEL_KMEANS_ASSIGN_CHUNK);
-    if (s.d > MOST_DIMENSIONS) assign_wide(&s, begin, end, launch->buffers[2]);
-    else assign_narrow(&s, begin, end, launch->buffers[2]);
+    if (p->d > MOST_DIMENSIONS) {
+        assign_wide(p, launch->buffers, begin, end);
+        return;
+    }
+    cluster_search s;
+    s.book = launch->scratch;
+    s.points = launch->buffers[0];
+    assign_narrow(&s, begin, end, launch->buffers[2]);
 }
 
 // ---------------------------------------------------------------- sums

@@ -18,7 +18,8 @@
 #include "base/size.h"
 #include "kmeans_simd.h"
 
-// Points and centroids at hand: both fit the second-level cache. Panels hold whole blocks.
+// The points at hand fit the second-level cache, and so does the panel of the book that they meet; the estimates of a batch
+// fit the first-level one. Panels hold whole blocks.
 enum {
     BLOCK = 16,
     BLOCK_VECTORS = BLOCK / WIDTH,
@@ -26,7 +27,7 @@ enum {
     POINTS_ROOM = 1 << 15,
     PANEL_ROOM = 1 << 14,
     MOST_POINTS = 2048 / BATCH * BATCH,
-    MOST_CENTROIDS = 2048,
+    PANEL_BLOCKS = 64,
     MOST_DIMENSIONS = 512,
     FILTERED_FROM = 3,
     WHOLE_FROM = 4, // dimensions; and from WHOLE_CELLS values in the book on, since points take longer to prepare
@@ -39,13 +40,17 @@ enum {
 
 typedef enum cluster_filter { FILTER_NONE, FILTER_FLOAT, FILTER_WHOLE } cluster_filter;
 
-typedef struct cluster_panel {
-    uint32_t first, blocks;        // first centroid, a multiple of BLOCK
-    float coordinates[PANEL_ROOM]; // [block][d][BLOCK]; the last centroid is repeated to a whole block
-    float squares[MOST_CENTROIDS];
-    int32_t pairs[PANEL_ROOM / 2 + PANEL_ROOM / (2 * FILTERED_FROM)]; // [block][ceil(d / 2)][BLOCK]
-    int32_t whole_squares[MOST_CENTROIDS];                            // in units of 2 q^2
-} cluster_panel;
+// The centroids as all threads read them, made before the first group runs.
+typedef struct cluster_book {
+    uint32_t k, d, blocks; // the last centroid is repeated to a whole block
+    cluster_filter filter;
+    const float *centroids;             // rows as they lie
+    float *coordinates, *squares;       // [block][d][BLOCK], [block][BLOCK]
+    int32_t *pairs, *whole_squares;     // [block][ceil(d / 2)][BLOCK], and [block][BLOCK] in units of 2 q^2
+    float widest;                       // largest |c|^2
+    float middle[WHOLE_TO], step, reach; // of FILTER_WHOLE, as far as points may be from the middle; then also:
+    float middle_widest, middle_sum;    // largest |c|^2 and |c|1 from the middle
+} cluster_book;
 
 typedef struct cluster_batches {
     const float *points; // rows as they lie
@@ -62,138 +67,124 @@ typedef struct cluster_batches {
 } cluster_batches;
 
 typedef struct cluster_search {
-    const float *points, *centroids;
-    uint32_t k, d, panel_centroids;
-    cluster_filter filter;
-    float widest;                             // largest |c|^2
-    float middle[WHOLE_TO], step;             // of FILTER_WHOLE; then also:
-    float middle_widest, middle_sum;          // largest |c|^2 and |c|1 from the middle
-    cluster_panel panel;
+    const cluster_book *book;
+    const float *points;
+    cluster_filter filter; // the book's, or FILTER_FLOAT once that has been of little use
     cluster_batches batches;
 } cluster_search;
 
 // ---------------------------------------------------------------- what the bounds need to know
 
-static void measure_book(cluster_search *s) {
-    s->widest = s->middle_widest = s->middle_sum = 0.0f;
-    for (uint32_t c = 0; c < s->k; c++) {
-        const float *centroid = s->centroids + (size_t)c * s->d;
+static void measure_book(cluster_book *book) {
+    book->widest = book->middle_widest = book->middle_sum = 0.0f;
+    for (uint32_t c = 0; c < book->k; c++) {
+        const float *centroid = book->centroids + (size_t)c * book->d;
         float square = 0.0f, from_middle = 0.0f, sum = 0.0f;
-        for (uint32_t j = 0; j < s->d; j++) {
-            float away = s->filter == FILTER_WHOLE ? centroid[j] - s->middle[j] : 0.0f;
+        for (uint32_t j = 0; j < book->d; j++) {
+            float away = book->filter == FILTER_WHOLE ? centroid[j] - book->middle[j] : 0.0f;
             square += centroid[j] * centroid[j];
             from_middle += away * away;
             sum += fabsf(away);
         }
-        s->widest = square <= FLOAT_MOST ? HEL_MAX(s->widest, square) : INFINITY; // NaN too
-        s->middle_widest = HEL_MAX(s->middle_widest, from_middle);
-        s->middle_sum = HEL_MAX(s->middle_sum, sum);
+        book->widest = square <= FLOAT_MOST ? HEL_MAX(book->widest, square) : INFINITY; // NaN too
+        book->middle_widest = HEL_MAX(book->middle_widest, from_middle);
+        book->middle_sum = HEL_MAX(book->middle_sum, sum);
     }
 }
 
 #ifdef SIMD_WHOLE
-// The middle of the book and the largest step from it to a coordinate; false where that is nothing to count by.
-static bool find_middle(cluster_search *s, uint32_t begin, uint32_t end) {
+// The middle of the book, and steps from it that reach half as far again as the book does; false where that is nothing to count by.
+static bool find_middle(cluster_book *book) {
     float low[WHOLE_TO], high[WHOLE_TO], reach = 0.0f;
-    uint32_t d = s->d;
-    memcpy(low, s->centroids, d * sizeof *low);
-    memcpy(high, s->centroids, d * sizeof *high);
-    for (uint32_t c = 1; c < s->k; c++)
+    uint32_t d = book->d;
+    memcpy(low, book->centroids, d * sizeof *low);
+    memcpy(high, book->centroids, d * sizeof *high);
+    for (uint32_t c = 1; c < book->k; c++)
         for (uint32_t j = 0; j < d; j++) {
-            float x = s->centroids[(size_t)c * d + j];
+            float x = book->centroids[(size_t)c * d + j];
             low[j] = x < low[j] ? x : low[j];
             high[j] = x > high[j] ? x : high[j];
         }
     for (uint32_t j = 0; j < d; j++) {
-        s->middle[j] = low[j] / 2 + high[j] / 2;
-        reach = HEL_MAX(reach, HEL_MAX(high[j] - s->middle[j], s->middle[j] - low[j]));
+        book->middle[j] = low[j] / 2 + high[j] / 2;
+        reach = HEL_MAX(reach, HEL_MAX(high[j] - book->middle[j], book->middle[j] - low[j]));
     }
-    memcpy(low, s->middle, d * sizeof *low); // not a point: it may be NaN, which no comparison takes in
-    memcpy(high, s->middle, d * sizeof *high);
-    for (uint32_t i = begin; i < end; i++)
-        for (uint32_t j = 0; j < d; j++) {
-            float x = s->points[(size_t)i * d + j];
-            low[j] = x < low[j] ? x : low[j];
-            high[j] = x > high[j] ? x : high[j];
-        }
-    for (uint32_t j = 0; j < d; j++) reach = HEL_MAX(reach, HEL_MAX(high[j] - s->middle[j], s->middle[j] - low[j]));
-    // Sums stay below 2^31: of products d (reach / q)^2, of the squares half of that.
-    float steps = floorf(sqrtf(0x1p31f / (1.6f * (float)d)));
-    s->step = reach / HEL_MIN(steps, 32000.0f);
+    // With S steps to the points' reach products sum to d S^2 / 1.5 at most, half squares to d S^2 / 4.5: below 2^31.
+    float steps = floorf(sqrtf(0x1p31f / (0.95f * (float)d)));
+    book->reach = 1.5f * reach;
+    book->step = book->reach / HEL_MIN(steps, 32000.0f);
     return reach > 0x1p-40f && reach < 0x1p40f;
 }
 #endif
 
-static void choose_filter(cluster_search *s, uint32_t begin, uint32_t end) {
-    s->filter = s->d < FILTERED_FROM ? FILTER_NONE : FILTER_FLOAT;
+static void choose_filter(cluster_book *book) {
+    book->filter = book->d < FILTERED_FROM ? FILTER_NONE : FILTER_FLOAT;
 #ifdef SIMD_WHOLE
-    bool worth = s->d >= WHOLE_FROM && s->d <= WHOLE_TO && (uint64_t)s->k * s->d >= WHOLE_CELLS;
-    if (worth && find_middle(s, begin, end)) s->filter = FILTER_WHOLE;
-#else
-    (void)begin, (void)end;
+    bool worth = book->d >= WHOLE_FROM && book->d <= WHOLE_TO && (uint64_t)book->k * book->d >= WHOLE_CELLS;
+    if (worth && find_middle(book)) book->filter = FILTER_WHOLE;
 #endif
-    if (s->filter == FILTER_NONE) return;
-    measure_book(s);
-    if (s->filter == FILTER_WHOLE && !(s->widest <= 0x1p100f)) s->filter = FILTER_FLOAT;
+    if (book->filter == FILTER_NONE) return;
+    measure_book(book);
+    if (book->filter == FILTER_WHOLE && !(book->widest <= 0x1p100f)) book->filter = FILTER_FLOAT;
 }
 
 // Whether all blocks with this estimate or a larger one are farther in the C form too. NaN says no.
 static bool filter_tells(const cluster_search *s, uint32_t i, float estimate) {
     const cluster_batches *b = &s->batches;
     float distance = HEL_MAX(b->least[i] + b->square[i], 0.0f);
-    return estimate - b->least[i] > b->margin[i] + ((float)s->d + 2) * (2.1f * 0x1p-24f) * distance;
+    return estimate - b->least[i] > b->margin[i] + ((float)s->book->d + 2) * (2.1f * 0x1p-24f) * distance;
 }
 
 // The last terms stand for products below the normal floats, and for those that overflow.
-static float float_margin(const cluster_search *s, float square) {
-    float d = (float)s->d;
-    if (!(square + s->widest < 1e36f)) return INFINITY;
-    return (d + 1) * (3 * s->widest + square) * (2.1f * 0x1p-24f) + d * 0x1p-120f;
+static float float_margin(const cluster_book *book, float square) {
+    float d = (float)book->d;
+    if (!(square + book->widest < 1e36f)) return INFINITY;
+    return (d + 1) * (3 * book->widest + square) * (2.1f * 0x1p-24f) + d * 0x1p-120f;
 }
 
 #ifdef SIMD_WHOLE
-static float whole_margin(const cluster_search *s, float square, float sum) {
-    float d = (float)s->d, q = s->step, wide = s->middle_widest;
-    float whole = 1.02f * q * (sum + s->middle_sum + 1.53f * q * d) + q * q;
+static float whole_margin(const cluster_book *book, float square, float sum) {
+    float d = (float)book->d, q = book->step, wide = book->middle_widest;
+    float whole = 1.02f * q * (sum + book->middle_sum + 1.53f * q * d) + q * q;
     return 2.1f * (whole + ((d + 2) * wide + 4 * (2 * wide + square)) * 0x1p-24f) + d * 0x1p-120f;
 }
 #endif
 
-// ---------------------------------------------------------------- panels and points
+// ---------------------------------------------------------------- the book
 
 #ifdef SIMD_WHOLE
-static inline ivec whole_steps(const cluster_search *s, vec x, uint32_t j, vec factor) {
-    return ivec_of_floats(vec_mul(vec_sub(x, vec_set(s->middle[j])), factor));
+static inline ivec whole_steps(const cluster_book *book, vec x, uint32_t j, vec factor) {
+    return ivec_of_floats(vec_mul(vec_sub(x, vec_set(book->middle[j])), factor));
 }
 
 // A vector's coordinates [d], `stride` floats from one to the next, as pairs.
-static void pair_vector(const cluster_search *s, const float *from, uint32_t stride, float factor, int32_t *to) {
-    for (uint32_t j = 0; j < s->d; j += 2) {
-        ivec low = whole_steps(s, vec_load(from + j * stride), j, vec_set(factor)), high = ivec_set(0);
-        if (j + 1 < s->d) high = whole_steps(s, vec_load(from + (j + 1) * stride), j + 1, vec_set(factor));
+static void pair_vector(const cluster_book *book, const float *from, uint32_t stride, float factor, int32_t *to) {
+    for (uint32_t j = 0; j < book->d; j += 2) {
+        ivec low = whole_steps(book, vec_load(from + j * stride), j, vec_set(factor)), high = ivec_set(0);
+        if (j + 1 < book->d) high = whole_steps(book, vec_load(from + (j + 1) * stride), j + 1, vec_set(factor));
         ivec_store(to + j / 2 * stride, ivec_pair(low, high));
     }
 }
 
-static void pair_block(const cluster_search *s, const float *block, uint32_t at, cluster_panel *panel) {
-    float factor = 1 / s->step, unit = factor * factor / 2;
-    int32_t *pairs = panel->pairs + (size_t)at * BLOCK * ((s->d + 1) / 2);
+static void pair_block(const cluster_book *book, const float *block, uint32_t at) {
+    float factor = 1 / book->step, unit = factor * factor / 2;
+    int32_t *pairs = book->pairs + (size_t)at * BLOCK * ((book->d + 1) / 2);
     for (uint32_t i = 0; i < BLOCK; i += WIDTH) {
-        pair_vector(s, block + i, BLOCK, factor, pairs + i);
+        pair_vector(book, block + i, BLOCK, factor, pairs + i);
         vec sum = vec_zero();
-        for (uint32_t j = 0; j < s->d; j++) {
-            vec away = vec_sub(vec_load(block + j * BLOCK + i), vec_set(s->middle[j]));
+        for (uint32_t j = 0; j < book->d; j++) {
+            vec away = vec_sub(vec_load(block + j * BLOCK + i), vec_set(book->middle[j]));
             sum = vec_fma(away, away, sum);
         }
-        ivec_store(panel->whole_squares + at * BLOCK + i, ivec_of_floats(vec_mul(sum, vec_set(unit))));
+        ivec_store(book->whole_squares + at * BLOCK + i, ivec_of_floats(vec_mul(sum, vec_set(unit))));
     }
 }
 #endif
 
-static void square_block(const cluster_search *s, const float *block, float *squares) {
+static void square_block(const cluster_book *book, const float *block, float *squares) {
     for (uint32_t i = 0; i < BLOCK; i += WIDTH) {
         vec sum = vec_zero();
-        for (uint32_t j = 0; j < s->d; j++) {
+        for (uint32_t j = 0; j < book->d; j++) {
             vec x = vec_load(block + j * BLOCK + i);
             sum = vec_fma(x, x, sum);
         }
@@ -201,59 +192,79 @@ static void square_block(const cluster_search *s, const float *block, float *squ
     }
 }
 
-static void pack_panel(cluster_search *s, uint32_t first) {
-    cluster_panel *panel = &s->panel;
-    panel->first = first;
-    panel->blocks = (uint32_t)hel_ceil_div(HEL_MIN(s->panel_centroids, s->k - first), BLOCK);
-    for (uint32_t b = 0; b < panel->blocks; b++) {
-        float *block = panel->coordinates + (size_t)b * BLOCK * s->d;
-        for (uint32_t i = 0; i < BLOCK; i++) {
-            const float *centroid = s->centroids + (size_t)HEL_MIN(first + b * BLOCK + i, s->k - 1) * s->d;
-            for (uint32_t j = 0; j < s->d; j++) block[j * BLOCK + i] = centroid[j];
-        }
-#ifdef SIMD_WHOLE
-        if (s->filter == FILTER_WHOLE) pair_block(s, block, b, panel);
-#endif
-        if (s->filter == FILTER_FLOAT) square_block(s, block, panel->squares + b * BLOCK);
+static void pack_block(const cluster_book *book, uint32_t at) {
+    float *block = book->coordinates + (size_t)at * BLOCK * book->d;
+    for (uint32_t i = 0; i < BLOCK; i++) {
+        const float *centroid = book->centroids + (size_t)HEL_MIN(at * BLOCK + i, book->k - 1) * book->d;
+        for (uint32_t j = 0; j < book->d; j++) block[j * BLOCK + i] = centroid[j];
     }
+#ifdef SIMD_WHOLE
+    if (book->filter == FILTER_WHOLE) pair_block(book, block, at);
+#endif
+    if (book->filter != FILTER_NONE) square_block(book, block, book->squares + at * BLOCK);
 }
 
+// Lines of 64 bytes, which every array is some of.
+static size_t book_room(uint32_t blocks, uint32_t d) {
+    size_t line = BLOCK * sizeof(float);
+    return hel_round_up(sizeof(cluster_book), line) + blocks * line * (d + 1 + (d + 1) / 2 + 1);
+}
+
+static void make_book(cluster_book *book, const float *centroids, uint32_t k, uint32_t d) {
+    uint32_t blocks = (uint32_t)hel_ceil_div(k, BLOCK);
+    float *room = (float *)((char *)book + hel_round_up(sizeof *book, BLOCK * sizeof(float)));
+    size_t each = (size_t)blocks * BLOCK;
+    *book = (cluster_book){.k = k, .d = d, .blocks = blocks, .centroids = centroids, .coordinates = room,
+                           .squares = room + d * each, .whole_squares = (int32_t *)(room + (d + 1) * each),
+                           .pairs = (int32_t *)(room + (d + 2) * each)};
+    choose_filter(book);
+    for (uint32_t b = 0; b < blocks; b++) pack_block(book, b);
+}
+
+// ---------------------------------------------------------------- points
+
 static void load_floats(cluster_search *s, uint32_t at, const float *point) {
+    const cluster_book *book = s->book;
     cluster_batches *b = &s->batches;
-    float *to = b->coordinates + (size_t)(at / BATCH) * BATCH * s->d + at % BATCH, sum = 0.0f;
+    float *to = b->coordinates + (size_t)(at / BATCH) * BATCH * book->d + at % BATCH, sum = 0.0f;
     float factor = s->filter == FILTER_FLOAT ? -2.0f : 1.0f;
-    for (uint32_t j = 0; j < s->d; j++) {
+    for (uint32_t j = 0; j < book->d; j++) {
         to[j * BATCH] = factor * point[j];
         sum += point[j] * point[j];
     }
     b->square[at] = sum;
-    b->margin[at] = float_margin(s, sum);
+    b->margin[at] = float_margin(book, sum);
 }
 
 #ifdef SIMD_WHOLE
+// Of points out of reach the estimates mean nothing.
 static void load_pairs(cluster_search *s, uint32_t batch) {
+    const cluster_book *book = s->book;
     cluster_batches *b = &s->batches;
+    uint32_t d = book->d;
     float rows[BATCH * WHOLE_TO];
     for (uint32_t i = 0; i < BATCH; i++) {
-        const float *point = b->points + (size_t)HEL_MIN(batch * BATCH + i, b->count - 1) * s->d;
-        float square = 0.0f, sum = 0.0f;
-        for (uint32_t j = 0; j < s->d; j++) {
-            float away = point[j] - s->middle[j];
+        const float *point = b->points + (size_t)HEL_MIN(batch * BATCH + i, b->count - 1) * d;
+        float square = 0.0f, sum = 0.0f, most = 0.0f;
+        for (uint32_t j = 0; j < d; j++) {
+            float away = point[j] - book->middle[j];
             rows[j * BATCH + i] = point[j];
             square += away * away;
             sum += fabsf(away);
+            most = HEL_MAX(most, fabsf(away));
         }
         b->square[batch * BATCH + i] = square;
-        b->margin[batch * BATCH + i] = whole_margin(s, square, sum);
+        b->margin[batch * BATCH + i] = most <= book->reach ? whole_margin(book, square, sum) : INFINITY;
     }
     for (uint32_t i = 0; i < BATCH; i += WIDTH)
-        pair_vector(s, rows + i, BATCH, -1 / s->step, b->pairs + (size_t)batch * BATCH * ((s->d + 1) / 2) + i);
+        pair_vector(book, rows + i, BATCH, -1 / book->step, b->pairs + (size_t)batch * BATCH * ((d + 1) / 2) + i);
 }
 #endif
 
 static void load_points(cluster_search *s, uint32_t first, uint32_t count) {
     cluster_batches *b = &s->batches;
-    b->points = s->points + (size_t)first * s->d;
+    uint32_t d = s->book->d;
+    b->points = s->points + (size_t)first * d;
     b->count = count;
     uint32_t padded = (uint32_t)hel_round_up(count, BATCH);
     for (uint32_t i = 0; i < padded; i++) {
@@ -265,10 +276,12 @@ static void load_points(cluster_search *s, uint32_t first, uint32_t count) {
     for (uint32_t i = 0; s->filter == FILTER_WHOLE && i < padded; i += BATCH) load_pairs(s, i / BATCH);
 #endif
     for (uint32_t i = 0; s->filter != FILTER_WHOLE && i < padded; i++)
-        load_floats(s, i, b->points + (size_t)HEL_MIN(i, count - 1) * s->d);
+        load_floats(s, i, b->points + (size_t)HEL_MIN(i, count - 1) * d);
 }
 
 // ---------------------------------------------------------------- the least over each block, for a batch
+
+typedef struct cluster_panel { uint32_t first, end; } cluster_panel; // blocks of the book
 
 // In functions of their own, so that their sums and nothing else have the registers.
 #define TILE_FUNCTION static __attribute__((noinline)) void
@@ -296,23 +309,24 @@ TILE_INLINE float_tile(const float *points, const float *centroids, const float 
         for (size_t v = 0; v < VECTORS_AT_ONCE; v++) least[v] = vec_lesser(sums[c][v], least[v]);
 }
 
-TILE_INLINE float_blocks(const cluster_panel *panel, const float *points, const size_t d, const bool exact, float *out) {
-    for (size_t block = 0; block < panel->blocks; block++, out += BATCH) {
+TILE_INLINE float_blocks(const cluster_book *book, cluster_panel panel, const float *points, const size_t d, const bool exact,
+                         float *out) {
+    for (size_t block = panel.first; block < panel.end; block++, out += BATCH) {
         vec least[VECTORS_AT_ONCE];
         for (size_t v = 0; v < VECTORS_AT_ONCE; v++) least[v] = vec_set(FLOAT_MOST);
         for (size_t c = 0; c < BLOCK; c += CENTROIDS_AT_ONCE)
-            float_tile(points, panel->coordinates + block * BLOCK * d + c, panel->squares + block * BLOCK + c, d, exact, least);
+            float_tile(points, book->coordinates + block * BLOCK * d + c, book->squares + block * BLOCK + c, d, exact, least);
         for (size_t v = 0; v < VECTORS_AT_ONCE; v++) vec_store(out + v * WIDTH, least[v]);
     }
 }
 
-TILE_FUNCTION filter_blocks(const cluster_panel *panel, const float *points, size_t d, float *out) {
-    float_blocks(panel, points, d, false, out);
+TILE_FUNCTION filter_blocks(const cluster_book *book, cluster_panel panel, const float *points, float *out) {
+    float_blocks(book, panel, points, book->d, false, out);
 }
 
-TILE_FUNCTION narrow_blocks(const cluster_panel *panel, const float *points, size_t d, float *out) {
-    if (d == 1) float_blocks(panel, points, 1, true, out);
-    else float_blocks(panel, points, 2, true, out);
+TILE_FUNCTION narrow_blocks(const cluster_book *book, cluster_panel panel, const float *points, float *out) {
+    if (book->d == 1) float_blocks(book, panel, points, 1, true, out);
+    else float_blocks(book, panel, points, 2, true, out);
 }
 
 #ifdef SIMD_WHOLE
@@ -333,13 +347,14 @@ TILE_INLINE whole_tile(const int32_t *points, const int32_t *centroids, const in
         for (size_t v = 0; v < VECTORS_AT_ONCE; v++) least[v] = ivec_min(sums[c][v], least[v]);
 }
 
-TILE_FUNCTION whole_blocks(const cluster_panel *panel, const int32_t *points, size_t pairs, float step, float *out) {
-    vec unit = vec_set(2 * step * step);
-    for (size_t block = 0; block < panel->blocks; block++, out += BATCH) {
+TILE_FUNCTION whole_blocks(const cluster_book *book, cluster_panel panel, const int32_t *points, float *out) {
+    size_t pairs = (book->d + 1) / 2;
+    vec unit = vec_set(2 * book->step * book->step);
+    for (size_t block = panel.first; block < panel.end; block++, out += BATCH) {
         ivec least[VECTORS_AT_ONCE];
         for (size_t v = 0; v < VECTORS_AT_ONCE; v++) least[v] = ivec_set(INT32_MAX);
         for (size_t c = 0; c < BLOCK; c += CENTROIDS_AT_ONCE)
-            whole_tile(points, panel->pairs + block * BLOCK * pairs + c, panel->whole_squares + block * BLOCK + c, pairs, least);
+            whole_tile(points, book->pairs + block * BLOCK * pairs + c, book->whole_squares + block * BLOCK + c, pairs, least);
         for (size_t v = 0; v < VECTORS_AT_ONCE; v++) vec_store(out + v * WIDTH, vec_mul(vec_of_ints(least[v]), unit));
     }
 }
@@ -365,17 +380,16 @@ static inline void store_words(uint32_t *words, vec a) {
 
 // Keeps the least estimate, the least two or the least three; `kept` is a constant where this is inlined. Of two the second
 // stands for the third.
-TILE_INLINE rank_blocks(cluster_batches *b, uint32_t at, const float *estimates, uint32_t first, uint32_t blocks,
-                        const uint32_t kept) {
+TILE_INLINE rank_blocks(cluster_batches *b, uint32_t at, const float *estimates, cluster_panel panel, const uint32_t kept) {
     ranking ranks[VECTORS_AT_ONCE];
     for (uint32_t v = 0, i = at; v < VECTORS_AT_ONCE; v++, i += WIDTH)
         ranks[v] = (ranking){vec_load(b->least + i), vec_load(b->second + i), vec_load(b->third + i), load_words(b->block + i),
                              load_words(b->second_block + i)};
-    for (uint32_t block = 0; block < blocks; block++) {
-        vec number = vec_set(hel_bits_float(first + block));
+    for (uint32_t block = panel.first; block < panel.end; block++, estimates += BATCH) {
+        vec number = vec_set(hel_bits_float(block));
         for (uint32_t v = 0; v < VECTORS_AT_ONCE; v++) {
             ranking *r = &ranks[v];
-            vec now = vec_load(estimates + (size_t)block * BATCH + v * WIDTH);
+            vec now = vec_load(estimates + v * WIDTH);
             vec_mask nearer = vec_less(now, r->least);
             if (kept == 3) {
                 r->second_block = vec_select(vec_less(now, r->second), number, r->second_block);
@@ -394,19 +408,18 @@ TILE_INLINE rank_blocks(cluster_batches *b, uint32_t at, const float *estimates,
     }
 }
 
-static void compare_batch(cluster_search *s, uint32_t batch) {
-    float estimates[MOST_CENTROIDS / BLOCK * BATCH];
-    const cluster_panel *panel = &s->panel;
-    const float *points = s->batches.coordinates + (size_t)batch * BATCH * s->d;
-    if (s->filter == FILTER_NONE) narrow_blocks(panel, points, s->d, estimates);
-    if (s->filter == FILTER_FLOAT) filter_blocks(panel, points, s->d, estimates);
+static void compare_batch(cluster_search *s, uint32_t batch, cluster_panel panel) {
+    float estimates[PANEL_BLOCKS * BATCH];
+    const cluster_book *book = s->book;
+    const float *points = s->batches.coordinates + (size_t)batch * BATCH * book->d;
+    if (s->filter == FILTER_NONE) narrow_blocks(book, panel, points, estimates);
+    if (s->filter == FILTER_FLOAT) filter_blocks(book, panel, points, estimates);
 #ifdef SIMD_WHOLE
-    uint32_t pairs = (s->d + 1) / 2;
     if (s->filter == FILTER_WHOLE)
-        whole_blocks(panel, s->batches.pairs + (size_t)batch * BATCH * pairs, pairs, s->step, estimates);
+        whole_blocks(book, panel, s->batches.pairs + (size_t)batch * BATCH * ((book->d + 1) / 2), estimates);
 #endif
-    uint32_t at = batch * BATCH, first = panel->first / BLOCK;
-    if (s->filter == FILTER_NONE) rank_blocks(&s->batches, at, estimates, first, panel->blocks, 1);
-    else if (s->filter == FILTER_FLOAT) rank_blocks(&s->batches, at, estimates, first, panel->blocks, 2);
-    else rank_blocks(&s->batches, at, estimates, first, panel->blocks, 3);
+    uint32_t at = batch * BATCH;
+    if (s->filter == FILTER_NONE) rank_blocks(&s->batches, at, estimates, panel, 1);
+    else if (s->filter == FILTER_FLOAT) rank_blocks(&s->batches, at, estimates, panel, 2);
+    else rank_blocks(&s->batches, at, estimates, panel, 3);
 }

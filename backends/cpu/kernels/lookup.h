@@ -39,18 +39,11 @@ static inline __m512i vec_fields(const unsigned char *bytes, const uint32_t bits
     return _mm512_and_si512(vec_spread_fields(packed, bits), _mm512_set1_epi8((char)((1 << bits) - 1)));
 }
 
-// out[p] = the first n_planes planes' bytes at 64 places.
-static inline void vec_table_bytes(const vec_table *table, __m512i at, const uint32_t bits, const int n_planes, __m512i *out) {
-    __mmask64 upper = _mm512_movepi8_mask(at);
-    for (int p = 0; p < n_planes; p++) {
-        const __m512i *plane = (const __m512i *)(const void *)table->planes[p];
-        if (bits < 8) {
-            out[p] = _mm512_permutexvar_epi8(at, plane[0]);
-            continue;
-        }
-        __m512i low = _mm512_permutex2var_epi8(plane[0], at, plane[1]), high = _mm512_permutex2var_epi8(plane[2], at, plane[3]);
-        out[p] = _mm512_mask_blend_epi8(upper, low, high);
-    }
+// One plane's bytes at 64 places; `upper` are the places from 128 on, where there are so many.
+static inline __m512i vec_plane_look_up(const __m512i plane[4], __m512i at, __mmask64 upper, const uint32_t bits) {
+    if (bits < 8) return _mm512_permutexvar_epi8(at, plane[0]);
+    __m512i low = _mm512_permutex2var_epi8(plane[0], at, plane[1]), high = _mm512_permutex2var_epi8(plane[2], at, plane[3]);
+    return _mm512_mask_blend_epi8(upper, low, high);
 }
 
 // out[i] = table[field i] for 64 fields of `bits`, a constant where it is inlined. They are put in an order first from
@@ -60,8 +53,9 @@ static inline __attribute__((always_inline)) void vec_table_look_up(const vec_ta
     const __m512i spread = _mm512_set_epi8(63, 62, 61, 60, 47, 46, 45, 44, 31, 30, 29, 28, 15, 14, 13, 12, 59, 58, 57, 56, 43,
                                            42, 41, 40, 27, 26, 25, 24, 11, 10, 9, 8, 55, 54, 53, 52, 39, 38, 37, 36, 23, 22, 21,
                                            20, 7, 6, 5, 4, 51, 50, 49, 48, 35, 34, 33, 32, 19, 18, 17, 16, 3, 2, 1, 0);
-    __m512i bytes[4];
-    vec_table_bytes(table, _mm512_permutexvar_epi8(spread, vec_fields(fields, bits)), bits, 4, bytes);
+    __m512i at = _mm512_permutexvar_epi8(spread, vec_fields(fields, bits)), bytes[4];
+    for (int p = 0; p < 4; p++)
+        bytes[p] = vec_plane_look_up((const __m512i *)(const void *)table->planes[p], at, _mm512_movepi8_mask(at), bits);
     __m512i low01 = _mm512_unpacklo_epi8(bytes[0], bytes[1]), high01 = _mm512_unpackhi_epi8(bytes[0], bytes[1]);
     __m512i low23 = _mm512_unpacklo_epi8(bytes[2], bytes[3]), high23 = _mm512_unpackhi_epi8(bytes[2], bytes[3]);
     _mm512_storeu_si512(out, _mm512_unpacklo_epi16(low01, low23));

@@ -35,6 +35,8 @@ extern const cpu_kernel_entry cpu_entries_neon[], cpu_entries_avx2[], cpu_entrie
     void cpu_wkv7_##isa(const cpu_launch *launch, uint32_t first, uint32_t count);                   \
     void cpu_token_mix_##isa(const cpu_launch *launch, uint32_t first, uint32_t count);              \
     void cpu_kmeans_assign_##isa(const cpu_launch *launch, uint32_t first, uint32_t count);          \
+    cpu_scratch cpu_kmeans_assign_scratch_##isa(const cpu_launch *launch);                           \
+    void cpu_kmeans_assign_prepare_##isa(const cpu_launch *launch, uint32_t item);                   \
     void cpu_kmeans_partial_##isa(const cpu_launch *launch, uint32_t first, uint32_t count);         \
     void cpu_kmeans_update_##isa(const cpu_launch *launch, uint32_t first, uint32_t count);
 CPU_VECTOR_KERNELS(neon)

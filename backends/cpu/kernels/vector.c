@@ -42,7 +42,7 @@ const cpu_kernel_entry SIMD(cpu_entries)[] = {
     {.name = "wkv5", .run = SIMD(cpu_wkv5)},
     {.name = "wkv7", .run = SIMD(cpu_wkv7)},
     {.name = "token_mix", .run = SIMD(cpu_token_mix)},
-    {.name = "kmeans_assign", .run = SIMD(cpu_kmeans_assign)},
+    {"kmeans_assign", SIMD(cpu_kmeans_assign), SIMD(cpu_kmeans_assign_scratch), SIMD(cpu_kmeans_assign_prepare)},
     {.name = "kmeans_partial", .run = SIMD(cpu_kmeans_partial)},
     {.name = "kmeans_update", .run = SIMD(cpu_kmeans_update)},
     {.name = NULL},
