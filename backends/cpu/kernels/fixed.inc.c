@@ -143,19 +143,26 @@ void SIMD(cpu_linear_matvec_prepare)(const cpu_launch *launch, uint32_t item) {
 
 // ---------------------------------------------------------------- sums of digit products
 
-// By digits of w and x, so that no sum waits for another; a factor of 256 from one rank (the sum of both numbers) to the next.
+// By digits of w and x; a factor of 256 from one rank (the sum of both numbers) to the next. Where there are registers for it
+// each pair of digits has its sum, so that none waits for another, else those of a rank share one.
 typedef struct fixed_sums { __m512i at00, at01, at10, at02, at11, at20; } fixed_sums;
 
 static inline __m512i fixed_dot(__m512i sum, __m512i w, const unsigned char *x) {
     return _mm512_dpbusd_epi32(sum, w, _mm512_load_si512(x));
 }
 
-static inline fixed_sums fixed_add(fixed_sums sums, const __m512i *w, const fixed_x *x, uint32_t at, const int digits) {
+static inline fixed_sums fixed_add(fixed_sums sums, const __m512i *w, const fixed_x *x, uint32_t at, const int digits,
+                                   const bool apart) {
     const unsigned char *x0 = x->digits[0] + at, *x1 = x->digits[1] + at, *x2 = x->digits[2] + at;
+    __m512i *at10 = apart ? &sums.at10 : &sums.at01, *at02 = apart ? &sums.at02 : &sums.at11;
+    __m512i *at20 = apart ? &sums.at20 : &sums.at11;
     sums.at00 = fixed_dot(sums.at00, w[0], x0);
-    sums.at01 = fixed_dot(sums.at01, w[0], x1), sums.at10 = fixed_dot(sums.at10, w[1], x0);
+    sums.at01 = fixed_dot(sums.at01, w[0], x1);
+    *at10 = fixed_dot(*at10, w[1], x0);
     sums.at11 = fixed_dot(sums.at11, w[1], x1);
-    if (digits == 3) sums.at02 = fixed_dot(sums.at02, w[0], x2), sums.at20 = fixed_dot(sums.at20, w[2], x0);
+    if (digits == 2) return sums;
+    *at02 = fixed_dot(*at02, w[0], x2);
+    *at20 = fixed_dot(*at20, w[2], x0);
     return sums;
 }
 
@@ -166,9 +173,9 @@ static inline fixed_sums fixed_start(const fixed_x *x) {
 }
 
 // total += what a block's sums stand for; at most 2^27 are added up before they become floats.
-static inline __m512 fixed_end(fixed_sums sums, float scale, __m512 total, const int digits) {
-    __m512i high = _mm512_add_epi32(_mm512_slli_epi32(sums.at00, 8), _mm512_add_epi32(sums.at01, sums.at10)), low = sums.at11;
-    if (digits == 3) low = _mm512_add_epi32(_mm512_add_epi32(low, sums.at02), sums.at20);
+static inline __m512 fixed_end(fixed_sums sums, float scale, __m512 total) {
+    __m512i high = _mm512_add_epi32(_mm512_slli_epi32(sums.at00, 8), _mm512_add_epi32(sums.at01, sums.at10));
+    __m512i low = _mm512_add_epi32(_mm512_add_epi32(sums.at11, sums.at02), sums.at20);
     __m512 floats = _mm512_fmadd_ps(_mm512_cvtepi32_ps(high), _mm512_set1_ps(256.0f), _mm512_cvtepi32_ps(low));
     return _mm512_fmadd_ps(floats, _mm512_set1_ps(scale), total);
 }
@@ -201,9 +208,8 @@ static inline __attribute__((always_inline)) fixed_table fixed_table_load(const 
     return table;
 }
 
-// Sums at a time: of a row and two tokens, of a row and a token, or, where fields are so narrow that computing takes longer
-// than reading, of two rows and a token.
-enum { FIXED_SUMS = 2 };
+// Two rows meet two tokens; one token meets one row, or two where fields are so narrow that computing takes longer than reading.
+enum { FIXED_SUMS = 4 };
 typedef struct fixed_group { fixed_sums of[FIXED_SUMS]; } fixed_group; // [row][token]
 
 // `bits`, `digits`, `n_rows` and `tokens` are constants where these are inlined; x[t * stride] is the block of token t.
@@ -219,7 +225,7 @@ static inline __attribute__((always_inline)) fixed_group fixed_step_add(fixed_gr
             __mmask64 upper = bits == 8 ? _mm512_movepi8_mask(fields) : 0;
             for (int d = 0; d < digits; d++) w[d] = vec_plane_look_up(table->planes[d], fields, upper, bits);
             for (int t = 0; t < tokens; t++)
-                sums.of[r * tokens + t] = fixed_add(sums.of[r * tokens + t], w, x + t * stride, c + half, digits);
+                sums.of[r * tokens + t] = fixed_add(sums.of[r * tokens + t], w, x + t * stride, c + half, digits, n_rows * tokens < FIXED_SUMS);
         }
     }
     return sums;
@@ -232,7 +238,8 @@ static inline __attribute__((always_inline)) void fixed_rows(const linear *l, co
                                                              const int n_rows, const int tokens, float *out) {
     const uint32_t step = fixed_step(bits), step_bytes = fixed_step_bytes(bits), row_bytes = l->p->row_words * 4;
     const uint32_t blocks = operands->blocks;
-    __m512 totals[FIXED_SUMS] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
+    __m512 totals[FIXED_SUMS];
+    for (int i = 0; i < FIXED_SUMS; i++) totals[i] = _mm512_setzero_ps();
     for (uint32_t b = 0, at = 0; b < blocks; b++, x++) {
         fixed_group sums;
         for (int i = 0; i < n_rows * tokens; i++) sums.of[i] = fixed_start(x + i % tokens * blocks);
@@ -244,7 +251,7 @@ static inline __attribute__((always_inline)) void fixed_rows(const linear *l, co
             at = row_bytes;
         }
         for (int i = 0; i < n_rows * tokens; i++)
-            totals[i] = fixed_end(sums.of[i], x[i % tokens * blocks].scale, totals[i], digits);
+            totals[i] = fixed_end(sums.of[i], x[i % tokens * blocks].scale, totals[i]);
     }
     for (int i = 0; i < n_rows * tokens; i++)
         out[i / tokens * BLOCK_TOKENS + i % tokens] = vec_sum(totals[i]) * operands->scale;
@@ -258,8 +265,8 @@ static inline __attribute__((always_inline)) void fixed_tokens(const linear *l, 
     const int alone = bits < 6 ? 2 : 1;
     uint32_t t = 0;
     for (; t + 2 <= l->p->tokens; t += 2, x += 2 * operands->blocks)
-        for (int r = 0; r < BLOCK_ROWS; r++)
-            fixed_rows(l, operands, &table, rows + r, x, bits, digits, 1, 2, out + r * BLOCK_TOKENS + t);
+        for (int r = 0; r < BLOCK_ROWS; r += 2)
+            fixed_rows(l, operands, &table, rows + r, x, bits, digits, 2, 2, out + r * BLOCK_TOKENS + t);
     for (int r = 0; t < l->p->tokens && r < BLOCK_ROWS; r += alone)
         fixed_rows(l, operands, &table, rows + r, x, bits, digits, alone, 1, out + r * BLOCK_TOKENS + t);
 }
