@@ -208,7 +208,8 @@ static inline __attribute__((always_inline)) fixed_table fixed_table_load(const 
     return table;
 }
 
-// Two rows meet two tokens; one token meets one row, or two where fields are so narrow that computing takes longer than reading.
+// Two rows meet two tokens; a single token meets one row, or two where fields are so narrow that computing takes longer than
+// reading.
 enum { FIXED_SUMS = 4 };
 typedef struct fixed_group { fixed_sums of[FIXED_SUMS]; } fixed_group; // [row][token]
 
