@@ -219,6 +219,7 @@ static inline __attribute__((always_inline)) fixed_group fixed_step_add(fixed_gr
                                                                         __mmask64 mask, const fixed_x *x, size_t stride, uint32_t c,
                                                                         const uint32_t bits, const int digits, const int n_rows,
                                                                         const int tokens) {
+    const bool apart = n_rows * tokens < FIXED_SUMS;
     for (int r = 0; r < n_rows; r++) {
         __m512i fields = fixed_fields(rows[r] + at, mask, bits), w[FIXED_DIGITS];
         for (uint32_t half = 0; half < fixed_step(bits); half += 64) {
@@ -226,7 +227,7 @@ static inline __attribute__((always_inline)) fixed_group fixed_step_add(fixed_gr
             __mmask64 upper = bits == 8 ? _mm512_movepi8_mask(fields) : 0;
             for (int d = 0; d < digits; d++) w[d] = vec_plane_look_up(table->planes[d], fields, upper, bits);
             for (int t = 0; t < tokens; t++)
-                sums.of[r * tokens + t] = fixed_add(sums.of[r * tokens + t], w, x + t * stride, c + half, digits, n_rows * tokens < FIXED_SUMS);
+                sums.of[r * tokens + t] = fixed_add(sums.of[r * tokens + t], w, x + t * stride, c + half, digits, apart);
         }
     }
     return sums;
