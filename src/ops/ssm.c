@@ -7,8 +7,12 @@
 // Channels times pieces that keep a GPU busy, and the fewest steps for which a piece is worth being gone through twice.
 enum { BUSY_LANES = 1 << 16, SHORTEST_PIECE = 32, FEWEST_PIECES = 4 };
 
+// The fewest steps of which products of matrices (ssd_scan) come out ahead of the recurrence (ssm_scan).
+enum { FEWEST_STEPS = 16 };
+
 typedef struct scan {
     const hel_ssm *ssm;
+    bool by_products;
     const hel_ssm_inputs *in;
     hel_binding state;
     hel_tensor y;
@@ -26,26 +30,38 @@ static uint64_t most_pieces(const hel_ssm *ssm, uint32_t steps) {
     return HEL_MIN(hel_ceil_div(steps, SHORTEST_PIECE), BUSY_LANES / ssm->channels + 1);
 }
 
+// Rasterisers in software, which end a lane's loops, were slower by products.
+static bool is_by_products(const hel_device *device, const hel_ssm *ssm, uint32_t steps, bool back) {
+    return ssm->heads && !back && steps >= FEWEST_STEPS && ssm->state <= HEL_SSD_SCAN_MAX_STATE && !device->limits.loop_iterations;
+}
+
 // `steps` where they are one piece.
-static uint32_t piece_of(const hel_device *device, const hel_ssm *ssm, uint32_t steps) {
+static uint32_t piece_of(const hel_device *device, const hel_ssm *ssm, uint32_t steps, bool by_products) {
     if (ssm->piece) return HEL_MIN(ssm->piece, steps);
     uint64_t piece = HEL_MAX(SHORTEST_PIECE, hel_ceil_div((uint64_t)steps * ssm->channels, BUSY_LANES));
+    if (by_products) piece = hel_round_up(piece, HEL_SSD_SCAN_STEPS);
     return is_gpu(device) && steps >= FEWEST_PIECES * piece ? (uint32_t)piece : steps;
 }
 
 // ---------------------------------------------------------------- dispatches
 
+// Blocks of channels, each a work-group's of a piece.
+static uint64_t blocks_of(const scan *s) {
+    if (s->by_products) return s->ssm->heads * hel_ceil_div(s->params.head_dim, HEL_SSD_SCAN_CHANNELS);
+    return hel_ceil_div(s->params.channels, HEL_SSM_SCAN_CHUNK);
+}
+
 static void dispatch_scan(hel_exec *exec, scan *s, bool alone, hel_binding states) {
     const hel_ssm_inputs *in = s->in;
-    uint32_t heads = s->ssm->heads > 0;
+    uint32_t heads = s->ssm->heads > 0, form = s->by_products ? alone : heads;
     // What is not read must not be what is bound where the kernel may write.
     hel_binding more = heads ? s->ssm->dt_bias : in->gate.count ? in->gate.of.where : s->ssm->d;
     hel_binding y = alone ? hel_bind(exec->nothing) : s->y.where;
     hel_binding bindings[] = {in->x.of.where, in->dt.of.where, in->b.of.where, more, s->ssm->a, s->ssm->d, states, y};
     s->params.alone = alone;
-    uint64_t groups = hel_ceil_div(s->params.channels, HEL_SSM_SCAN_CHUNK) * hel_ceil_div(s->params.count, s->params.piece);
-    hel_exec_dispatch(exec, &(hel_call){"ssm_scan", &heads, 1, bindings, HEL_COUNT(bindings), &s->params, sizeof s->params,
-                                        groups});
+    uint64_t groups = blocks_of(s) * hel_ceil_div(s->params.count, s->params.piece);
+    hel_exec_dispatch(exec, &(hel_call){s->by_products ? "ssd_scan" : "ssm_scan", &form, 1, bindings, HEL_COUNT(bindings),
+                                        &s->params, sizeof s->params, groups});
 }
 
 // Steps of one dispatch, where a driver ends a lane's loops.
@@ -106,7 +122,8 @@ static void scan_into(hel_exec *exec, const hel_ssm *ssm, const hel_ssm_inputs *
                                      .low = ssm->dt_low,
                                      .high = ssm->dt_high,
                                      .extra = ssm->dt_extra};
-    uint32_t piece = piece_of(exec->device, ssm, s.params.steps);
+    s.by_products = is_by_products(exec->device, ssm, s.params.steps, back);
+    uint32_t piece = piece_of(exec->device, ssm, s.params.steps, s.by_products);
     if (piece < s.params.steps) scan_in_pieces(exec, &s, piece);
     else scan_in_turn(exec, &s);
     hel_exec_release(exec, mark);

@@ -26,6 +26,7 @@ typedef struct hel_ssm_inputs {
 
 // y[t] = (C[t] h[t] + D x[t]) silu(z[t]) with h[t] = exp(dt A) h[t - 1] + dt B[t] x[t]. The state goes on from `state` and is
 // left there. GPUs cut many tokens into pieces that run side by side: first from zero, then from what the pieces before left.
+// Heads go through many tokens in chunks, as products of matrices, where that is faster on the device.
 hel_tensor hel_ssm_scan(hel_exec *exec, const hel_ssm *ssm, const hel_ssm_inputs *in, hel_binding state);
 // The same from the last token to the first, onto y: y = (y + C h + D x) silu(z).
 void hel_ssm_scan_back(hel_exec *exec, const hel_ssm *ssm, const hel_ssm_inputs *in, hel_binding state, hel_tensor y);

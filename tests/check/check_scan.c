@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What goes along the rows of a sequence and keeps a state: conv1d, ssm_scan, ssm_carry.
+// What goes along the rows of a sequence and keeps a state: conv1d, ssm_scan, ssd_scan, ssm_carry.
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -93,11 +93,12 @@ static void conv1d_bench(check *c) {
     check_bench(c, &call, "512x2048 width 4", 8.0 * N);
 }
 
-// ---------------------------------------------------------------- ssm_scan
+// ---------------------------------------------------------------- ssm_scan and ssd_scan
 
 typedef struct ssm {
     hel_ssm_scan_params p;
     uint32_t heads; // 1: of head_dim channels that have an A in common
+    uint32_t chunk; // steps whose terms are added one by one: of ssd_scan; 1: h goes from step to step
     const float *x, *raw, *bc, *more, *a, *d, *states, *y;
 } ssm;
 
@@ -110,9 +111,9 @@ static check_value time_step(const ssm *s, uint32_t t, uint32_t head) {
     return dt;
 }
 
-// e^(dt a), whose exponent is off by what dt is and by a rounding.
-static check_value shrinking(check_value dt, double a) {
-    double value = exp(dt.value * a), exponent = fabs(a) * (dt.error + CHECK_U * dt.value) + CHECK_TINY;
+// e^(dt a), whose exponent is off by what dt is and by roundings, one for each sum that dt goes into.
+static check_value shrinking(check_value dt, double a, uint32_t sums) {
+    double value = exp(dt.value * a), exponent = fabs(a) * (dt.error + sums * CHECK_U * dt.value) + CHECK_TINY;
     return (check_value){value, value * (expm1(fmin(exponent, 50.0)) + check_exp_error(dt.value * a)) + CHECK_TINY};
 }
 
@@ -136,17 +137,22 @@ static state_value expect_state(const ssm *s, uint32_t piece, uint32_t channel, 
     double start = p->alone ? 0.0 : s->states[(piece * p->state + n) * p->channels + channel];
     double a = s->a[s->heads ? head : n * p->channels + channel];
     state_value h = {start, fabs(start), CHECK_TINY};
+    double largest = 0.0;
     uint32_t end = HEL_MIN(p->count, (piece + 1) * p->piece);
     for (uint32_t i = piece * p->piece; i < end; i++) {
         uint32_t t = p->reverse ? p->steps - 1 - p->first - i : p->first + i;
         check_value dt = time_step(s, t, head);
         double c = s->bc[p->c_first + t * p->bc_stride + shared];
-        go_on(&h, shrinking(dt, a), dt, s->bc[p->b_first + t * p->bc_stride + shared],
-              s->x[p->x_first + t * p->x_stride + channel]);
+        double b = s->bc[p->b_first + t * p->bc_stride + shared], x = s->x[p->x_first + t * p->x_stride + channel];
+        go_on(&h, shrinking(dt, a, s->chunk), dt, b, x);
         sums[t].value += c * h.value;
         sums[t].size += fabs(c) * h.size;
         sums[t].error += fabs(c) * h.error + CHECK_TINY * (2.0 + fabs(c));
+        // Of a chunk, C and B meet first; what they make may be too small for a float where all that it is a factor of is not.
+        largest = fmax(largest, dt.value * fabs(x));
+        if (s->chunk > 1) sums[t].error += CHECK_TINY * s->chunk * (1.0 + dt.value + largest);
     }
+    if (s->chunk > 1) h.error += check_sum_limit(s->chunk, h.size);
     return h;
 }
 
@@ -156,7 +162,7 @@ static check_value expect_output(const ssm *s, uint32_t t, uint32_t channel, sta
     double skip = (double)s->d[channel / p->head_dim] * s->x[p->x_first + t * p->x_stride + channel];
     double before = p->add ? s->y[t * p->channels + channel] : 0.0;
     double size = sum.size + fabs(skip) + fabs(before);
-    check_value y = {sum.value + skip + before, sum.error + check_sum_limit(p->state + 2, size) + 4.0 * CHECK_TINY};
+    check_value y = {sum.value + skip + before, sum.error + check_sum_limit(p->state + 1 + s->chunk, size) + 4.0 * CHECK_TINY};
     if (!p->gated) return y;
     check_value gate = check_function(HEL_ACTIVATION_SILU, s->more[p->z_first + t * p->z_stride + channel]);
     double error = fabs(gate.value) * y.error + (fabs(y.value) + y.error) * (gate.error + 2.0 * CHECK_U * fabs(gate.value));
@@ -193,13 +199,13 @@ static void expect_channel(check *c, const ssm *s, uint32_t pieces, uint32_t cha
     }
 }
 
-static hel_ssm_scan_params ssm_shape(check *c, bool heads) {
-    uint32_t head_dim = heads ? check_size(c, 40) : 1, group = head_dim * (1 + check_random(c, heads ? 3 : 40));
+static hel_ssm_scan_params ssm_shape(check *c, bool heads, uint32_t most_states) {
+    uint32_t head_dim = heads ? check_size(c, 70) : 1, group = head_dim * (1 + check_random(c, heads ? 3 : 40));
     uint32_t channels = group * (1 + check_random(c, 2)), skip = check_random(c, 2) * 3, steps = check_size(c, 70);
     uint32_t count = check_random(c, 2) ? steps : 1 + check_random(c, steps);
     hel_ssm_scan_params p = {.steps = steps, .first = check_random(c, steps - count + 1), .count = count, .piece = count,
                              .reverse = check_random(c, 2), .channels = channels, .head_dim = head_dim, .group_channels = group,
-                             .state = check_size(c, 40), .x_first = skip, .x_stride = channels + 2 * skip, .dt_first = 2 * skip,
+                             .state = check_size(c, most_states), .x_first = skip, .x_stride = channels + 2 * skip, .dt_first = 2 * skip,
                              .dt_stride = channels / head_dim + 2 * skip, .gated = !heads && check_random(c, 2), .z_first = skip,
                              .z_stride = channels + skip, .add = check_random(c, 2), .low = 0.0f, .high = 3e38f};
     if (check_random(c, 2)) p.low = 0.25f, p.high = 2.0f, p.extra = 1e-4f;
@@ -229,38 +235,55 @@ static void ssm_fill(check *c, ssm *s, uint32_t pieces, check_fill fill) {
     s->y = check_values(c, p->steps * p->channels, fill, RANGE);
 }
 
-static void ssm_scan_case(check *c, check_fill fill) {
-    check_begin(c, fill);
-    ssm s = {.heads = c->number % 2};
-    s.p = ssm_shape(c, s.heads);
-    const hel_ssm_scan_params *p = &s.p;
+static void scan_case(check *c, ssm *s, check_fill fill) {
+    const hel_ssm_scan_params *p = &s->p;
     check_shape(c, "heads %u, steps %u: %u from %u in pieces of %u, alone %u, reverse %u, channels %u, head_dim %u, group %u, state %u, "
-                "gated %u, add %u, columns apart %u", s.heads, p->steps, p->count, p->first, p->piece, p->alone, p->reverse,
+                "gated %u, add %u, columns apart %u", s->heads, p->steps, p->count, p->first, p->piece, p->alone, p->reverse,
                 p->channels, p->head_dim, p->group_channels, p->state, p->gated, p->add, p->x_stride);
     uint32_t pieces = (uint32_t)hel_ceil_div(p->count, p->piece), kept = (pieces * p->state + p->alone * pieces) * p->channels;
     uint32_t n_y = p->steps * p->channels, heads = p->channels / p->head_dim;
-    ssm_fill(c, &s, pieces, fill);
+    ssm_fill(c, s, pieces, fill);
     float *y = check_floats(c, n_y), *states = check_floats(c, kept);
     ssm_results want = {check_doubles(c, n_y), check_doubles(c, n_y), check_doubles(c, kept), check_doubles(c, kept)};
     for (uint32_t i = 0; i < n_y; i++) want.y_limit[i] = -1.0; // rows of other calls stay
-    for (uint32_t i = 0; i < p->channels; i++) expect_channel(c, &s, pieces, i, &want);
-    uint32_t n_more = s.heads ? heads : p->gated ? p->steps * p->z_stride : 0;
+    for (uint32_t i = 0; i < p->channels; i++) expect_channel(c, s, pieces, i, &want);
+    uint32_t n_more = s->heads ? heads : p->gated ? p->steps * p->z_stride : 0;
+    bool by_products = s->chunk > 1;
+    uint64_t blocks = by_products ? heads * hel_ceil_div(p->head_dim, HEL_SSD_SCAN_CHANNELS) : hel_ceil_div(p->channels, HEL_SSM_SCAN_CHUNK);
     check_call call = {.kernel = c->kernel,
-                       .constants = {s.heads},
+                       .constants = {by_products ? p->alone : s->heads},
                        .n_constants = 1,
-                       .bindings = {{s.x, p->steps * p->x_stride, NULL}, {s.raw, p->steps * p->dt_stride, NULL},
-                                    {s.bc, p->steps * p->bc_stride, NULL}, {s.more, n_more, NULL},
-                                    {s.a, s.heads ? heads : p->state * p->channels, NULL}, {s.d, heads, NULL}, {s.states, kept, states},
-                                    {s.y, p->alone ? 0 : n_y, p->alone ? NULL : y}},
+                       .bindings = {{s->x, p->steps * p->x_stride, NULL}, {s->raw, p->steps * p->dt_stride, NULL},
+                                    {s->bc, p->steps * p->bc_stride, NULL}, {s->more, n_more, NULL},
+                                    {s->a, s->heads ? heads : p->state * p->channels, NULL}, {s->d, heads, NULL}, {s->states, kept, states},
+                                    {s->y, p->alone ? 0 : n_y, p->alone ? NULL : y}},
                        .n_bindings = 8,
-                       .params = &s.p,
-                       .params_size = sizeof s.p,
-                       .groups = hel_ceil_div(p->channels, HEL_SSM_SCAN_CHUNK) * pieces};
+                       .params = p,
+                       .params_size = sizeof *p,
+                       .groups = blocks * pieces};
     if (check_run(c, &call)) {
-        if (!p->alone) check_compare(c, "y", y, want.y, want.y_limit, n_y, s.y);
+        if (!p->alone) check_compare(c, "y", y, want.y, want.y_limit, n_y, s->y);
         check_compare(c, "states", states, want.states, want.states_limit, kept, NULL);
     }
     check_end(c);
+}
+
+static void ssm_scan_case(check *c, check_fill fill) {
+    check_begin(c, fill);
+    ssm s = {.heads = c->number % 2, .chunk = 1};
+    s.p = ssm_shape(c, s.heads, 40);
+    scan_case(c, &s, fill);
+}
+
+static void ssd_scan_case(check *c, check_fill fill) {
+    check_begin(c, fill);
+    ssm s = {.heads = 1, .chunk = HEL_SSD_SCAN_STEPS};
+    hel_ssm_scan_params *p = &s.p;
+    *p = ssm_shape(c, true, check_random(c, 4) ? 40 : HEL_SSD_SCAN_MAX_STATE);
+    p->reverse = p->add = 0;
+    p->alone = c->number % 2;
+    if (p->alone) p->piece = 1 + check_random(c, p->count);
+    scan_case(c, &s, fill);
 }
 
 // ---------------------------------------------------------------- ssm_carry
@@ -283,7 +306,7 @@ static void ssm_carry_case(check *c, check_fill fill) {
             in[piece * n + i] = h.value;
             in_limit[piece * n + i] = h.error;
             check_value total = {made[pieces * n + piece * channels + i % channels], 0.0};
-            go_on(&h, shrinking(total, a[heads ? i % channels / head_dim : i]), (check_value){1.0, 0.0}, 1.0, made[piece * n + i]);
+            go_on(&h, shrinking(total, a[heads ? i % channels / head_dim : i], 1), (check_value){1.0, 0.0}, 1.0, made[piece * n + i]);
         }
         want[i] = h.value;
         limit[i] = h.error;
@@ -304,41 +327,44 @@ static void ssm_carry_case(check *c, check_fill fill) {
 }
 
 static void ssm_scan_cases(check *c) { check_each_fill(c, 16, ssm_scan_case); }
+static void ssd_scan_cases(check *c) { check_each_fill(c, 12, ssd_scan_case); }
 static void ssm_carry_cases(check *c) { check_each_fill(c, 4, ssm_carry_case); }
 
-static void ssm_scan_bench(check *c) {
-    enum { STEPS = 512, CHANNELS = 2048, N = STEPS * CHANNELS, STATE = 16 };
+enum { BENCH_STEPS = 512, BENCH_CHANNELS = 2048, BENCH_VALUES = BENCH_STEPS * BENCH_CHANNELS };
+
+// Heads of `head_dim` channels, or none where it is 1; the kernel's groups own `channels` of one, or of all.
+static void scan_bench(check *c, uint32_t head_dim, uint32_t state, uint32_t form, uint32_t channels, const char *shape) {
     check_begin(c, CHECK_UNIFORM);
-    float *x = check_values(c, N, CHECK_UNIFORM, 0), *y = check_floats(c, N), *states = check_floats(c, STATE * CHANNELS);
-    hel_ssm_scan_params params = {.steps = STEPS, .count = STEPS, .piece = STEPS, .channels = CHANNELS, .head_dim = 1,
-                                  .group_channels = CHANNELS, .state = STATE, .x_stride = CHANNELS, .dt_stride = CHANNELS,
-                                  .c_first = STATE, .bc_stride = 2 * STATE, .high = 3e38f};
-    for (uint32_t i = 0; i < CHANNELS; i++) x[i] = -fabsf(x[i]); // A
+    uint32_t heads = BENCH_CHANNELS / head_dim, kept = state * BENCH_CHANNELS, n_a = head_dim > 1 ? heads : kept;
+    float *x = check_values(c, BENCH_VALUES, CHECK_UNIFORM, 0), *y = check_floats(c, BENCH_VALUES), *states = check_floats(c, kept);
+    hel_ssm_scan_params params = {.steps = BENCH_STEPS, .count = BENCH_STEPS, .piece = BENCH_STEPS, .channels = BENCH_CHANNELS,
+                                  .head_dim = head_dim, .group_channels = BENCH_CHANNELS, .state = state, .x_stride = BENCH_CHANNELS,
+                                  .dt_stride = heads, .c_first = state, .bc_stride = 2 * state, .high = 3e38f};
+    for (uint32_t i = 0; i < BENCH_CHANNELS; i++) x[i] = -fabsf(x[i]); // A
     check_call call = {.kernel = c->kernel,
-                       .bindings = {{x, N, NULL}, {x, N, NULL}, {x, 2 * STATE * STEPS, NULL}, {x, 0, NULL}, {x, STATE * CHANNELS, NULL},
-                                    {x, CHANNELS, NULL}, {states, STATE * CHANNELS, states}, {x, N, y}},
+                       .constants = {form},
+                       .n_constants = 1,
+                       .bindings = {{x, BENCH_VALUES, NULL}, {x, heads * BENCH_STEPS, NULL}, {x, 2 * state * BENCH_STEPS, NULL},
+                                    {x, head_dim > 1 ? heads : 0, NULL}, {x, n_a, NULL}, {x, heads, NULL},
+                                    {states, kept, states}, {x, BENCH_VALUES, y}},
                        .n_bindings = 8,
                        .params = &params,
                        .params_size = sizeof params,
-                       .groups = hel_ceil_div(CHANNELS, HEL_SSM_SCAN_CHUNK)};
-    check_bench(c, &call, "512x2048 state 16", 12.0 * N);
-    params.state = 128;
-    params.head_dim = 64;
-    params.dt_stride = CHANNELS / 64;
-    params.c_first = 128;
-    params.bc_stride = 256;
-    float *wide = check_floats(c, 128 * CHANNELS);
-    call.constants[0] = call.n_constants = 1;
-    call.bindings[2].words = 256 * STEPS;
-    call.bindings[3] = (check_binding){x, CHANNELS / 64, NULL};
-    call.bindings[4].words = call.bindings[5].words = CHANNELS / 64;
-    call.bindings[6] = (check_binding){wide, 128 * CHANNELS, wide};
-    check_bench(c, &call, "512x2048 heads of 64, state 128", 8.0 * N);
+                       .groups = BENCH_CHANNELS / channels};
+    check_bench(c, &call, shape, 4.0 * (2 * BENCH_VALUES + heads * BENCH_STEPS));
 }
+
+static void ssm_scan_bench(check *c) {
+    scan_bench(c, 1, 16, 0, HEL_SSM_SCAN_CHUNK, "512x2048 state 16");
+    scan_bench(c, 64, 128, 1, HEL_SSM_SCAN_CHUNK, "512x2048 heads of 64, state 128");
+}
+
+static void ssd_scan_bench(check *c) { scan_bench(c, 64, 128, 0, HEL_SSD_SCAN_CHANNELS, "512x2048 heads of 64, state 128"); }
 
 const check_kernel check_scan_kernels[] = {
     {"conv1d", conv1d_cases, conv1d_bench},
     {"ssm_scan", ssm_scan_cases, ssm_scan_bench},
+    {"ssd_scan", ssd_scan_cases, ssd_scan_bench},
     {"ssm_carry", ssm_carry_cases, NULL},
     {NULL, NULL, NULL},
 };

@@ -136,6 +136,23 @@ static void test_plans(void **state) {
     assert_true(planned(128, 64) >= (128 + 4 * 3) * 64 * sizeof(float)); // y, states and times of four pieces
 }
 
+// What a thread does is settled by the shape.
+static void test_threads(void **state) {
+    static const uint32_t counts[] = {1, 3};
+    static results got[2];
+    const hel_device *whole = device;
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        hel_device_params params = hel_device_params_default();
+        params.threads = counts[i];
+        assert_int_equal(hel_device_open("cpu", &params, &device), HEL_OK);
+        run(HEADS, false, false, 0, &got[i]);
+        hel_device_destroy(&device);
+    }
+    device = whole;
+    assert_memory_equal(&got[0], &got[1], sizeof got[0]);
+}
+
 int main(int argc, char **argv) {
     const char *name = argc > 1 ? argv[1] : "cpu";
     if (!device_here(name)) return SKIPPED;
@@ -143,7 +160,7 @@ int main(int argc, char **argv) {
     fill_all();
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_channels), cmocka_unit_test(test_back), cmocka_unit_test(test_heads),
                                        cmocka_unit_test(test_ungated), cmocka_unit_test(test_ungated_back),
-                                       cmocka_unit_test(test_plans)};
+                                       cmocka_unit_test(test_plans), cmocka_unit_test(test_threads)};
     int failed = cmocka_run_group_tests_name(name, tests, NULL, NULL);
     hel_device_destroy(&device);
     return failed;

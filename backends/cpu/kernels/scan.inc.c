@@ -64,6 +64,10 @@ typedef struct scan_block {
     vec total;              // of dt
 } scan_block;
 
+static inline vec scan_time_step(const hel_ssm_scan_params *p, vec raw) {
+    return vec_add(vec_max(vec_set(p->low), vec_min(vec_set(p->high), vec_softplus(raw))), vec_set(p->extra));
+}
+
 static inline uint32_t scan_row(const scan_block *b, uint32_t i) {
     return b->p->reverse ? b->p->steps - 1 - b->step - i : b->step + i;
 }
@@ -75,8 +79,7 @@ static inline __attribute__((always_inline)) void scan_begin(scan_block *b, uint
     for (uint32_t i = 0; i < b->steps; i++) {
         size_t row = scan_row(b, i);
         const float *raw = b->raw + p->dt_first + row * p->dt_stride;
-        vec dt = vec_softplus(b->heads ? vec_set(raw[head] + b->more[head]) : load_some(raw + b->channel, count));
-        dt = vec_add(vec_max(vec_set(p->low), vec_min(vec_set(p->high), dt)), vec_set(p->extra));
+        vec dt = scan_time_step(p, b->heads ? vec_set(raw[head] + b->more[head]) : load_some(raw + b->channel, count));
         vec x = load_some(b->x + p->x_first + row * p->x_stride + b->channel, count);
         b->total = vec_add(b->total, dt);
         b->driven[i] = vec_mul(dt, x);

@@ -208,6 +208,16 @@ static inline vec vec_of_pairs(vec pairs, bool second) { (void)second; return pa
 static inline void vec_to_pairs(const float *in, uint32_t count, float *out) { (void)in, (void)count, (void)out; }
 #endif
 
+// a, in a register: compilers would load it again for each use where an instruction can take it from memory.
+static inline vec vec_hold(vec a) {
+#if defined(__aarch64__)
+    __asm__("" : "+w"(a));
+#else
+    __asm__("" : "+v"(a));
+#endif
+    return a;
+}
+
 static inline float vec_sum(vec a) {
     float lanes[WIDTH];
     vec_store(lanes, a);

@@ -29,6 +29,9 @@ extern const cpu_kernel_entry cpu_entries_neon[], cpu_entries_avx2[], cpu_entrie
     void cpu_fftconv_step_##isa(const cpu_launch *launch, uint32_t first, uint32_t count);           \
     void cpu_transpose_##isa(const cpu_launch *launch, uint32_t first, uint32_t count);              \
     void cpu_ssm_scan_##isa(const cpu_launch *launch, uint32_t first, uint32_t count);               \
+    void cpu_ssd_scan_##isa(const cpu_launch *launch, uint32_t first, uint32_t count);               \
+    cpu_scratch cpu_ssd_scan_scratch_##isa(const cpu_launch *launch);                                \
+    void cpu_ssd_scan_prepare_##isa(const cpu_launch *launch, uint32_t item);                        \
     void cpu_modal_scan_##isa(const cpu_launch *launch, uint32_t first, uint32_t count);             \
     void cpu_wkv4_##isa(const cpu_launch *launch, uint32_t first, uint32_t count);                   \
     void cpu_wkv5_##isa(const cpu_launch *launch, uint32_t first, uint32_t count);                   \

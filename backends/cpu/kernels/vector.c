@@ -10,6 +10,8 @@
 
 #include "scan.inc.c"
 
+#include "ssd.inc.c"
+
 #include "modal_scan.inc.c"
 
 #include "wkv.inc.c"
@@ -37,6 +39,7 @@ const cpu_kernel_entry SIMD(cpu_entries)[] = {
     {.name = "fftconv_step", .run = SIMD(cpu_fftconv_step)},
     {.name = "transpose", .run = SIMD(cpu_transpose)},
     {.name = "ssm_scan", .run = SIMD(cpu_ssm_scan)},
+    {"ssd_scan", SIMD(cpu_ssd_scan), SIMD(cpu_ssd_scan_scratch), SIMD(cpu_ssd_scan_prepare)},
     {.name = "modal_scan", .run = SIMD(cpu_modal_scan)},
     {.name = "wkv4", .run = SIMD(cpu_wkv4)},
     {.name = "wkv5", .run = SIMD(cpu_wkv5)},
