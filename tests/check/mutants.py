@@ -121,6 +121,7 @@ MUTANTS = [
     ("sense of rotation", "modal_scan", "modal_scan.k", "pole_re[i] * im[i] + pole_im[i] * re[i]", "pole_re[i] * im[i] - pole_im[i] * re[i]"),
     ("columns of a head", "modal_scan", "modal_scan.k", "c / p.split * 3u * p.split", "c / p.split * p.split"),
     ("modes behind a block", "modal_scan", "modal_scan.k", "first == 0u ? direct[c] * w", "first < 99u ? direct[c] * w"),
+    ("first token of a part", "modal_scan", "modal_scan.k", "u32 t = p.first; t < p.first + p.tokens", "u32 t = 0u; t < p.tokens"),
     ("gate before the last block", "modal_scan", "modal_scan.k", "first + BLOCK < p.modes ? sum", "first > 99u ? sum"),
     ("last element", "add", "add.k", "UMIN(p.n, (GROUP + 1u) * CHUNK)", "UMIN(p.n - 1u, (GROUP + 1u) * CHUNK)"),
     ("column", "divide_columns", "divide_columns.k", "scales[i % p.cols]", "scales[i / p.cols]"),

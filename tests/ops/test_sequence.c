@@ -3,6 +3,7 @@
 // driver lets a lane go through at once. The device is the first argument.
 #include "support/support.h"
 
+#include "ops/modal_scan.h"
 #include "ops/operators.h"
 #include "ops/rwkv.h"
 #include "support/device_here.h"
@@ -98,11 +99,52 @@ static void test_long_shift(void **state) {
     free(shifted);
 }
 
+// ---------------------------------------------------------------- modal_scan
+
+static void test_long_filter(void **state) {
+    enum { TOKENS = 9000, MODES = 9 };
+    hel_exec exec;
+    static float z[3 * TOKENS], got[TOKENS], want[TOKENS], poles[2 * MODES], residues[2 * MODES], zeros[2 * MODES], direct = 0.5f;
+    double re[MODES] = {0}, im[MODES] = {0};
+    (void)state;
+    for (int i = 0; i < 3 * TOKENS; i++) z[i] = sinf((float)i);
+    for (int n = 0; n < MODES; n++) {
+        poles[2 * n] = 0.9f * cosf((float)n), poles[2 * n + 1] = 0.9f * sinf((float)n);
+        residues[2 * n] = cosf((float)(5 * n)), residues[2 * n + 1] = sinf((float)(5 * n));
+    }
+    for (int t = 0; t < TOKENS; t++) {
+        double w = (double)z[3 * t + 1] * z[3 * t + 2], sum = direct * w;
+        for (int n = 0; n < MODES; n++) {
+            double turned = poles[2 * n] * re[n] - poles[2 * n + 1] * im[n] + w;
+            im[n] = poles[2 * n] * im[n] + poles[2 * n + 1] * re[n];
+            re[n] = turned;
+            sum += residues[2 * n] * re[n] - residues[2 * n + 1] * im[n];
+        }
+        want[t] = (float)(z[3 * t] * sum);
+    }
+    hel_binding all[] = {upload(z, 3 * TOKENS), upload(poles, 2 * MODES), upload(residues, 2 * MODES), upload(&direct, 1),
+                         upload(zeros, 2 * MODES)};
+    hel_modal_filter filter = {.poles = all[1], .residues = all[2], .direct = all[3], .modes = MODES, .split = 1};
+    assert_int_equal(hel_exec_init(&exec, device), HEL_OK);
+    for (int pass = 0; pass < 2; pass++) {
+        if (pass) assert_int_equal(hel_exec_plan_end(&exec), HEL_OK);
+        else hel_exec_plan_begin(&exec);
+        hel_exec_reset(&exec);
+        hel_tensor y = hel_modal_scan(&exec, (hel_tensor){all[0], TOKENS, 3}, &filter, all[4]);
+        if (pass) hel_exec_download(&exec, y, got);
+        if (exec.status != HEL_OK) fail_msg("%s", hel_error_message());
+    }
+    assert_true(support_difference(got, want, TOKENS) <= 1e-4);
+    hel_exec_finish(&exec);
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) hel_buffer_destroy(device, &all[i].buffer);
+}
+
 int main(int argc, char **argv) {
     const char *name = argc > 1 ? argv[1] : "cpu";
     if (!device_here(name)) return SKIPPED;
     if (hel_device_open(name, NULL, &device) != HEL_OK) return 1;
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_conv1d), cmocka_unit_test(test_long_shift)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_conv1d), cmocka_unit_test(test_long_shift),
+                                       cmocka_unit_test(test_long_filter)};
     int failed = cmocka_run_group_tests_name(name, tests, NULL, NULL);
     hel_device_destroy(&device);
     return failed;

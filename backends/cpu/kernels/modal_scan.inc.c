@@ -57,9 +57,10 @@ static inline __attribute__((always_inline)) void modal_modes(modal_block *b, ui
 static inline __attribute__((always_inline)) void modal_channels(modal_block *b, uint32_t count) {
     const hel_modal_scan_params *p = b->p;
     vec direct = load_some(b->direct + b->channel, count);
-    for (b->step = 0; b->step < p->tokens; b->step += b->steps) {
+    uint32_t end = p->first + p->tokens;
+    for (b->step = p->first; b->step < end; b->step += b->steps) {
         uint32_t n = 0;
-        b->steps = HEL_MIN(MODAL_STEPS, p->tokens - b->step);
+        b->steps = HEL_MIN(MODAL_STEPS, end - b->step);
         for (uint32_t i = 0; i < b->steps; i++) {
             const float *row = modal_row(b, i);
             b->driven[i] = vec_mul(load_some(row + p->split, count), load_some(row + 2 * (size_t)p->split, count));
