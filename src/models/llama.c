@@ -5,12 +5,15 @@
 
 // ---------------------------------------------------------------- the model
 
-hel_tensor hel_attention_mix(const hel_layer *layer, hel_stage *stage, hel_tensor q, hel_tensor k, hel_tensor v) {
+hel_tensor hel_attention_mix(const hel_layer *layer, hel_stage *stage, float scale, hel_tensor q, hel_tensor k, hel_tensor v) {
     hel_exec *exec = &stage->exec;
     hel_kv_view cache = hel_kvcache_view(&stage->cache, layer->kv_slot);
     hel_binding step = hel_bind(stage->step);
-    hel_rope_apply(exec, q, &stage->rope, step);
-    hel_rope_apply(exec, k, &stage->rope, step);
+    cache.scale = scale;
+    if (stage->rope.rotary) {
+        hel_rope_apply(exec, q, &stage->rope, step);
+        hel_rope_apply(exec, k, &stage->rope, step);
+    }
     hel_kv_append(exec, k, v, &cache, step);
     return hel_attention(exec, q, &cache, step);
 }
@@ -22,7 +25,7 @@ void hel_attention_block_forward(const hel_hyper *hyper, const hel_attention_blo
     hel_tensor q = hel_linear(exec, h, &block->q);
     hel_tensor k = hel_linear(exec, h, &block->k);
     hel_tensor v = hel_linear(exec, h, &block->v);
-    hel_linear_add(exec, hel_attention_mix(layer, stage, q, k, v), &block->o, x);
+    hel_linear_add(exec, hel_attention_mix(layer, stage, 0.0f, q, k, v), &block->o, x);
 }
 
 void hel_ffn_block_forward(const hel_hyper *hyper, const hel_ffn_block *block, hel_stage *stage, hel_tensor x) {

@@ -22,8 +22,9 @@ typedef struct hel_ffn_block {
 // x += Wo attention(rope(Wq h), rope(Wk h), Wv h),  h = norm(x)
 void hel_attention_block_forward(const hel_hyper *hyper, const hel_attention_block *block, const hel_layer *layer, hel_stage *stage,
                                  hel_tensor x);
-// attention(rope(q), rope(k), v) over the layer's cache, which gets k and v; q and k are turned in place.
-hel_tensor hel_attention_mix(const hel_layer *layer, hel_stage *stage, hel_tensor q, hel_tensor k, hel_tensor v);
+// attention(rope(q), rope(k), v) over the layer's cache, which gets k and v; q and k are turned in place where the model has rotary
+// embeddings. `scale` is that of the scores; 0 for 1 / sqrt(head_dim).
+hel_tensor hel_attention_mix(const hel_layer *layer, hel_stage *stage, float scale, hel_tensor q, hel_tensor k, hel_tensor v);
 // x += Wdown (silu(Wgate h) * Wup h),  h = norm(x)
 void hel_ffn_block_forward(const hel_hyper *hyper, const hel_ffn_block *block, hel_stage *stage, hel_tensor x);
 hel_layer_memory hel_attention_block_memory(const hel_hyper *hyper);

@@ -84,7 +84,7 @@ static void attention_forward(const hel_network *network, const hel_layer *layer
     uint64_t mark = hel_exec_mark(exec);
     uint32_t queries = hyper->heads * hyper->head_dim, keys = hyper->kv_heads * hyper->head_dim;
     hel_tensor qkv = hel_linear(exec, hel_rmsnorm(exec, x, hel_bind(weights->norm), hyper->norm_epsilon), &weights->qkv);
-    hel_tensor mixed = hel_attention_mix(layer, stage, columns(exec, qkv, 0, queries), columns(exec, qkv, queries, keys),
+    hel_tensor mixed = hel_attention_mix(layer, stage, 0.0f, columns(exec, qkv, 0, queries), columns(exec, qkv, queries, keys),
                                          columns(exec, qkv, queries + keys, keys));
     hel_linear_add(exec, mixed, &weights->out, x);
     hel_exec_release(exec, mark);

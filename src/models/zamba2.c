@@ -55,19 +55,11 @@ static hel_tensor attend(const hel_hyper *hyper, const hel_layer *layer, hel_sta
     const zamba2_block *block = layer->shared;
     const zamba2_layer *w = layer->weights;
     hel_exec *exec = &stage->exec;
-    hel_kv_view cache = hel_kvcache_view(&stage->cache, layer->kv_slot);
-    hel_binding step = hel_bind(stage->step);
-    cache.scale = 1.0f / sqrtf(0.5f * (float)hyper->head_dim);
-
+    float scale = 1.0f / sqrtf(0.5f * (float)hyper->head_dim);
     hel_tensor q = adapted(exec, h, &block->q, &w->q);
     hel_tensor k = adapted(exec, h, &block->k, &w->k);
     hel_tensor v = adapted(exec, h, &block->v, &w->v);
-    if (hyper->rotary) {
-        hel_rope_apply(exec, q, &stage->rope, step);
-        hel_rope_apply(exec, k, &stage->rope, step);
-    }
-    hel_kv_append(exec, k, v, &cache, step);
-    return hel_linear(exec, hel_attention(exec, q, &cache, step), &block->o);
+    return hel_linear(exec, hel_attention_mix(layer, stage, scale, q, k, v), &block->o);
 }
 
 // What the mixer sees is x + W block(x, embedding); what it gives is added to x alone.
