@@ -226,8 +226,10 @@ static void layernorm_cases(check *c) { check_each_fill(c, 4, layernorm_case); }
 static void softmax_cases(check *c) { check_each_fill(c, 4, softmax_case); }
 static void argmax_cases(check *c) { check_each_fill(c, 4, argmax_case); }
 
-static void bench_rows(check *c, const void *params, uint32_t params_size, bool gain, bool index) {
-    enum { ROWS = 512, COLS = 4096, N = ROWS * COLS };
+enum { ROWS = 512, COLS = 4096, N = ROWS * COLS };
+
+// `inputs` ends with 0: words of what is bound behind x.
+static void bench_rows(check *c, const void *params, uint32_t params_size, const uint32_t *inputs, bool index) {
     check_begin(c, CHECK_UNIFORM);
     float *x = check_values(c, N, CHECK_UNIFORM, 0), *y = check_floats(c, N);
     check_call call = {.kernel = c->kernel,
@@ -236,25 +238,34 @@ static void bench_rows(check *c, const void *params, uint32_t params_size, bool 
                        .params = params,
                        .params_size = params_size,
                        .groups = ROWS};
-    if (gain) call.bindings[call.n_bindings++] = (check_binding){x, COLS, NULL};
+    for (; *inputs; inputs++) call.bindings[call.n_bindings++] = (check_binding){x, *inputs, NULL};
     call.bindings[call.n_bindings++] = (check_binding){NULL, index ? ROWS : N, y};
     check_bench(c, &call, "512x4096", index ? 4.0 * N : 8.0 * N);
 }
 
 static void rmsnorm_bench(check *c) {
-    bench_rows(c, &(hel_rmsnorm_params){.cols = 4096, .epsilon = 1e-5f}, sizeof(hel_rmsnorm_params), true, false);
+    hel_rmsnorm_params params = {.cols = COLS, .epsilon = 1e-5f};
+    bench_rows(c, &params, sizeof params, (const uint32_t[]){COLS, 0}, false);
+}
+static void rmsnorm_gated_bench(check *c) {
+    hel_rmsnorm_gated_params params = {.cols = COLS, .gains = 1, .gate_stride = COLS, .epsilon = 1e-5f};
+    bench_rows(c, &params, sizeof params, (const uint32_t[]){COLS, N, 0}, false);
+}
+static void layernorm_bench(check *c) {
+    hel_layernorm_params params = {.cols = COLS, .gains = 1, .epsilon = 1e-5f};
+    bench_rows(c, &params, sizeof params, (const uint32_t[]){COLS, COLS, 0}, false);
 }
 static void softmax_bench(check *c) {
-    bench_rows(c, &(hel_softmax_params){.cols = 4096, .scale = 1.0f}, sizeof(hel_softmax_params), false, false);
+    bench_rows(c, &(hel_softmax_params){.cols = COLS, .scale = 1.0f}, sizeof(hel_softmax_params), (const uint32_t[]){0}, false);
 }
 static void argmax_bench(check *c) {
-    bench_rows(c, &(hel_argmax_params){.cols = 4096}, sizeof(hel_argmax_params), false, true);
+    bench_rows(c, &(hel_argmax_params){.cols = COLS}, sizeof(hel_argmax_params), (const uint32_t[]){0}, true);
 }
 
 const check_kernel check_rowwise_kernels[] = {
     {"rmsnorm", rmsnorm_cases, rmsnorm_bench},
-    {"rmsnorm_gated", rmsnorm_gated_cases, NULL},
-    {"layernorm", layernorm_cases, NULL},
+    {"rmsnorm_gated", rmsnorm_gated_cases, rmsnorm_gated_bench},
+    {"layernorm", layernorm_cases, layernorm_bench},
     {"softmax", softmax_cases, softmax_bench},
     {"argmax", argmax_cases, argmax_bench},
     {NULL, NULL, NULL},

@@ -461,7 +461,20 @@ static void wkv7_bench(check *c) {
     check_bench(c, &call, "32x2048, heads of 64", 28.0 * BENCH_N);
 }
 
+static void keys_bench(check *c) {
+    check_begin(c, CHECK_UNIFORM);
+    hel_wkv7_keys_params params = {.heads = BENCH_COLS / BENCH_HEAD, .head = BENCH_HEAD};
+    float *x = make_range(c, BENCH_N, 0.001, 0.01);
+    check_call call = {.kernel = c->kernel, .n_bindings = 8, .params = &params, .params_size = sizeof params};
+    for (uint32_t i = 0; i < 8; i++) {
+        call.bindings[i] = (check_binding){x, i < 4 ? BENCH_N : BENCH_COLS, NULL};
+        if (i < 4) call.bindings[i].result = check_floats(c, BENCH_N);
+    }
+    call.groups = BENCH_TOKENS * (uint64_t)params.heads;
+    check_bench(c, &call, "32x2048, heads of 64", 28.0 * BENCH_N);
+}
+
 const check_kernel check_wkv_kernels[] = {
-    {"wkv4", wkv4_cases, wkv4_bench},     {"wkv5", wkv5_cases, wkv5_bench}, {"wkv7", wkv7_cases, wkv7_bench}, {"wkv7_keys", keys_cases, NULL},
+    {"wkv4", wkv4_cases, wkv4_bench},     {"wkv5", wkv5_cases, wkv5_bench}, {"wkv7", wkv7_cases, wkv7_bench}, {"wkv7_keys", keys_cases, keys_bench},
     {"wkv7_gate", wkv7_gate_cases, NULL}, {NULL, NULL, NULL},
 };

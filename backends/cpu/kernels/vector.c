@@ -18,6 +18,8 @@
 
 #include "token_mix.inc.c"
 
+#include "norms.inc.c"
+
 #include "kmeans.inc.c"
 
 #include "convolution.inc.c"
@@ -44,6 +46,9 @@ const cpu_kernel_entry SIMD(cpu_entries)[] = {
     {.name = "wkv4", .run = SIMD(cpu_wkv4)},
     {.name = "wkv5", .run = SIMD(cpu_wkv5)},
     {.name = "wkv7", .run = SIMD(cpu_wkv7)},
+    {.name = "wkv7_keys", .run = SIMD(cpu_wkv7_keys)},
+    {.name = "layernorm", .run = SIMD(cpu_layernorm)},
+    {.name = "rmsnorm_gated", .run = SIMD(cpu_rmsnorm_gated)},
     {.name = "token_mix", .run = SIMD(cpu_token_mix)},
     {"kmeans_assign", SIMD(cpu_kmeans_assign), SIMD(cpu_kmeans_assign_scratch), SIMD(cpu_kmeans_assign_prepare)},
     {.name = "kmeans_partial", .run = SIMD(cpu_kmeans_partial)},
