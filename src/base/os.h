@@ -57,6 +57,7 @@ int64_t hel_os_unix_time(void);     // seconds since 1970
 uint32_t hel_os_cpu_count(void);    // processors this process may use
 uint64_t hel_os_memory_total(void); // physical memory, or the container's limit where lower; 0 unknown
 uint64_t hel_os_memory_free(void);  // could be had without swapping; 0 unknown
+bool hel_os_tiles_allow(void);      // asks that this process may use x86's matrix tiles; false where the system says no
 void hel_os_cpu_name(char *name, size_t size); // as the processor calls itself
 uint32_t hel_os_process_id(void);
 const char *hel_os_environment(const char *name); // NULL where unset

@@ -263,6 +263,8 @@ uint32_t hel_os_cpu_count(void) {
     return count ? count : GetActiveProcessorCount(ALL_PROCESSOR_GROUPS); // no mask: more than one processor group
 }
 
+bool hel_os_tiles_allow(void) { return true; } // where it saves them at all
+
 static MEMORYSTATUSEX memory_status(void) {
     MEMORYSTATUSEX status = {.dwLength = sizeof status};
     if (!GlobalMemoryStatusEx(&status)) status = (MEMORYSTATUSEX){0};

@@ -5,7 +5,7 @@
 //         [--workgroup N] [--flags N] [--part K/N] [--compile | --bench]
 //   check --lanes N [--ordered] --library PATH ...   the C forms with N threads to a work-group
 //
-// --isa limits the CPU to the vector kernels of avx2, avx512, avx512vbmi or avx512bf16; --bf16 lets products round. --flags
+// --isa limits the CPU to the vector kernels of avx2, avx512, avx512vbmi, avx512bf16 or amx; --bf16 lets products round. --flags
 // is the number of sets of flags that each form of weight is checked with: 1, 2 or, as the CPU compiles nothing, 16.
 // --part takes one N-th of the forms that kernels are compiled in, for which drivers take a second each: the K-th after the
 // one whose turn it is (support/part.h). Their cases are the same in whatever part.
@@ -114,7 +114,7 @@ static bool check_source(check *c, const hel_kernel_source *source, const check_
 static bool limit_isa(const char *name) {
     static const struct { const char *name; cpu_isa isa; } sets[] = {
         {"avx2", CPU_ISA_AVX2}, {"avx512", CPU_ISA_AVX512}, {"avx512vbmi", CPU_ISA_AVX512VBMI},
-        {"avx512bf16", CPU_ISA_AVX512BF16}};
+        {"avx512bf16", CPU_ISA_AVX512BF16}, {"amx", CPU_ISA_AMX}};
     for (size_t i = 0; i < sizeof sets / sizeof *sets; i++)
         if (!strcmp(sets[i].name, name)) {
             cpu_isa_limit(sets[i].isa);

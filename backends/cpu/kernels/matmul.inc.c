@@ -5,7 +5,7 @@
 // tokens nor on the threads. Error: at most `cols` roundings.
 //
 // Tile and x are made of units: a float, or, in products of HEL_PRECISION_BF16, a pair of columns rounded to halves.
-// Then each product is off by little more than 2^-7 of its magnitude at most.
+// Then each product is off by little more than 2^-7 of its magnitude at most. tiles.c has instructions for squares of pairs.
 
 // Units of a block, and tokens that share its decoding.
 enum { BLOCK_UNITS = 128, MOST_TOKENS = 512 };
@@ -25,7 +25,8 @@ static bool in_pairs(const cpu_launch *launch) {
 }
 
 static uint32_t block_cols(bool pairs) { return pairs ? 2 * BLOCK_UNITS : BLOCK_UNITS; }
-static uint32_t block_units(uint32_t cols, bool pairs) { return pairs ? (cols + 1) / 2 : cols; }
+// Pairs by sixteens: behind the last there are zeros.
+static uint32_t block_units(uint32_t cols, bool pairs) { return pairs ? (cols + 31) / 32 * 16 : cols; }
 static uint32_t panel_vectors(const hel_linear_params *p) { return (uint32_t)hel_ceil_div(p->tokens, WIDTH); }
 
 cpu_scratch SIMD(cpu_linear_matmul_scratch)(const cpu_launch *launch) {
@@ -91,6 +92,16 @@ static inline __attribute__((always_inline)) void multiply_tiles(const float *w,
     }
 }
 
+#ifdef SIMD_TILES
+enum { ROWS_TOGETHER = 16 };
+static void multiply_pairs(const float *w, uint32_t rows, const matmul_panel *x, uint32_t count, uint32_t vectors, float *sums);
+#else
+enum { ROWS_TOGETHER = ROWS_AT_ONCE };
+static void multiply_pairs(const float *w, uint32_t rows, const matmul_panel *x, uint32_t count, uint32_t vectors, float *sums) {
+    multiply_tiles(w, rows, x, count, vectors, true, sums);
+}
+#endif
+
 static void decode_tile(const linear *l, uint32_t row0, uint32_t rows, uint32_t whole_rows, uint32_t first, uint32_t cols,
                         bool pairs, float *w) {
     float row[2 * BLOCK_UNITS];
@@ -129,7 +140,7 @@ static void add_sidecar(const linear *l, const matmul_panel *panels, bool pairs,
 static void multiply_tile_rows(const linear *l, const matmul_panel *panels, bool pairs, uint32_t row0, uint32_t rows,
                           uint32_t token0, uint32_t tokens) {
     const hel_linear_params *p = l->p;
-    uint32_t vectors = (uint32_t)hel_ceil_div(tokens, WIDTH), whole_rows = (uint32_t)hel_round_up(rows, ROWS_AT_ONCE);
+    uint32_t vectors = (uint32_t)hel_ceil_div(tokens, WIDTH), whole_rows = (uint32_t)hel_round_up(rows, ROWS_TOGETHER);
     float w[TILE_ROWS * BLOCK_UNITS], sums[TILE_ROWS * MOST_TOKENS];
     for (uint32_t r = 0; r < whole_rows; r++) memset(sums + r * MOST_TOKENS, 0, vectors * WIDTH * sizeof *sums);
     panels += token0 / WIDTH;
@@ -137,7 +148,7 @@ static void multiply_tile_rows(const linear *l, const matmul_panel *panels, bool
     for (uint32_t first = 0; first < p->cols; first += block_cols(pairs), panels += panel_vectors(p)) {
         uint32_t cols = HEL_MIN(block_cols(pairs), p->cols - first), count = block_units(cols, pairs);
         decode_tile(l, row0, rows, whole_rows, first, cols, pairs, w);
-        if (pairs) multiply_tiles(w, whole_rows, panels, count, vectors, true, sums);
+        if (pairs) multiply_pairs(w, whole_rows, panels, count, vectors, sums);
         else multiply_tiles(w, whole_rows, panels, count, vectors, false, sums);
     }
     write_block(l, row0, rows, token0, tokens, sums, MOST_TOKENS);

@@ -12,7 +12,9 @@
 
 #if defined(__AVX512F__)
 #include <immintrin.h>
-#if defined(__AVX512BF16__)
+#if defined(SIMD_TILES)
+#define SIMD(name) name##_amx
+#elif defined(__AVX512BF16__)
 #define SIMD(name) name##_avx512bf16
 #elif defined(__AVX512VBMI__)
 #define SIMD(name) name##_avx512vbmi

@@ -7,7 +7,7 @@
 #include "../convolution.h"
 #include "kernels.h"
 
-static cpu_isa limit = CPU_ISA_AVX512BF16;
+static cpu_isa limit = CPU_ISA_AMX;
 
 static cpu_isa detect(void) {
 #if defined(__x86_64__) && defined(__GNUC__)
@@ -20,7 +20,8 @@ static cpu_isa detect(void) {
     if (!avx512) return CPU_ISA_AVX2;
     bool vbmi = __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vnni");
     if (!vbmi) return CPU_ISA_AVX512;
-    return __builtin_cpu_supports("avx512bf16") ? CPU_ISA_AVX512BF16 : CPU_ISA_AVX512VBMI;
+    if (!__builtin_cpu_supports("avx512bf16")) return CPU_ISA_AVX512VBMI;
+    return limit >= CPU_ISA_AMX && cpu_tiles_here() ? CPU_ISA_AMX : CPU_ISA_AVX512BF16;
 #elif defined(__aarch64__)
     return CPU_ISA_NEON; // part of the architecture
 #else
@@ -38,6 +39,7 @@ void cpu_isa_limit(cpu_isa most) { limit = most; }
 static const cpu_kernel_entry *entries_of(cpu_isa isa) {
     switch (isa) {
 #if defined(__x86_64__)
+    case CPU_ISA_AMX:
     case CPU_ISA_AVX512BF16: return cpu_entries_avx512bf16;
     case CPU_ISA_AVX512VBMI: return cpu_entries_avx512vbmi;
     case CPU_ISA_AVX512: return cpu_entries_avx512;
@@ -49,16 +51,26 @@ static const cpu_kernel_entry *entries_of(cpu_isa isa) {
     }
 }
 
-const cpu_kernel_entry *cpu_kernel_best(const hel_kernel_source *source) {
-    const cpu_kernel_entry *entry = entries_of(cpu_isa_best());
+static const cpu_kernel_entry *find(const cpu_kernel_entry *entry, const char *name) {
     for (; entry && entry->name; entry++)
-        if (strcmp(entry->name, source->name) == 0) return entry;
+        if (strcmp(entry->name, name) == 0) return entry;
     return NULL;
+}
+
+// Tiles have a list of their own, before that of the vectors.
+const cpu_kernel_entry *cpu_kernel_best(const hel_kernel_source *source) {
+    cpu_isa isa = cpu_isa_best();
+    const cpu_kernel_entry *entry = NULL;
+#if defined(__x86_64__)
+    if (isa == CPU_ISA_AMX) entry = find(cpu_entries_amx, source->name);
+#endif
+    return entry ? entry : find(entries_of(isa), source->name);
 }
 
 const cpu_convolution_entry *cpu_convolution_best(void) {
     switch (cpu_isa_best()) {
 #if defined(__x86_64__)
+    case CPU_ISA_AMX:
     case CPU_ISA_AVX512BF16: return &cpu_convolution_avx512bf16;
     case CPU_ISA_AVX512VBMI: return &cpu_convolution_avx512vbmi;
     case CPU_ISA_AVX512: return &cpu_convolution_avx512;
@@ -78,6 +90,7 @@ bool cpu_is_fixed(const uint32_t *constants) {
 const char *cpu_instruction_sets(void) {
     static const char *const names[] = {[CPU_ISA_C] = "C", [CPU_ISA_NEON] = "NEON", [CPU_ISA_AVX2] = "AVX2 FMA",
                                         [CPU_ISA_AVX512] = "AVX-512", [CPU_ISA_AVX512VBMI] = "AVX-512 VBMI VNNI",
-                                        [CPU_ISA_AVX512BF16] = "AVX-512 VBMI VNNI BF16"};
+                                        [CPU_ISA_AVX512BF16] = "AVX-512 VBMI VNNI BF16",
+                                        [CPU_ISA_AMX] = "AVX-512 VBMI VNNI BF16, AMX BF16"};
     return names[cpu_isa_best()];
 }

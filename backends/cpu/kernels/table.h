@@ -12,11 +12,12 @@ typedef enum cpu_isa {
     CPU_ISA_AVX512, // F, BW, DQ, VL
     CPU_ISA_AVX512VBMI, // and VNNI
     CPU_ISA_AVX512BF16, // and all of these
+    CPU_ISA_AMX,        // BF16, and all of these
 } cpu_isa;
 
 // Lists end with a NULL name.
 extern const cpu_kernel_entry cpu_entries_neon[], cpu_entries_avx2[], cpu_entries_avx512[], cpu_entries_avx512vbmi[],
-    cpu_entries_avx512bf16[];
+    cpu_entries_avx512bf16[], cpu_entries_amx[];
 
 #define CPU_VECTOR_KERNELS(isa)                                                                      \
     void cpu_linear_matvec_##isa(const cpu_launch *launch, uint32_t first, uint32_t count);          \
@@ -50,11 +51,15 @@ CPU_VECTOR_KERNELS(avx2)
 CPU_VECTOR_KERNELS(avx512)
 CPU_VECTOR_KERNELS(avx512vbmi)
 CPU_VECTOR_KERNELS(avx512bf16)
+CPU_VECTOR_KERNELS(amx)
 #define CPU_FIXED_KERNELS(isa)                                             \
     cpu_scratch cpu_linear_matvec_scratch_##isa(const cpu_launch *launch); \
     void cpu_linear_matvec_prepare_##isa(const cpu_launch *launch, uint32_t item);
 CPU_FIXED_KERNELS(avx512vbmi)
 CPU_FIXED_KERNELS(avx512bf16)
+
+// Whether this processor multiplies tiles and this process may: tiles.c.
+bool cpu_tiles_here(void);
 
 // Whether CPU_ISA_AVX512VBMI and up multiply a form of weight (the constants of linear_matvec) in fixed point. See
 // fixed.inc.c for the error.

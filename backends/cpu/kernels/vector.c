@@ -4,6 +4,10 @@
 
 #include "linear.inc.c"
 
+#include "matvec.inc.c"
+
+#include "matmul.inc.c"
+
 #include "attention.inc.c"
 
 #include "activate.inc.c"

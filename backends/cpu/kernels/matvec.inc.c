@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+// linear_matvec with vectors along the columns: a block of eight rows is decoded into a buffer that stays in the first- or
+// second-level cache, then meets every token. One output is WIDTH chains of fused additions in column order, folded by a fixed
+// tree, a segment of columns after the other: its bits depend neither on the batch nor on the threads. Error: at most
+// cols / WIDTH + log2 WIDTH + segments roundings. Where fixed.inc.c can it does the work instead.
+enum { BLOCK_ROWS = HEL_LINEAR_MATVEC_ROWS, SEGMENT = 2048, BLOCK_TOKENS = HEL_LINEAR_MATVEC_MAX_TOKENS };
+
+// ---------------------------------------------------------------- products of a few rows and a few tokens
+
+// WIDTH columns of a dense row, from column c on; behind the `count` first of them zeros.
+static inline vec load_dense(const void *row, uint32_t c, uint32_t count, const uint32_t format) {
+    if (format == HEL_FORMAT_F32)
+        return count < WIDTH ? vec_load_part((const float *)row + c, count) : vec_load((const float *)row + c);
+    const uint16_t *halves = (const uint16_t *)row + c;
+    uint16_t part[WIDTH] = {0};
+    if (count < WIDTH) halves = memcpy(part, halves, count * sizeof *part);
+    return format == HEL_FORMAT_F16 ? vec_of_halves(halves) : vec_of_bf16(halves);
+}
+
+// sums[r * BLOCK_TOKENS + t] += w[r] . x[t] over `count` columns; `format`, `rows` and `tokens` are constants where it is
+// inlined.
+static inline __attribute__((always_inline)) void multiply(const void *const *w, const float *x, size_t x_stride, uint32_t count,
+                                                           const uint32_t format, const int rows, const int tokens,
+                                                           float *sums) {
+    vec sum[ROWS_AT_ONCE][TOKENS_AT_ONCE];
+    for (int r = 0; r < rows; r++)
+        for (int t = 0; t < tokens; t++) sum[r][t] = vec_zero();
+    uint32_t c = 0;
+    for (; c + WIDTH <= count; c += WIDTH) {
+        vec of_x[TOKENS_AT_ONCE];
+        for (int t = 0; t < tokens; t++) of_x[t] = vec_load(x + t * x_stride + c);
+        for (int r = 0; r < rows; r++) {
+            if (format != HEL_FORMAT_F32) __builtin_prefetch((const uint16_t *)w[r] + c + 512);
+            vec of_w = load_dense(w[r], c, WIDTH, format);
+            for (int t = 0; t < tokens; t++) sum[r][t] = vec_fma(of_w, of_x[t], sum[r][t]);
+        }
+    }
+    if (c < count)
+        for (int r = 0; r < rows; r++)
+            for (int t = 0; t < tokens; t++)
+                sum[r][t] = vec_fma(load_dense(w[r], c, count - c, format), vec_load_part(x + t * x_stride + c, count - c),
+                                    sum[r][t]);
+    for (int r = 0; r < rows; r++)
+        for (int t = 0; t < tokens; t++) sums[r * BLOCK_TOKENS + t] += vec_sum(sum[r][t]);
+}
+
+static inline __attribute__((always_inline)) void multiply_rows(const void *const w[BLOCK_ROWS], const float *x, size_t x_stride,
+                                                                uint32_t count, const uint32_t format, uint32_t tokens,
+                                                                float *sums) {
+    for (int r = 0; r < BLOCK_ROWS; r += ROWS_AT_ONCE) {
+        float *out = sums + r * BLOCK_TOKENS;
+        uint32_t t = 0;
+        for (; t + TOKENS_AT_ONCE <= tokens; t += TOKENS_AT_ONCE)
+            multiply(w + r, x + t * x_stride, x_stride, count, format, ROWS_AT_ONCE, TOKENS_AT_ONCE, out + t);
+        for (; t < tokens; t++) multiply(w + r, x + t * x_stride, x_stride, count, format, ROWS_AT_ONCE, 1, out + t);
+    }
+}
+
+static void multiply_block(const void *const w[BLOCK_ROWS], const float *x, size_t x_stride, uint32_t count, uint32_t format,
+                           uint32_t tokens, float *sums) {
+    switch (format) {
+    case HEL_FORMAT_F16: multiply_rows(w, x, x_stride, count, HEL_FORMAT_F16, tokens, sums); break;
+    case HEL_FORMAT_BF16: multiply_rows(w, x, x_stride, count, HEL_FORMAT_BF16, tokens, sums); break;
+    default: multiply_rows(w, x, x_stride, count, HEL_FORMAT_F32, tokens, sums);
+    }
+}
+
+// ---------------------------------------------------------------- outputs
+
+// out[r] = what the sidecar adds to rows row0 .. row0 + rows of the whole weight, for one token.
+static void sidecar_sums(const linear *l, uint32_t row0, uint32_t rows, const float *x, float out[BLOCK_ROWS]) {
+    const uint32_t *blocks = l->sidecar_blocks, columns = (1u << HEL_SIDECAR_COLUMN_BITS) - 1;
+    memset(out, 0, rows * sizeof *out);
+    for (uint32_t b = row0 / HEL_SIDECAR_ROWS; b * HEL_SIDECAR_ROWS < row0 + rows; b++) {
+        for (uint32_t e = blocks[b]; e < blocks[b + 1]; e++) {
+            uint32_t place = l->sidecar_entries[2 * e], row = b * HEL_SIDECAR_ROWS + (place >> HEL_SIDECAR_COLUMN_BITS) - row0;
+            if (row < rows) out[row] += hel_bits_float(l->sidecar_entries[2 * e + 1]) * x[place & columns];
+        }
+    }
+}
+
+// The same for all tokens of a matrix-vector product, with the sidecar's part on top.
+static void finish_block(const linear *l, uint32_t row0, uint32_t rows, float sums[BLOCK_ROWS * BLOCK_TOKENS]) {
+    const hel_linear_params *p = l->p;
+    for (uint32_t t = 0; l->flags & HEL_FLAG_SIDECAR && t < p->tokens; t++) {
+        float sidecar[BLOCK_ROWS];
+        sidecar_sums(l, p->first_row + row0, rows, l->x + p->x_first + (size_t)t * p->x_stride, sidecar);
+        for (uint32_t r = 0; r < rows; r++) sums[r * BLOCK_TOKENS + t] += sidecar[r];
+    }
+    write_block(l, row0, rows, 0, p->tokens, sums, BLOCK_TOKENS);
+}
+
+#include "fixed.inc.c"
+
+// Rows that need no decoding are multiplied where they lie.
+static bool is_plain(const linear *l) { return l->format != HEL_FORMAT_CODEBOOK && !(l->flags & HEL_FLAG_GROUPS); }
+
+// Columns first .. first + count of a block of rows, as `out` points to them; behind the last row it repeats.
+static void block_rows(const linear *l, uint32_t row0, uint32_t rows, uint32_t first, uint32_t count, float *decoded,
+                       const void *out[BLOCK_ROWS]) {
+    size_t size = l->format == HEL_FORMAT_F32 ? sizeof(float) : sizeof(uint16_t);
+    for (uint32_t r = 0; r < BLOCK_ROWS; r++) {
+        uint32_t row = row0 + HEL_MIN(r, rows - 1);
+        if (is_plain(l)) {
+            out[r] = (const unsigned char *)(l->weights + (size_t)row * l->p->row_words) + first * size;
+            continue;
+        }
+        out[r] = decoded + (size_t)r * SEGMENT;
+        decode(l, row, first, count, decoded + (size_t)r * SEGMENT);
+    }
+}
+
+// Rows row0 .. row0 + rows, at most BLOCK_ROWS.
+static void run_block(const linear *l, uint32_t row0, uint32_t rows) {
+    const hel_linear_params *p = l->p;
+    float decoded[BLOCK_ROWS * SEGMENT], sums[BLOCK_ROWS * BLOCK_TOKENS] = {0};
+    const void *w[BLOCK_ROWS];
+    for (uint32_t first = 0; first < p->cols; first += SEGMENT) {
+        uint32_t count = HEL_MIN(SEGMENT, p->cols - first);
+        block_rows(l, row0, rows, first, count, decoded, w);
+        multiply_block(w, l->x + p->x_first + first, p->x_stride, count, is_plain(l) ? l->format : HEL_FORMAT_F32, p->tokens, sums);
+    }
+    finish_block(l, row0, rows, sums);
+}
+
+void SIMD(cpu_linear_matvec)(const cpu_launch *launch, uint32_t first, uint32_t count) {
+    linear l = linear_of(launch);
+    uint32_t row = first * BLOCK_ROWS, end = HEL_MIN((first + count) * BLOCK_ROWS, l.p->rows);
+    if (has_fixed(launch)) {
+        for (; row < end; row += BLOCK_ROWS) fixed_block(&l, launch->scratch, row, HEL_MIN(BLOCK_ROWS, end - row));
+        return;
+    }
+    make_table(&l);
+    for (; row < end; row += BLOCK_ROWS) run_block(&l, row, HEL_MIN(BLOCK_ROWS, end - row));
+}
