@@ -74,7 +74,13 @@ static hel_status take_batch(vulkan_device *device, vulkan_queue *queue, vulkan_
     return HEL_OK;
 }
 
+hel_status vulkan_check_whole(const vulkan_device *device) {
+    return device->broken ? hel_fail(HEL_ERROR_DEVICE_LOST, "vulkan: the driver has lost commands") : HEL_OK;
+}
+
 hel_status vulkan_batch_open(vulkan_device *device, vulkan_queue *queue, vulkan_batch **out) {
+    HEL_TRY(vulkan_check_whole(device));
+    if (queue->open && queue->open->ended) HEL_TRY(vulkan_queue_submit(device, queue));
     if (!queue->open) {
         vulkan_collect(device);
         if (queue->in_flight >= VULKAN_BATCHES) HEL_TRY(vulkan_queue_wait_oldest(device, queue));
@@ -83,7 +89,7 @@ hel_status vulkan_batch_open(vulkan_device *device, vulkan_queue *queue, vulkan_
         batch->serial = ++device->serial;
         batch->staged = queue->staging.head;
         batch->dispatches = 0;
-        batch->done = false;
+        batch->done = batch->ended = false;
         batch->next = NULL;
         queue->hazards.count = 0;
         queue->open = batch;
@@ -130,27 +136,31 @@ static hel_status submit_commands(const vulkan_queue *queue, const vulkan_batch 
                          .pWaitDstStageMask = &queue->stages,
                          .commandBufferCount = 1,
                          .pCommandBuffers = &batch->commands};
-    HEL_TRY(VULKAN(vkEndCommandBuffer, batch->commands));
     return VULKAN(vkQueueSubmit, queue->queue, 1, &info, batch->fence);
 }
 
-// A batch that the driver refuses is dropped whole; its semaphore is signalled all the same and must come to rest first.
-static void drop(vulkan_device *device, vulkan_queue *queue, vulkan_batch *batch) {
+// The barrier is also towards the next batch. A command buffer that the driver does not end is gone, with all that earlier calls
+// put there; the semaphore is signalled all the same and must come to rest first.
+static hel_status end(vulkan_device *device, vulkan_queue *queue, vulkan_batch *batch) {
+    vulkan_commands_barrier(batch->commands, queue, VK_PIPELINE_STAGE_HOST_BIT, VK_ACCESS_HOST_READ_BIT);
+    hel_status status = VULKAN(vkEndCommandBuffer, batch->commands);
+    batch->ended = status == HEL_OK;
+    if (batch->ended) return HEL_OK;
+    queue->open = NULL;
+    device->broken = true;
     if (batch->wait) vulkan_idle(device);
     vulkan_batch_recycle(device, queue, batch);
+    hel_error_prefix("commands are lost: ");
+    return HEL_ERROR_DEVICE_LOST;
 }
 
 hel_status vulkan_queue_submit(vulkan_device *device, vulkan_queue *queue) {
     vulkan_batch *batch = queue->open;
+    HEL_TRY(vulkan_check_whole(device));
     if (!batch) return HEL_OK;
-    // Also towards the next batch.
-    vulkan_commands_barrier(batch->commands, queue, VK_PIPELINE_STAGE_HOST_BIT, VK_ACCESS_HOST_READ_BIT);
-    hel_status status = submit_commands(queue, batch);
+    if (!batch->ended) HEL_TRY(end(device, queue, batch));
+    HEL_TRY(submit_commands(queue, batch)); // else it stays: what earlier calls put there was promised to them
     queue->open = NULL;
-    if (status != HEL_OK) {
-        drop(device, queue, batch);
-        return status;
-    }
     if (queue->last) queue->last->next = batch;
     else queue->first = batch;
     queue->last = batch;
@@ -237,6 +247,7 @@ hel_status vulkan_queue_wait_oldest(vulkan_device *device, vulkan_queue *queue) 
 }
 
 hel_status vulkan_queue_finish(vulkan_device *device, vulkan_queue *queue, uint64_t serial) {
+    HEL_TRY(vulkan_check_whole(device));
     if (queue->open && queue->open->serial <= serial) HEL_TRY(vulkan_queue_submit(device, queue));
     while (queue->first && queue->first->serial <= serial) HEL_TRY(vulkan_queue_wait_oldest(device, queue));
     return HEL_OK;

@@ -86,6 +86,7 @@ typedef struct vulkan_batch {
     uint64_t serial;
     uint64_t staged;              // the ring's head after this batch
     uint32_t dispatches;
+    bool ended;                   // the driver has refused it once: nothing more goes in, and it is submitted before what follows
     uint32_t waiters;             // threads that sleep on the fence without the lock
     bool done;                    // out of the queue's list; whoever is the last waiter recycles it
     struct vulkan_batch *next;
@@ -114,7 +115,7 @@ typedef struct vulkan_queue {
     VkQueue queue;
     VkPipelineStageFlags stages; // all that its commands can use
     VkAccessFlags accesses;
-    vulkan_batch *open;          // being recorded, NULL none
+    vulkan_batch *open;          // being recorded, or to be submitted again; NULL none
     vulkan_batch *first, *last;  // in flight, oldest first
     uint32_t in_flight;
     vulkan_batch *idle;
@@ -139,6 +140,7 @@ typedef struct vulkan_device {
     vulkan_queue queues[2];
     uint32_t n_queues;
     uint64_t serial; // the last one given to a batch or a ticket
+    bool broken;     // the driver has lost commands that callers count on
     vulkan_block *blocks;
     vulkan_buffer *retired;  // destroyed by the caller while in use
     vulkan_recording *retired_recordings; // likewise
@@ -202,6 +204,8 @@ void vulkan_commands_dispatch(VkCommandBuffer commands, const vulkan_kernel *ker
                               const void *params, uint32_t groups_x, uint32_t groups_y);
 
 // batch.c
+// DEVICE_LOST once commands were lost.
+hel_status vulkan_check_whole(const vulkan_device *device);
 // The queue's open batch; begins one where there is none, and waits for the oldest where too many are in flight.
 hel_status vulkan_batch_open(vulkan_device *device, vulkan_queue *queue, vulkan_batch **out);
 // The same for one more dispatch or replay; a batch with too many is submitted first.
