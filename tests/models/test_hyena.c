@@ -15,14 +15,10 @@ static char folder[TESTS_PATH];
 static uint32_t tokens[TOKENS];
 
 static void copy(const char *name, const char *ending, const char *to) {
-    char source[TESTS_PATH], target[TESTS_PATH], from[64];
-    size_t size;
+    char target[TESTS_PATH], from[64];
     snprintf(from, sizeof from, "hyena/%s%s", name, ending);
-    support_data(source, from);
     support_join(target, folder, to);
-    void *bytes = read_bytes(source, &size);
-    write_bytes(target, bytes, size);
-    free(bytes);
+    copy_data(from, target);
 }
 
 static float *expected_logits(const char *name) {

@@ -11,13 +11,9 @@ static char folder[TESTS_PATH];
 static hel_device_params quiet;
 
 static void copy(const char *name, const char *to) {
-    char source[TESTS_PATH], target[TESTS_PATH];
-    size_t size;
-    support_data(source, name);
+    char target[TESTS_PATH];
     support_join(target, folder, to);
-    void *bytes = read_bytes(source, &size);
-    write_bytes(target, bytes, size);
-    free(bytes);
+    copy_data(name, target);
 }
 
 static hel_status evaluate(const hel_model *model) {

@@ -28,6 +28,16 @@ static inline void *read_bytes(const char *path, size_t *out_size) {
     return bytes;
 }
 
+// A file of tests/data under another path.
+static inline void copy_data(const char *name, const char *path) {
+    char source[TESTS_PATH];
+    size_t size;
+    support_data(source, name);
+    void *bytes = read_bytes(source, &size);
+    write_bytes(path, bytes, size);
+    free(bytes);
+}
+
 // 8-byte length, the header as given, `data` zero bytes.
 static inline void write_safetensors_text(const char *path, const char *header, size_t size, size_t data) {
     uint64_t length = size;
