@@ -60,7 +60,8 @@ typedef struct hel_device {
     char driver[128];
     hel_device_limits limits;
     hel_device_features features;
-    hel_precision precision; // it was opened with
+    hel_precision precision; // it was opened with, as
+    uint32_t threads;        // of the host, 0 one per processor
 } hel_device;
 
 // What a machine offers. `status` is HEL_OK for a usable device; otherwise `reason` says why not, and `device`
@@ -91,7 +92,8 @@ typedef enum hel_tuning {
 typedef struct hel_device_params {
     size_t struct_size;          // sizeof(hel_device_params), set by hel_device_params_default
     uint32_t threads;            // CPU: threads in all, 0 one per processor; one of them is the caller's own, which
-                                 // needs half a megabyte of stack. Ignored elsewhere
+                                 // needs half a megabyte of stack. Elsewhere those that make what the host makes for the
+                                 // device (filters of Hyena)
     uint64_t memory_limit;       // bytes of buffers this handle may own, 0 no limit
     const char *cache_directory; // compiled kernels, what tuning chose; NULL the user's cache directory, "" no cache
     bool scalar;                 // CPU: only the C forms of the kernels, no vector code

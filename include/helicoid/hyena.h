@@ -49,7 +49,8 @@ HEL_API void hel_hyena_describe(const hel_hyena *hyena, hel_hyena_info *out);
 // y of x, both [batch, length, width] in host memory, which may not overlap; nothing is kept. Some channels, and some steps, at a
 // time: besides x and y it takes N - 1 times as much memory as x, filters of length * width floats and about 300 MB. Blocking.
 // Statuses: ARGUMENT, UNSUPPORTED (longer than max_length), MEMORY, DEVICE_MEMORY, DEVICE, DEVICE_LOST, CANCELLED. The same bits
-// in every run on a device, whatever the number of threads. Thread-safety: safe, calls on one operator included.
+// in every run on a device, whatever the number of threads: filters are made by as many as the device was opened with.
+// Thread-safety: safe, calls on one operator included.
 HEL_API hel_status hel_hyena_forward(const hel_hyena *hyena, uint32_t batch, uint32_t length, const float *x, float *y);
 
 // The same from an NPY file of floats [length, width] or [batch, length, width] to another, f32 in that shape, read and written as

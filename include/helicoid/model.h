@@ -21,7 +21,7 @@ typedef struct hel_model_params {
     const char *devices;    // "cuda", "vulkan:0,cpu": layers fill the devices in this order; NULL the best device
     uint32_t gpu_layers;    // layers on the first device of several; the rest go to the others in equal parts.
                             // UINT32_MAX (default): an even split over the devices
-    uint32_t threads;       // CPU device: threads in all, 0 one per processor
+    uint32_t threads;       // of the CPU device and of what the host makes for others: in all, 0 one per processor
     uint64_t memory_limit;  // bytes of buffers per device, contexts included; 0 no limit
     hel_precision precision; // of matrix products
     const char *tokenizer;  // tokenizer file where the model has none of its own, or NULL

@@ -115,6 +115,7 @@ static hel_status open_device(const hel_backend *backend, uint32_t index, const 
     base->data.backend = backend->name;
     base->data.index = index;
     base->data.precision = values.precision;
+    base->data.threads = values.threads;
     limit_bindings(&base->data.limits);
     *out = &base->data;
     if (hel_device_has_choices(*out)) status = hel_choices_init(&base->choices, values.cache_directory);

@@ -7,7 +7,6 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/size.h"
-#include "base/threads.h"
 
 // Positions that go through the network together, as the lanes of vectors.
 enum { BLOCK = 64 };
@@ -74,6 +73,7 @@ hel_status hel_hyena_filter_read(const hel_device *device, const hel_hyper *hype
         return hel_fail(HEL_ERROR_UNSUPPORTED, "the filters of this model have %u taps: it goes over no sequence of %u",
                         hyper->context_length, taps);
     hel_status status = read_all(device, hyper, mixer, taps, out);
+    if (status == HEL_OK) status = hel_threads_create(device->threads, &out->threads);
     if (status != HEL_OK) hel_hyena_filter_finish(out);
     return status;
 }
@@ -85,6 +85,7 @@ void hel_hyena_filter_finish(hel_hyena_filter *filter) {
         hel_free(filter->inner[i]);
         hel_free(filter->inner_bias[i]);
     }
+    hel_threads_destroy(&filter->threads);
     *filter = (hel_hyena_filter){0};
 }
 
@@ -156,14 +157,11 @@ static void make_block(void *user, uint64_t item, uint32_t thread) {
 }
 
 hel_status hel_hyena_filter_make(const hel_hyena_filter *filter, uint32_t o, uint32_t taps, float *out) {
-    hel_threads *threads;
-    HEL_TRY(hel_threads_create(0, &threads));
-    uint64_t rows = hel_threads_count(threads) * (filter->features + 2 * (uint64_t)filter->hidden);
+    uint64_t rows = hel_threads_count(filter->threads) * (filter->features + 2 * (uint64_t)filter->hidden);
     making m = {.filter = filter, .o = o, .taps = taps, .out = out};
     m.scratch = hel_alloc_zero(rows, sizeof *m.scratch);
-    hel_status status = m.scratch ? HEL_OK : hel_fail_memory(rows * sizeof *m.scratch);
-    if (status == HEL_OK) hel_threads_run(threads, hel_ceil_div(taps, BLOCK), make_block, &m);
+    if (!m.scratch) return hel_fail_memory(rows * sizeof *m.scratch);
+    hel_threads_run(filter->threads, hel_ceil_div(taps, BLOCK), make_block, &m);
     hel_free(m.scratch);
-    hel_threads_destroy(&threads);
-    return status;
+    return HEL_OK;
 }

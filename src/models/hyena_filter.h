@@ -7,6 +7,7 @@
 #ifndef HEL_MODELS_HYENA_FILTER_H
 #define HEL_MODELS_HYENA_FILTER_H
 
+#include "base/threads.h"
 #include "models/hyena.h"
 
 typedef struct hel_hyena_filter {
@@ -15,14 +16,16 @@ typedef struct hel_hyena_filter {
     float shift;
     float *first, *first_bias, *inner[HEL_HYENA_INNER], *inner_bias[HEL_HYENA_INNER], *last, *frequency, *decay; // as on the device
     float *z; // [taps, features], NULL where they are computed
+    hel_threads *threads; // that make them: as many as the device was opened with
 } hel_hyena_filter;
 
-// Reads what filters of up to `taps` taps are made of. UNSUPPORTED where that is more than there are positions.
+// Reads what filters of up to `taps` taps are made of, and starts the threads that make them. UNSUPPORTED for more taps than
+// there are positions.
 hel_status hel_hyena_filter_read(const hel_device *device, const hel_hyper *hyper, const hel_hyena_mixer *mixer, uint32_t taps,
                                  hel_hyena_filter *out);
 void hel_hyena_filter_finish(hel_hyena_filter *filter); // accepts a zeroed filter
 
-// The filters h_o of all channels, [width, taps]; on all processors. Statuses: MEMORY.
+// The filters h_o of all channels, [width, taps]. Statuses: MEMORY.
 hel_status hel_hyena_filter_make(const hel_hyena_filter *filter, uint32_t o, uint32_t taps, float *out);
 
 #endif

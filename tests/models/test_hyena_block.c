@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // <helicoid/hyena.h> on the device of the first argument, against the operator of an independent reference in double precision
-// (hyena_reference.py): arrays, files, chunks, errors.
+// (hyena_reference.py): arrays, files, chunks, errors, threads. The linker puts the function below in front of the OS layer's
+// (--wrap).
 #include "support/model_files.h"
 #include "support/npy_files.h"
 #include "support/device_here.h"
 
 #include <helicoid/helicoid.h>
+
+#include "base/os.h"
 
 enum { BATCH = 2, LENGTH = 150, WIDTH = 12, ELEMENTS = BATCH * LENGTH * WIDTH };
 
@@ -110,6 +113,41 @@ static void test_errors(void **state) {
     }
 }
 
+static uint32_t threads_started;
+
+hel_os_thread *__real_hel_os_thread_create(void (*run)(void *user), void *user);
+hel_os_thread *__wrap_hel_os_thread_create(void (*run)(void *user), void *user);
+hel_os_thread *__wrap_hel_os_thread_create(void (*run)(void *user), void *user) {
+    threads_started++;
+    return __real_hel_os_thread_create(run, user);
+}
+
+// The operator on a device that is opened with so many threads; how many it started besides the caller's own.
+static uint32_t run_with(uint32_t threads, const float *x, float *y) {
+    const hel_device *own;
+    hel_hyena *hyena = NULL;
+    hel_device_params params = hel_device_params_default();
+    params.threads = threads;
+    assert_int_equal(hel_device_open(device_name, &params, &own), HEL_OK);
+    assert_int_equal(own->threads, threads);
+    threads_started = 0; // the CPU device has its own already
+    assert_int_equal(hel_hyena_create(own, checkpoint, NULL, &hyena), HEL_OK);
+    assert_int_equal(hel_hyena_forward(hyena, BATCH, LENGTH, x, y), HEL_OK);
+    hel_hyena_destroy(&hyena);
+    hel_device_destroy(&own);
+    return threads_started;
+}
+
+// Filters are made by as many threads as the device was opened with, and are the same.
+static void test_threads(void **state) {
+    (void)state;
+    float *x = read_values("hyena/x.npy", ELEMENTS), one[ELEMENTS], three[ELEMENTS];
+    assert_int_equal(run_with(1, x, one), 0);
+    assert_int_equal(run_with(3, x, three), 2);
+    assert_memory_equal(one, three, sizeof one);
+    free(x);
+}
+
 static int set_up(void **state) {
     (void)state;
     support_folder(folder);
@@ -127,6 +165,7 @@ static int tear_down(void **state) {
 int main(int argc, char **argv) {
     if (argc > 1) device_name = argv[1];
     if (!device_here(device_name)) return SKIPPED;
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_arrays), cmocka_unit_test(test_files), cmocka_unit_test(test_errors)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_arrays), cmocka_unit_test(test_files), cmocka_unit_test(test_errors),
+                                       cmocka_unit_test(test_threads)};
     return cmocka_run_group_tests_name(device_name, tests, set_up, tear_down);
 }
