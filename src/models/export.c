@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// hel_export: every matrix dense again, a few rows at a time.
+// hel_export: every matrix dense again, a few rows at a time. RWKV-4 goes back to the form that transformers has a class for.
 #include <helicoid/compress.h>
 #include <math.h>
 #include <stdlib.h>
@@ -13,6 +13,7 @@
 #include "formats/weight_desc.h"
 #include "models/checkpoint.h"
 #include "models/module_shape.h"
+#include "models/rwkv_view.h"
 #include "models/source.h"
 
 enum { PIECE_VALUES = 1 << 18 };
@@ -23,12 +24,14 @@ typedef struct exported {
     const hel_tensor_info *tensor; // NULL for modules
     hel_weight_desc desc;
     hel_dtype dtype;
+    bool turned; // its values are written in another form
     size_t entry;
 } exported;
 
 typedef struct exporter {
     hel_export_params params;
     hel_archive *archive;
+    bool goes_back; // to what transformers calls RWKV-4
     exported *items;
     size_t count;
     hel_checkpoint checkpoint;
@@ -76,6 +79,12 @@ static const char *module_of(char *const *modules, size_t count, const char *nam
     return NULL;
 }
 
+static hel_status name_item(const exporter *e, exported *item, const char *name) {
+    if (e->goes_back) return hel_rwkv_name_back(name, &item->name);
+    item->name = hel_string_copy(name);
+    return item->name ? HEL_OK : hel_fail_memory(strlen(name));
+}
+
 static hel_status add_module(exporter *e, const char *module) {
     exported *item = &e->items[e->count];
     uint64_t rows, cols;
@@ -83,16 +92,18 @@ static hel_status add_module(exporter *e, const char *module) {
     HEL_TRY(hel_weight_desc_find(e->archive, module, rows, cols, &item->desc));
     e->count++;
     item->dtype = output_dtype(e, HEL_F32);
-    item->name = hel_string_join(module, ".weight");
-    return item->name ? HEL_OK : hel_fail_memory(strlen(module) + sizeof ".weight");
+    char *name = hel_string_join(module, ".weight");
+    hel_status status = name ? name_item(e, item, name) : hel_fail_memory(strlen(module) + sizeof ".weight");
+    hel_free(name);
+    return status;
 }
 
 static hel_status add_tensor(exporter *e, const hel_tensor_info *tensor) {
     exported *item = &e->items[e->count++];
     item->tensor = tensor;
-    item->dtype = output_dtype(e, tensor->dtype);
-    item->name = hel_string_copy(tensor->name);
-    return item->name ? HEL_OK : hel_fail_memory(strlen(tensor->name));
+    item->turned = e->goes_back && hel_rwkv_turns_back(tensor->name);
+    item->dtype = output_dtype(e, item->turned ? HEL_F32 : tensor->dtype);
+    return name_item(e, item, tensor->name);
 }
 
 static hel_status list_items(exporter *e) {
@@ -125,6 +136,7 @@ static hel_status list_entries(exporter *e) {
             if (item->tensor) {
                 entry->rank = item->tensor->rank;
                 memcpy(entry->shape, item->tensor->shape, sizeof entry->shape);
+                if (e->goes_back) hel_rwkv_shape_back(item->tensor->name, &entry->rank, entry->shape);
             }
             e->room = HEL_MAX(e->room, item->tensor ? 0 : item->desc.cols);
             item->entry = e->n_entries++;
@@ -141,7 +153,8 @@ static hel_status describe(exporter *e) {
         json_t *config = json_deep_copy(e->archive->config);
         if (!config) return hel_fail_memory(64);
         json_object_del(config, "quantization_config");
-        hel_status status = hel_json_print_config(config, 2, &text, &size);
+        hel_status status = e->goes_back ? hel_rwkv_config_back(config) : HEL_OK;
+        if (status == HEL_OK) status = hel_json_print_config(config, 2, &text, &size);
         json_decref(config);
         HEL_TRY(status);
         HEL_TRY(hel_checkpoint_add_file(&e->checkpoint, "config.json", text, size));
@@ -178,7 +191,7 @@ static hel_status put(exporter *e, const exported *item, hel_sha256 *hash, uint6
 
 // Pieces of whole rows for modules, of any elements for tensors.
 static hel_status write_pieces(exporter *e, const exported *item, hel_sha256 *hash) {
-    bool same = item->tensor && item->tensor->dtype == item->dtype;
+    bool same = item->tensor && item->tensor->dtype == item->dtype && !item->turned;
     uint64_t unit = item->tensor ? 1 : item->desc.cols, width = hel_dtype_size(item->dtype), offset = 0;
     uint64_t units = item->tensor ? item->tensor->elements : item->desc.rows,
              step = HEL_MAX(1, e->room / HEL_MAX(1, unit));
@@ -189,6 +202,7 @@ static hel_status write_pieces(exporter *e, const exported *item, hel_sha256 *ha
         if (same) HEL_TRY(hel_archive_read(e->archive, item->tensor, first * width, e->values, bytes));
         else if (item->tensor) HEL_TRY(hel_archive_read_f32(e->archive, item->tensor, first, count, e->values));
         else HEL_TRY(hel_weight_decode_rows(e->archive, &item->desc, first, count, e->values));
+        if (item->turned) hel_rwkv_turn_back(e->values, count);
         if (!same && width == 2) HEL_TRY(narrow_values(e, item, count * unit));
         HEL_TRY(put(e, item, hash, &offset, !same && width == 2 ? e->narrow : e->values, bytes));
     }
@@ -242,6 +256,7 @@ hel_status hel_export(const char *path, const char *output, const hel_export_par
     HEL_TRY(HEL_PARAMS_READ(params, &e.params, "hel_export_params"));
     if (!path || !output || !*path || !*output) return hel_fail(HEL_ERROR_ARGUMENT, "a model and an output are needed");
     HEL_TRY(hel_source_open(path, &e.archive));
+    e.goes_back = hel_rwkv_goes_back(e.archive->config);
     hel_status status = run(&e, output);
     if (status == HEL_OK && out_bytes) *out_bytes = e.checkpoint.header_size + e.checkpoint.data_bytes;
     exporter_finish(&e);

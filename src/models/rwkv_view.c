@@ -113,16 +113,17 @@ bool hel_rwkv_is_raw(const hel_archive *archive) {
     return !ready && (hel_rwkv_is(archive) || is_transformers(archive));
 }
 
-// False where the name has no room; it stays as it is then.
-static bool name_as_authors(const char *name, char out[NAME_SIZE]) {
+// The name with each part as one side or the other calls it; false where there is no room for it.
+static bool rename_parts(const char *name, bool as_authors, char out[NAME_SIZE]) {
     size_t used = 0;
-    if (strncmp(name, prefix, strlen(prefix)) == 0) name += strlen(prefix);
     for (const char *end; *name; name = end) {
         end = name + strcspn(name, ".");
         size_t length = (size_t)(end - name);
         const char *part = name;
-        for (size_t i = 0; i < HEL_COUNT(parts); i++)
-            if (strlen(parts[i].part) == length && memcmp(parts[i].part, name, length) == 0) part = parts[i].authors;
+        for (size_t i = 0; i < HEL_COUNT(parts); i++) {
+            const char *from = as_authors ? parts[i].part : parts[i].authors, *to = as_authors ? parts[i].authors : parts[i].part;
+            if (strlen(from) == length && memcmp(from, name, length) == 0) part = to;
+        }
         if (part != name) length = strlen(part);
         if (used + length + 2 > NAME_SIZE) return false;
         memcpy(out + used, part, length);
@@ -131,6 +132,11 @@ static bool name_as_authors(const char *name, char out[NAME_SIZE]) {
     }
     out[used] = 0;
     return true;
+}
+
+// It stays as it is where there is no room.
+static bool name_as_authors(const char *name, char out[NAME_SIZE]) {
+    return rename_parts(strncmp(name, prefix, strlen(prefix)) == 0 ? name + strlen(prefix) : name, true, out);
 }
 
 // ---------------------------------------------------------------- making a view
@@ -194,6 +200,7 @@ static hel_status make_config(hel_archive *archive) {
     HEL_TRY(hel_rwkv_config(archive, HEL_RWKV_AUTHORS_EPSILON, &measured));
     archive->config = stored ? json_deep_copy(stored) : json_object();
     bool merged = archive->config && json_object_update(archive->config, measured) == 0;
+    if (merged) json_object_del(archive->config, "architectures"); // which reads other names
     json_decref(measured);
     return merged ? HEL_OK : hel_fail_memory(sizeof *stored);
 }
@@ -206,4 +213,40 @@ hel_status hel_rwkv_view(hel_archive *origin, hel_archive **out) {
     if (status == HEL_OK) *out = archive;
     else hel_archive_close(&archive);
     return status;
+}
+
+// ---------------------------------------------------------------- the way back
+
+bool hel_rwkv_goes_back(const json_t *config) {
+    const char *type = json_string_value(json_object_get(config, "model_type"));
+    return type && strcmp(type, "rwkv4") == 0 && json_is_true(json_object_get(config, HEL_RWKV_READY));
+}
+
+hel_status hel_rwkv_config_back(json_t *config) {
+    json_t *class = json_pack("{s:s, s:[s], s:O?, s:f}", "model_type", "rwkv", "architectures", "RwkvForCausalLM",
+                              "attention_hidden_size", json_object_get(config, "hidden_size"), "layer_norm_epsilon", 1e-5);
+    bool changed = class && json_object_update(config, class) == 0 && json_object_del(config, HEL_RWKV_READY) == 0;
+    json_decref(class);
+    return changed ? HEL_OK : hel_fail_memory(NAME_SIZE);
+}
+
+hel_status hel_rwkv_name_back(const char *name, char **out) {
+    char renamed[NAME_SIZE];
+    bool known = rename_parts(name, false, renamed);
+    *out = hel_string_join(known && strncmp(name, "head.", strlen("head.")) != 0 ? prefix : "", known ? renamed : name);
+    return *out ? HEL_OK : hel_fail_memory(NAME_SIZE);
+}
+
+void hel_rwkv_shape_back(const char *name, uint32_t *rank, uint64_t shape[HEL_MAX_RANK]) {
+    if (*rank != 1 || !strstr(name, ".time_mix_")) return;
+    shape[2] = shape[0];
+    shape[0] = shape[1] = 1;
+    *rank = 3;
+}
+
+bool hel_rwkv_turns_back(const char *name) { return turn_of(4, name) != TURN_NONE; }
+
+// Of TURN_RATE, the only one of version 4.
+void hel_rwkv_turn_back(float *values, uint64_t count) {
+    for (uint64_t i = 0; i < count; i++) values[i] = logf(-values[i]);
 }

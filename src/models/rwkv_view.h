@@ -13,4 +13,12 @@ bool hel_rwkv_is_raw(const hel_archive *archive);
 // Takes the origin over, also on failure. UNSUPPORTED for transformers' names in versions other than 4.
 hel_status hel_rwkv_view(hel_archive *origin, hel_archive **out);
 
+// The way back, for version 4, of which transformers has a class: names, shapes and values as RwkvForCausalLM reads them.
+bool hel_rwkv_goes_back(const json_t *config); // whether that is a model of version 4, as a view or rwkv.cpp has it
+hel_status hel_rwkv_config_back(json_t *config); // becomes one of that class
+hel_status hel_rwkv_name_back(const char *name, char **out); // freed with hel_free
+void hel_rwkv_shape_back(const char *name, uint32_t *rank, uint64_t shape[HEL_MAX_RANK]);
+bool hel_rwkv_turns_back(const char *name); // whether its values are others there:
+void hel_rwkv_turn_back(float *values, uint64_t count);
+
 #endif

@@ -5,6 +5,7 @@
 #include "support/model_files.h"
 
 #include "support/device_here.h"
+#include "support/folder.h"
 
 #include <helicoid/helicoid.h>
 
@@ -64,9 +65,7 @@ static hel_model *load_version(const char *version) {
 }
 
 // The first tokens of the text at once, against a file of logits.
-static void check_logits(const char *model_name, const char *logits_name, uint32_t count) {
-    char path[TESTS_PATH];
-    support_data(path, model_name);
+static void check_logits_of(const char *path, const char *logits_name, uint32_t count) {
     hel_model *model = model_on(devices, path);
     uint32_t tokens[TOKENS], vocabulary = vocabulary_of(model);
     make_tokens(tokens, vocabulary);
@@ -74,11 +73,17 @@ static void check_logits(const char *model_name, const char *logits_name, uint32
     comparison c = {expected, vocabulary, 0};
     hel_context *context = context_of(model, 0, 0);
     assert_int_equal(hel_context_evaluate(context, tokens, count, 0, compare, &c), HEL_OK);
-    print_message("%s on %s: largest difference %.2e\n", model_name, devices, c.worst);
+    print_message("%s on %s: largest difference %.2e\n", path, devices, c.worst);
     assert_true(c.worst <= 1e-4);
     free(expected);
     hel_context_destroy(&context);
     hel_model_destroy(&model);
+}
+
+static void check_logits(const char *model_name, const char *logits_name, uint32_t count) {
+    char path[TESTS_PATH];
+    support_data(path, model_name);
+    check_logits_of(path, logits_name, count);
 }
 
 static void test_reference(void **state) {
@@ -191,9 +196,8 @@ static double cosine(const float *a, const float *b, size_t count) {
 }
 
 static void check_compressed(const char *source, uint32_t matrices) {
-    char folder[TESTS_PATH], path[TESTS_PATH];
-    support_folder(folder);
-    support_join(path, folder, "model.safetensors");
+    char path[TESTS_PATH];
+    support_join(path, folder, "compressed.safetensors");
     assert_int_equal(hel_compress(source, path, NULL, NULL), HEL_OK);
     size_t count, again;
     uint32_t none, compressed;
@@ -205,7 +209,7 @@ static void check_compressed(const char *source, uint32_t matrices) {
     assert_true(cosine(dense, small, count) >= 0.999);
     free(dense);
     free(small);
-    support_remove(folder);
+    support_remove(path);
 }
 
 static void check_compressed_real(const char *version, uint32_t matrices) {
@@ -228,6 +232,54 @@ static void test_compressed_raw(void **state) {
     check_compressed(source, 0);
 }
 
+// ---------------------------------------------------------------- exported
+
+static void export_to(const char *name, const char *output) {
+    char source[TESTS_PATH];
+    support_data(source, name);
+    if (hel_export(source, output, NULL, NULL)) fail_msg("%s: %s", name, hel_error_message());
+}
+
+static void expect_same_tensors(hel_archive *a, hel_archive *b) {
+    static float values[2][4096];
+    assert_int_equal(a->n_tensors, b->n_tensors);
+    for (size_t i = 0; i < a->n_tensors; i++) {
+        const hel_tensor_info *from = &a->tensors[i], *to = hel_archive_find(b, from->name);
+        if (!to) fail_msg("no tensor %s", from->name);
+        assert_int_equal(from->rank, to->rank);
+        assert_memory_equal(from->shape, to->shape, from->rank * sizeof *from->shape);
+        assert_true(from->elements <= 4096);
+        assert_int_equal(hel_archive_read_f32(a, from, 0, from->elements, values[0]), HEL_OK);
+        assert_int_equal(hel_archive_read_f32(b, to, 0, from->elements, values[1]), HEL_OK);
+        assert_true(support_difference(values[0], values[1], from->elements) <= 1e-6);
+    }
+}
+
+// Version 4 has the names, shapes and values that transformers' class reads, whatever file it came from.
+static void test_exported(void **state) {
+    (void)state;
+    char out[TESTS_PATH], source[TESTS_PATH];
+    hel_archive *before, *after;
+    support_join(out, folder, "from_transformers");
+    export_to("rwkv/transformers", out);
+    check_logits_of(out, "rwkv/transformers/logits", 64);
+    support_data(source, "rwkv/transformers");
+    assert_int_equal(hel_archive_open(source, &before), HEL_OK);
+    assert_int_equal(hel_archive_open(out, &after), HEL_OK);
+    expect_same_tensors(before, after);
+    assert_string_equal(json_string_value(json_object_get(after->config, "model_type")), "rwkv");
+    assert_string_equal(json_string_value(json_array_get(json_object_get(after->config, "architectures"), 0)), "RwkvForCausalLM");
+    assert_int_equal(json_integer_value(json_object_get(after->config, "context_length")), 256);
+    hel_archive_close(&before);
+    hel_archive_close(&after);
+    support_join(out, folder, "from_rwkvcpp");
+    export_to("rwkv/rwkv4.bin", out);
+    check_logits_of(out, "rwkv/rwkv4.logits", TOKENS);
+    support_join(out, folder, "rwkv7");
+    export_to("rwkv/rwkv7.safetensors", out);
+    check_logits_of(out, "rwkv/rwkv7.logits", TOKENS);
+}
+
 // ---------------------------------------------------------------- what is refused
 
 typedef struct refused_tensor {
@@ -238,8 +290,7 @@ typedef struct refused_tensor {
 static void check_refused(const refused_tensor *names, size_t count, const char *config, hel_status status) {
     static const float values[16];
     test_tensor tensors[8];
-    char folder[TESTS_PATH], path[TESTS_PATH];
-    support_folder(folder);
+    char path[TESTS_PATH];
     for (size_t i = 0; i < count; i++)
         tensors[i] = (test_tensor){.name = names[i].name, .dtype = HEL_F32, .rank = names[i].rank,
                                    .shape = {names[i].rank > 1 ? 4 : 16, 4}, .values = values};
@@ -250,7 +301,6 @@ static void check_refused(const refused_tensor *names, size_t count, const char 
     hel_model *model = NULL;
     assert_int_equal(hel_model_load(folder, NULL, &model), status);
     assert_null(model);
-    support_remove(folder);
 }
 
 #define TRANSFORMERS {"rwkv.embeddings.weight", 2}, {"rwkv.blocks.0.attention.key.weight", 2}, {"rwkv.blocks.0.feed_forward.key.weight", 2}
@@ -321,8 +371,8 @@ int main(int argc, char **argv) {
     if (!device_here(name)) return SKIPPED;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reference),    cmocka_unit_test(test_raw),          cmocka_unit_test(test_steps), cmocka_unit_test(test_real_4), cmocka_unit_test(test_real_7),
-        cmocka_unit_test(test_compressed_4), cmocka_unit_test(test_compressed_7), cmocka_unit_test(test_compressed_raw),
+        cmocka_unit_test(test_compressed_4), cmocka_unit_test(test_compressed_7), cmocka_unit_test(test_compressed_raw), cmocka_unit_test(test_exported),
         cmocka_unit_test(test_refused),      cmocka_unit_test(test_states),
     };
-    return cmocka_run_group_tests_name(devices, tests, NULL, NULL);
+    return cmocka_run_group_tests_name(devices, tests, folder_make, folder_remove);
 }
