@@ -140,7 +140,7 @@ hel_status hel_gguf_open(const char *path, hel_archive **out) {
 // ---------------------------------------------------------------- typed metadata
 
 static const hel_gguf_header *header_of(const hel_archive *archive) {
-    if (archive->origin) archive = archive->origin;
+    while (archive->origin) archive = archive->origin;
     if (archive->format != &version_2 && archive->format != &version_3) return NULL;
     return &((const gguf_state *)archive->state)->header;
 }

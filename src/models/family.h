@@ -14,7 +14,7 @@ typedef struct hel_layer hel_layer;
 
 // One value of model_type in a config.json, and what other places call it.
 typedef struct hel_model_type {
-    const char *name, *class_name;
+    const char *name, *class_name; // the second may be NULL
     const char *gguf;       // general.architecture, NULL where GGUF has no name of its own for it
     bool gguf_interleaved;  // whether that puts rows of q and k in interleaved order
 } hel_model_type;
@@ -38,6 +38,7 @@ typedef struct hel_layer_history {
 
 typedef struct hel_layer_kind {
     const char *name;
+    const char *gguf;      // the one general.architecture in which the roles go by their names of GGUF; NULL: all of the family's
     const hel_role *roles; // their members lie in the struct behind hel_layer.weights,
     size_t n_roles;
     size_t size;           // which has so many bytes

@@ -12,6 +12,7 @@
 #include "base/size.h"
 #include "formats/gguf.h"
 #include "models/family.h"
+#include "models/rwkv_source.h"
 
 enum { KEY_SIZE = 128 };
 
@@ -133,7 +134,7 @@ static const hel_model_type *type_of(const hel_archive *archive, const hel_famil
 }
 
 static hel_status set_names(const reader *in) {
-    HEL_TRY(set(in, "architectures", json_pack("[s]", in->type->class_name)));
+    if (in->type->class_name) HEL_TRY(set(in, "architectures", json_pack("[s]", in->type->class_name)));
     HEL_TRY(set(in, "model_type", json_string(in->type->name)));
     HEL_TRY(set(in, "hidden_act", json_string("silu")));
     HEL_TRY(set(in, "torch_dtype", json_string("float16")));
@@ -157,11 +158,12 @@ static hel_status set_keys(const reader *in, const size_key *keys, size_t count)
     return HEL_OK;
 }
 
-static hel_status set_epsilon(const reader *in, const char *key) {
+static hel_status set_epsilon(const reader *in, const char *key, const char *gguf) {
     double epsilon;
-    HEL_TRY(get_f64(in, "attention.layer_norm_rms_epsilon", 1e-5, &epsilon));
+    HEL_TRY(get_f64(in, gguf, 1e-5, &epsilon));
     return set(in, key, decimal(epsilon));
 }
+#define RMS_EPSILON "attention.layer_norm_rms_epsilon"
 
 static hel_status set_transformer(const reader *in, hel_gguf_model *model) {
     static const size_key keys[] = {
@@ -177,7 +179,7 @@ static hel_status set_transformer(const reader *in, hel_gguf_model *model) {
     HEL_TRY(set(in, "num_attention_heads", json_integer(model->heads)));
     HEL_TRY(set(in, "num_key_value_heads", json_integer(model->kv_heads)));
     HEL_TRY(set(in, "head_dim", json_integer(head_dim)));
-    HEL_TRY(set_epsilon(in, "rms_norm_eps"));
+    HEL_TRY(set_epsilon(in, "rms_norm_eps", RMS_EPSILON));
     return set_rope(in, head_dim);
 }
 
@@ -198,10 +200,10 @@ static hel_status set_state_space(const reader *in, bool second) {
     HEL_TRY(optional(hel_gguf_get_u64(in->archive, key, &normed), &present));
     if (present && normed) { // Falcon Mamba goes by Mamba's name
         HEL_TRY(set(in, "model_type", json_string("falcon_mamba")));
-        HEL_TRY(set_epsilon(in, "mixer_rms_eps"));
+        HEL_TRY(set_epsilon(in, "mixer_rms_eps", RMS_EPSILON));
     }
     HEL_TRY(set_keys(in, both, HEL_COUNT(both)));
-    HEL_TRY(set_epsilon(in, "layer_norm_epsilon"));
+    HEL_TRY(set_epsilon(in, "layer_norm_epsilon", RMS_EPSILON));
     if (!second) return set_keys(in, first_only, HEL_COUNT(first_only));
     HEL_TRY(get_u32(in, "ssm.inner_size", 0, &inner));
     HEL_TRY(get_u32(in, "ssm.time_step_rank", 0, &heads));
@@ -209,7 +211,45 @@ static hel_status set_state_space(const reader *in, bool second) {
     return set_keys(in, second_only, HEL_COUNT(second_only));
 }
 
+static hel_status set_heads(const reader *in) {
+    uint32_t hidden = 0, head = 1;
+    HEL_TRY(get_u32(in, "embedding_length", 0, &hidden));
+    HEL_TRY(get_u32(in, "wkv.head_size", 0, &head));
+    if (hidden % head)
+        return hel_fail(HEL_ERROR_FORMAT, "%s: heads of %u do not divide %u channels", in->archive->path, head, hidden);
+    return set(in, "num_attention_heads", json_integer(hidden / head));
+}
+
+static hel_status get_rescale(const reader *in, uint32_t *out) {
+    char key[KEY_SIZE];
+    uint64_t layers = 0;
+    bool present;
+    key_of(in, "rescale_every_n_layers", key);
+    HEL_TRY(optional(hel_gguf_get_u64(in->archive, key, &layers), &present));
+    if (present && layers > INT32_MAX) return hel_fail(HEL_ERROR_FORMAT, "%s: key %s is too large", in->archive->path, key);
+    *out = present ? (uint32_t)layers : 0;
+    return HEL_OK;
+}
+
+// Versions 6 and 7, which differ in their low-rank parts. Tensors lie as models/rwkv.h wants them.
+static hel_status set_rwkv(const reader *in, hel_gguf_model *model) {
+    static const size_key both[] = {
+        {"hidden_size", "embedding_length"}, {"num_hidden_layers", "block_count"}, {"intermediate_size", "feed_forward_length"}};
+    static const size_key sixth[] = {{"mix_rank", "time_mix_extra_dim"}, {"decay_rank", "time_decay_extra_dim"}};
+    static const size_key seventh[] = {
+        {"decay_rank", "attention.decay_lora_rank"}, {"rate_rank", "attention.iclr_lora_rank"},
+        {"value_rank", "attention.value_residual_mix_lora_rank"}, {"gate_rank", "attention.gate_lora_rank"}};
+    HEL_TRY(set(in, HEL_RWKV_READY, json_true()));
+    HEL_TRY(set_keys(in, both, HEL_COUNT(both)));
+    HEL_TRY(set_heads(in));
+    HEL_TRY(set_epsilon(in, "layer_norm_epsilon", "attention.layer_norm_epsilon"));
+    HEL_TRY(set(in, "group_norm_epsilon", json_real(HEL_RWKV_AUTHORS_EPSILON)));
+    HEL_TRY(get_rescale(in, &model->rescale));
+    return strcmp(in->type->gguf, "rwkv6") == 0 ? set_keys(in, sixth, HEL_COUNT(sixth)) : set_keys(in, seventh, HEL_COUNT(seventh));
+}
+
 static hel_status set_sizes(const reader *in, hel_gguf_model *model) {
+    if (model->family == &hel_rwkv_family) return set_rwkv(in, model);
     bool first = model->family == &hel_mamba_family, second = model->family == &hel_mamba2_family;
     return first || second ? set_state_space(in, second) : set_transformer(in, model);
 }
@@ -232,6 +272,7 @@ hel_status hel_gguf_model_read(hel_archive *archive, hel_gguf_model *out) {
     HEL_TRY_DONE(set_names(&in));
     HEL_TRY_DONE(set_sizes(&in, out));
     HEL_TRY_DONE(set_rest(&in));
+    out->architecture = in.type->gguf;
     out->interleaved = in.type->gguf_interleaved;
     out->config = in.config;
     return HEL_OK;

@@ -76,10 +76,17 @@ const hel_role *hel_role_of_hugging_face(const hel_family *family, const char *n
     return rest ? find(family, in_layer_as_hugging_face, rest) : end;
 }
 
-const hel_role *hel_role_of_gguf(const hel_family *family, const char *name, unsigned *out_layer) {
+const hel_role *hel_role_of_gguf(const hel_family *family, const char *architecture, const char *name, unsigned *out_layer) {
     *out_layer = 0;
     const char *rest = below_layer(name, GGUF_LAYER, out_layer);
-    return rest ? find(family, in_layer_as_gguf, rest) : find(family, at_end_as_gguf, name);
+    if (!rest) return find(family, at_end_as_gguf, name);
+    for (size_t k = 0; k < family->n_kinds; k++) {
+        const hel_layer_kind *kind = family->kinds[k];
+        bool speaks = !kind->gguf || strcmp(kind->gguf, architecture) == 0;
+        for (size_t i = 0; speaks && i < kind->n_roles; i++)
+            if (in_layer_as_gguf(&kind->roles[i], rest)) return &kind->roles[i];
+    }
+    return NULL;
 }
 
 void hel_role_name_of_use(const hel_family *family, const hel_role *role, unsigned layer, unsigned use, char out[HEL_ROLE_NAME]) {

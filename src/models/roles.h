@@ -51,8 +51,8 @@ const hel_role *hel_family_role(const hel_family *family, size_t index);
 const hel_role *hel_family_end(const hel_family *family, hel_tensor_class class);
 
 // Finds the role of a name in either naming, and the layer (0 for tensors of no layer). NULL where there is none.
-typedef const hel_role *hel_role_lookup(const hel_family *family, const char *name, unsigned *out_layer);
-hel_role_lookup hel_role_of_hugging_face, hel_role_of_gguf;
+const hel_role *hel_role_of_hugging_face(const hel_family *family, const char *name, unsigned *out_layer);
+const hel_role *hel_role_of_gguf(const hel_family *family, const char *architecture, const char *name, unsigned *out_layer);
 // The layer of a tensor below one, whatever its role; of the others the role whose module the name begins with:
 // "lm_head.codebook" as well as "lm_head.weight".
 bool hel_name_layer(const hel_family *family, const char *name, unsigned *out_layer);

@@ -138,17 +138,17 @@ static hel_status parse(const json_t *config, hel_hyper *out) {
 
 // ---------------------------------------------------------------- the family
 
-#define END(section, kind, name, rows, cols, class, member) \
-    {name, NULL, HEL_SECTION_##section, HEL_ROLE_##kind, HEL_DIMENSION_##rows, HEL_DIMENSION_##cols, HEL_CLASS_##class, \
+#define END(section, kind, name, gguf, rows, cols, class, member) \
+    {name, gguf, HEL_SECTION_##section, HEL_ROLE_##kind, HEL_DIMENSION_##rows, HEL_DIMENSION_##cols, HEL_CLASS_##class, \
      HEL_ROWS_PLAIN, offsetof(hel_ends, member), false}
 
 static const hel_role ends[] = {
-    END(FIRST, MATRIX, "emb.weight", VOCABULARY, HIDDEN, EMBEDDING, embedding),
-    END(FIRST, VECTOR, "blocks.0.ln0.weight", HIDDEN, NONE, NORM, entry_norm),
-    END(FIRST, VECTOR, "blocks.0.ln0.bias", HIDDEN, NONE, NORM, entry_norm_bias),
-    END(LAST, VECTOR, "ln_out.weight", HIDDEN, NONE, NORM, norm),
-    END(LAST, VECTOR, "ln_out.bias", HIDDEN, NONE, NORM, norm_bias),
-    END(LAST, MATRIX, "head.weight", VOCABULARY, HIDDEN, LM_HEAD, head),
+    END(FIRST, MATRIX, "emb.weight", "token_embd.weight", VOCABULARY, HIDDEN, EMBEDDING, embedding),
+    END(FIRST, VECTOR, "blocks.0.ln0.weight", "token_embd_norm.weight", HIDDEN, NONE, NORM, entry_norm),
+    END(FIRST, VECTOR, "blocks.0.ln0.bias", "token_embd_norm.bias", HIDDEN, NONE, NORM, entry_norm_bias),
+    END(LAST, VECTOR, "ln_out.weight", "output_norm.weight", HIDDEN, NONE, NORM, norm),
+    END(LAST, VECTOR, "ln_out.bias", "output_norm.bias", HIDDEN, NONE, NORM, norm_bias),
+    END(LAST, MATRIX, "head.weight", "output.weight", VOCABULARY, HIDDEN, LM_HEAD, head),
 };
 
 static const hel_layer_kind *const kinds[] = {&hel_rwkv4_layer, &hel_rwkv5_layer,       &hel_rwkv5_ungated_layer,
@@ -170,8 +170,8 @@ static const hel_model_type types[] = {
     {"rwkv", "RwkvForCausalLM", NULL, false}, // transformers' name for version 4; rwkv_view.c turns it into the next
     {"rwkv4", NULL, NULL, false},
     {"rwkv5", NULL, NULL, false},
-    {"rwkv6", NULL, NULL, false},
-    {"rwkv7", NULL, NULL, false},
+    {"rwkv6", NULL, "rwkv6", false},
+    {"rwkv7", NULL, "rwkv7", false},
 };
 
 const hel_family hel_rwkv_family = {.types = types,

@@ -46,18 +46,24 @@ hel_layer_memory hel_rwkv4_memory(const hel_hyper *hyper);
 hel_layer_memory hel_rwkv_head_memory(const hel_hyper *hyper); // a matrix for each head
 uint64_t hel_rwkv_scratch(const hel_hyper *hyper, uint32_t tokens);
 
-// Rows of the tables of roles; `layer` is the struct behind a layer's weights.
-#define RWKV_ROLE(layer, kind, name, rows, cols, class, member, optional)                                             \
-    {name, NULL, HEL_SECTION_LAYER, HEL_ROLE_##kind, HEL_DIMENSION_##rows, HEL_DIMENSION_##cols, HEL_CLASS_##class,    \
+// Rows of the tables of roles; `layer` is the struct behind a layer's weights, `gguf` a name in GGUF before ".weight", which has
+// versions 6 and 7 only.
+#define RWKV_ROLE(layer, kind, name, gguf, rows, cols, class, member, optional)                                      \
+    {name, gguf, HEL_SECTION_LAYER, HEL_ROLE_##kind, HEL_DIMENSION_##rows, HEL_DIMENSION_##cols, HEL_CLASS_##class,   \
      HEL_ROWS_PLAIN, offsetof(layer, member), optional}
-#define RWKV_VECTOR(layer, name, member) RWKV_ROLE(layer, VECTOR, name, HIDDEN, NONE, NORM, member, false)
-#define RWKV_NORM(layer, name, member) \
-    RWKV_VECTOR(layer, name ".weight", member.gain), RWKV_VECTOR(layer, name ".bias", member.bias)
-#define RWKV_SQUARE(layer, name, class, member) RWKV_ROLE(layer, MATRIX, name ".weight", HIDDEN, HIDDEN, class, member, false)
-#define RWKV_LOW_RANK(layer, name, rows, cols, member) RWKV_ROLE(layer, MATRIX, name, rows, cols, UNKNOWN, member, false)
-#define RWKV_FEED_FORWARD(layer, channels)                                                               \
-    RWKV_NORM(layer, "ln2", channels.norm),                                                              \
-    RWKV_ROLE(layer, MATRIX, "ffn.key.weight", FFN, HIDDEN, FFN, channels.key, false),                   \
-    RWKV_ROLE(layer, MATRIX, "ffn.value.weight", HIDDEN, FFN, FFN, channels.value, false)
+#define RWKV_OLD_VECTOR(layer, name, member) RWKV_ROLE(layer, VECTOR, name, NULL, HIDDEN, NONE, NORM, member, false)
+#define RWKV_VECTOR(layer, name, gguf, member) RWKV_ROLE(layer, VECTOR, name, gguf ".weight", HIDDEN, NONE, NORM, member, false)
+#define RWKV_NORM(layer, name, gguf, member)              \
+    RWKV_VECTOR(layer, name ".weight", gguf, member.gain), \
+    RWKV_ROLE(layer, VECTOR, name ".bias", gguf ".bias", HIDDEN, NONE, NORM, member.bias, false)
+#define RWKV_MATRIX(layer, name, gguf, rows, cols, class, member) \
+    RWKV_ROLE(layer, MATRIX, name ".weight", gguf ".weight", rows, cols, class, member, false)
+#define RWKV_SQUARE(layer, name, gguf, class, member) RWKV_MATRIX(layer, name, gguf, HIDDEN, HIDDEN, class, member)
+#define RWKV_LOW_RANK(layer, name, gguf, rows, cols, member) \
+    RWKV_ROLE(layer, MATRIX, name, gguf ".weight", rows, cols, UNKNOWN, member, false)
+#define RWKV_FEED_FORWARD(layer, channels)                                                             \
+    RWKV_NORM(layer, "ln2", "attn_norm_2", channels.norm),                                             \
+    RWKV_MATRIX(layer, "ffn.key", "channel_mix_key", FFN, HIDDEN, FFN, channels.key),                  \
+    RWKV_MATRIX(layer, "ffn.value", "channel_mix_value", HIDDEN, FFN, FFN, channels.value)
 
 #endif

@@ -30,20 +30,20 @@ static void forward(const hel_network *network, const hel_layer *layer, hel_pass
 }
 
 static const hel_role roles[] = {
-    RWKV_NORM(rwkv4_layer, "ln1", norm),
-    RWKV_VECTOR(rwkv4_layer, "att.time_mix_k", mix_k),
-    RWKV_VECTOR(rwkv4_layer, "att.time_mix_v", mix_v),
-    RWKV_VECTOR(rwkv4_layer, "att.time_mix_r", mix_r),
-    RWKV_VECTOR(rwkv4_layer, "att.time_decay", decay),
-    RWKV_VECTOR(rwkv4_layer, "att.time_first", bonus),
-    RWKV_SQUARE(rwkv4_layer, "att.key", ATTENTION_QK, key),
-    RWKV_SQUARE(rwkv4_layer, "att.value", ATTENTION_VO, value),
-    RWKV_SQUARE(rwkv4_layer, "att.receptance", ATTENTION_QK, receptance),
-    RWKV_SQUARE(rwkv4_layer, "att.output", ATTENTION_VO, output),
+    RWKV_NORM(rwkv4_layer, "ln1", "attn_norm", norm),
+    RWKV_OLD_VECTOR(rwkv4_layer, "att.time_mix_k", mix_k),
+    RWKV_OLD_VECTOR(rwkv4_layer, "att.time_mix_v", mix_v),
+    RWKV_OLD_VECTOR(rwkv4_layer, "att.time_mix_r", mix_r),
+    RWKV_OLD_VECTOR(rwkv4_layer, "att.time_decay", decay),
+    RWKV_OLD_VECTOR(rwkv4_layer, "att.time_first", bonus),
+    RWKV_SQUARE(rwkv4_layer, "att.key", "time_mix_key", ATTENTION_QK, key),
+    RWKV_SQUARE(rwkv4_layer, "att.value", "time_mix_value", ATTENTION_VO, value),
+    RWKV_SQUARE(rwkv4_layer, "att.receptance", "time_mix_receptance", ATTENTION_QK, receptance),
+    RWKV_SQUARE(rwkv4_layer, "att.output", "time_mix_output", ATTENTION_VO, output),
     RWKV_FEED_FORWARD(rwkv4_layer, channels),
-    RWKV_VECTOR(rwkv4_layer, "ffn.time_mix_k", channels.mix_k),
-    RWKV_VECTOR(rwkv4_layer, "ffn.time_mix_r", channels.mix_r),
-    RWKV_SQUARE(rwkv4_layer, "ffn.receptance", FFN, channels.receptance),
+    RWKV_OLD_VECTOR(rwkv4_layer, "ffn.time_mix_k", channels.mix_k),
+    RWKV_OLD_VECTOR(rwkv4_layer, "ffn.time_mix_r", channels.mix_r),
+    RWKV_SQUARE(rwkv4_layer, "ffn.receptance", "channel_mix_receptance", FFN, channels.receptance),
 };
 
 const hel_layer_kind hel_rwkv4_layer = {.name = "rwkv4",

@@ -39,25 +39,25 @@ static void forward(const hel_network *network, const hel_layer *layer, hel_pass
 }
 
 static const hel_role roles[] = {
-    RWKV_NORM(rwkv5_layer, "ln1", norm),
-    RWKV_VECTOR(rwkv5_layer, "att.time_mix_k", mix_k),
-    RWKV_VECTOR(rwkv5_layer, "att.time_mix_v", mix_v),
-    RWKV_VECTOR(rwkv5_layer, "att.time_mix_r", mix_r),
-    RWKV_ROLE(rwkv5_layer, VECTOR, "att.time_decay", DECAYS, NONE, NORM, decay, false),
-    RWKV_ROLE(rwkv5_layer, VECTOR, "att.time_first", BONUSES, NONE, NORM, first_bonus, true),
-    RWKV_ROLE(rwkv5_layer, VECTOR, "att.time_faaaa", BONUSES, NONE, NORM, bonus, true),
-    RWKV_SQUARE(rwkv5_layer, "att.key", ATTENTION_QK, key),
-    RWKV_SQUARE(rwkv5_layer, "att.value", ATTENTION_VO, value),
-    RWKV_SQUARE(rwkv5_layer, "att.receptance", ATTENTION_QK, receptance),
-    RWKV_SQUARE(rwkv5_layer, "att.output", ATTENTION_VO, output),
-    RWKV_NORM(rwkv5_layer, "att.ln_x", heads_norm),
+    RWKV_NORM(rwkv5_layer, "ln1", "attn_norm", norm),
+    RWKV_OLD_VECTOR(rwkv5_layer, "att.time_mix_k", mix_k),
+    RWKV_OLD_VECTOR(rwkv5_layer, "att.time_mix_v", mix_v),
+    RWKV_OLD_VECTOR(rwkv5_layer, "att.time_mix_r", mix_r),
+    RWKV_ROLE(rwkv5_layer, VECTOR, "att.time_decay", NULL, DECAYS, NONE, NORM, decay, false),
+    RWKV_ROLE(rwkv5_layer, VECTOR, "att.time_first", NULL, BONUSES, NONE, NORM, first_bonus, true),
+    RWKV_ROLE(rwkv5_layer, VECTOR, "att.time_faaaa", NULL, BONUSES, NONE, NORM, bonus, true),
+    RWKV_SQUARE(rwkv5_layer, "att.key", "time_mix_key", ATTENTION_QK, key),
+    RWKV_SQUARE(rwkv5_layer, "att.value", "time_mix_value", ATTENTION_VO, value),
+    RWKV_SQUARE(rwkv5_layer, "att.receptance", "time_mix_receptance", ATTENTION_QK, receptance),
+    RWKV_SQUARE(rwkv5_layer, "att.output", "time_mix_output", ATTENTION_VO, output),
+    RWKV_NORM(rwkv5_layer, "att.ln_x", "time_mix_ln", heads_norm),
     RWKV_FEED_FORWARD(rwkv5_layer, channels),
-    RWKV_VECTOR(rwkv5_layer, "ffn.time_mix_k", channels.mix_k),
-    RWKV_VECTOR(rwkv5_layer, "ffn.time_mix_r", channels.mix_r),
-    RWKV_SQUARE(rwkv5_layer, "ffn.receptance", FFN, channels.receptance),
+    RWKV_OLD_VECTOR(rwkv5_layer, "ffn.time_mix_k", channels.mix_k),
+    RWKV_OLD_VECTOR(rwkv5_layer, "ffn.time_mix_r", channels.mix_r),
+    RWKV_SQUARE(rwkv5_layer, "ffn.receptance", "channel_mix_receptance", FFN, channels.receptance),
     // From here on only where there is a gate.
-    RWKV_VECTOR(rwkv5_layer, "att.time_mix_g", mix_g),
-    RWKV_SQUARE(rwkv5_layer, "att.gate", ATTENTION_VO, gate),
+    RWKV_OLD_VECTOR(rwkv5_layer, "att.time_mix_g", mix_g),
+    RWKV_SQUARE(rwkv5_layer, "att.gate", "time_mix_gate", ATTENTION_VO, gate),
 };
 enum { GATE_ROLES = 2 };
 

@@ -64,41 +64,43 @@ static void forward(const hel_network *network, const hel_layer *layer, hel_pass
     hel_rwkv_forward(network, layer, pass, mix_tokens, &w->channels, x);
 }
 
+// GGUF has the mixes of tokens in one tensor (models/rwkv_gguf.h), and parts of values in the first layer, too, which nothing
+// reads.
 static const hel_role roles[] = {
-    RWKV_NORM(rwkv7_layer, "ln1", norm),
-    RWKV_VECTOR(rwkv7_layer, "att.x_r", mix_r),
-    RWKV_VECTOR(rwkv7_layer, "att.x_w", mix_w),
-    RWKV_VECTOR(rwkv7_layer, "att.x_k", mix_k),
-    RWKV_VECTOR(rwkv7_layer, "att.x_v", mix_v),
-    RWKV_VECTOR(rwkv7_layer, "att.x_a", mix_a),
-    RWKV_VECTOR(rwkv7_layer, "att.x_g", mix_g),
-    RWKV_VECTOR(rwkv7_layer, "att.w0", decay0),
-    RWKV_LOW_RANK(rwkv7_layer, "att.w1", DECAY_RANK, HIDDEN, decay1),
-    RWKV_LOW_RANK(rwkv7_layer, "att.w2", HIDDEN, DECAY_RANK, decay2),
-    RWKV_VECTOR(rwkv7_layer, "att.a0", rate0),
-    RWKV_LOW_RANK(rwkv7_layer, "att.a1", RATE_RANK, HIDDEN, rate1),
-    RWKV_LOW_RANK(rwkv7_layer, "att.a2", HIDDEN, RATE_RANK, rate2),
-    RWKV_LOW_RANK(rwkv7_layer, "att.g1", GATE_RANK, HIDDEN, gate1),
-    RWKV_LOW_RANK(rwkv7_layer, "att.g2", HIDDEN, GATE_RANK, gate2),
-    RWKV_VECTOR(rwkv7_layer, "att.k_k", removal),
-    RWKV_VECTOR(rwkv7_layer, "att.k_a", replacement),
-    RWKV_VECTOR(rwkv7_layer, "att.r_k", bonus),
-    RWKV_SQUARE(rwkv7_layer, "att.receptance", ATTENTION_QK, receptance),
-    RWKV_SQUARE(rwkv7_layer, "att.key", ATTENTION_QK, key),
-    RWKV_SQUARE(rwkv7_layer, "att.value", ATTENTION_VO, value),
-    RWKV_SQUARE(rwkv7_layer, "att.output", ATTENTION_VO, output),
-    RWKV_NORM(rwkv7_layer, "att.ln_x", heads_norm),
+    RWKV_NORM(rwkv7_layer, "ln1", "attn_norm", norm),
+    RWKV_VECTOR(rwkv7_layer, "att.x_r", "time_mix_lerp_r", mix_r),
+    RWKV_VECTOR(rwkv7_layer, "att.x_w", "time_mix_lerp_w", mix_w),
+    RWKV_VECTOR(rwkv7_layer, "att.x_k", "time_mix_lerp_k", mix_k),
+    RWKV_VECTOR(rwkv7_layer, "att.x_v", "time_mix_lerp_v", mix_v),
+    RWKV_VECTOR(rwkv7_layer, "att.x_a", "time_mix_lerp_a", mix_a),
+    RWKV_VECTOR(rwkv7_layer, "att.x_g", "time_mix_lerp_g", mix_g),
+    RWKV_VECTOR(rwkv7_layer, "att.w0", "time_mix_w0", decay0),
+    RWKV_LOW_RANK(rwkv7_layer, "att.w1", "time_mix_w1", DECAY_RANK, HIDDEN, decay1),
+    RWKV_LOW_RANK(rwkv7_layer, "att.w2", "time_mix_w2", HIDDEN, DECAY_RANK, decay2),
+    RWKV_VECTOR(rwkv7_layer, "att.a0", "time_mix_a0", rate0),
+    RWKV_LOW_RANK(rwkv7_layer, "att.a1", "time_mix_a1", RATE_RANK, HIDDEN, rate1),
+    RWKV_LOW_RANK(rwkv7_layer, "att.a2", "time_mix_a2", HIDDEN, RATE_RANK, rate2),
+    RWKV_LOW_RANK(rwkv7_layer, "att.g1", "time_mix_g1", GATE_RANK, HIDDEN, gate1),
+    RWKV_LOW_RANK(rwkv7_layer, "att.g2", "time_mix_g2", HIDDEN, GATE_RANK, gate2),
+    RWKV_VECTOR(rwkv7_layer, "att.k_k", "time_mix_k_k", removal),
+    RWKV_VECTOR(rwkv7_layer, "att.k_a", "time_mix_k_a", replacement),
+    RWKV_VECTOR(rwkv7_layer, "att.r_k", "time_mix_r_k", bonus),
+    RWKV_SQUARE(rwkv7_layer, "att.receptance", "time_mix_receptance", ATTENTION_QK, receptance),
+    RWKV_SQUARE(rwkv7_layer, "att.key", "time_mix_key", ATTENTION_QK, key),
+    RWKV_SQUARE(rwkv7_layer, "att.value", "time_mix_value", ATTENTION_VO, value),
+    RWKV_SQUARE(rwkv7_layer, "att.output", "time_mix_output", ATTENTION_VO, output),
+    RWKV_NORM(rwkv7_layer, "att.ln_x", "time_mix_ln", heads_norm),
     RWKV_FEED_FORWARD(rwkv7_layer, channels),
-    RWKV_VECTOR(rwkv7_layer, "ffn.x_k", channels.mix_k),
+    RWKV_VECTOR(rwkv7_layer, "ffn.x_k", "channel_mix_lerp_k", channels.mix_k),
     // From here on not in the first layer.
-    RWKV_VECTOR(rwkv7_layer, "att.v0", value0),
-    RWKV_LOW_RANK(rwkv7_layer, "att.v1", VALUE_RANK, HIDDEN, value1),
-    RWKV_LOW_RANK(rwkv7_layer, "att.v2", HIDDEN, VALUE_RANK, value2),
+    RWKV_VECTOR(rwkv7_layer, "att.v0", "time_mix_v0", value0),
+    RWKV_LOW_RANK(rwkv7_layer, "att.v1", "time_mix_v1", VALUE_RANK, HIDDEN, value1),
+    RWKV_LOW_RANK(rwkv7_layer, "att.v2", "time_mix_v2", HIDDEN, VALUE_RANK, value2),
 };
 enum { VALUE_ROLES = 3 };
 
 #define LAYER(layer_name, last)                                                                                                  \
-    {.name = layer_name, .roles = roles, .n_roles = HEL_COUNT(roles) - (last), .size = sizeof(rwkv7_layer), .forward = forward, \
-     .memory = hel_rwkv_head_memory, .scratch_floats = hel_rwkv_scratch}
+    {.name = layer_name, .gguf = "rwkv7", .roles = roles, .n_roles = HEL_COUNT(roles) - (last), .size = sizeof(rwkv7_layer), \
+     .forward = forward, .memory = hel_rwkv_head_memory, .scratch_floats = hel_rwkv_scratch}
 const hel_layer_kind hel_rwkv7_layer = LAYER("rwkv7", 0);
 const hel_layer_kind hel_rwkv7_first_layer = LAYER("rwkv7 first", VALUE_ROLES);

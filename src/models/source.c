@@ -13,6 +13,7 @@
 #include "formats/rwkvcpp.h"
 #include "models/gguf_model.h"
 #include "models/family.h"
+#include "models/rwkv_gguf.h"
 #include "models/rwkv_source.h"
 #include "models/rwkv_view.h"
 
@@ -83,11 +84,20 @@ static hel_status read_view(hel_archive *archive, const hel_tensor_info *tensor,
 
 static const hel_archive_format view_format = {"view", close_view, read_view};
 
-const hel_archive *hel_source_origin(const hel_archive *archive) { return archive->origin ? archive->origin : archive; }
+const hel_archive *hel_source_origin(const hel_archive *archive) {
+    while (archive->origin) archive = archive->origin;
+    return archive;
+}
 
 // ---------------------------------------------------------------- making a view
 
-static hel_status name_tensors(hel_archive *archive, const hel_family *family, hel_role_lookup *role_of) {
+// Whose tensors they are, and in which architecture of GGUF; NULL where they have Hugging Face names.
+typedef struct naming {
+    const hel_family *family;
+    const char *gguf;
+} naming;
+
+static hel_status name_tensors(hel_archive *archive, const naming *names) {
     view_state *view = archive->state;
     size_t count = archive->n_tensors;
     view->names = hel_alloc_zero(count + 1, HEL_ROLE_NAME);
@@ -96,10 +106,12 @@ static hel_status name_tensors(hel_archive *archive, const hel_family *family, h
     for (size_t i = 0; i < count; i++) {
         hel_tensor_info *tensor = &archive->tensors[i];
         unsigned layer;
-        const hel_role *role = view->roles[i] = role_of(family, tensor->name, &layer);
+        const hel_role *role = names->gguf ? hel_role_of_gguf(names->family, names->gguf, tensor->name, &layer)
+                                           : hel_role_of_hugging_face(names->family, tensor->name, &layer);
+        view->roles[i] = role;
         if (!role) continue; // keeps its own name
         char *name = view->names + i * HEL_ROLE_NAME;
-        hel_role_name(family, role, layer, name);
+        hel_role_name(names->family, role, layer, name);
         tensor->name = name;
         uint32_t heads = heads_of(view, i);
         if (heads && (!tensor->rank || tensor->shape[0] % (2 * (uint64_t)heads)))
@@ -111,7 +123,7 @@ static hel_status name_tensors(hel_archive *archive, const hel_family *family, h
 
 // Takes the origin over, also on failure.
 static hel_status make_view(hel_archive *origin, json_t *config, uint32_t heads, uint32_t kv_heads,
-                            const hel_family *family, hel_role_lookup *role_of, hel_archive **out) {
+                            const naming *names, hel_archive **out) {
     hel_archive *archive;
     hel_status status = hel_archive_create_view(&view_format, origin, sizeof(view_state), &archive);
     if (status != HEL_OK) {
@@ -121,9 +133,9 @@ static hel_status make_view(hel_archive *origin, json_t *config, uint32_t heads,
     view_state *view = archive->state;
     view->heads = heads;
     view->kv_heads = kv_heads;
-    view->rates = role_of == hel_role_of_gguf;
+    view->rates = names->gguf != NULL;
     archive->config = config;
-    status = config ? name_tensors(archive, family, role_of) : hel_fail_memory(1024);
+    status = config ? name_tensors(archive, names) : hel_fail_memory(1024);
     if (status == HEL_OK) *out = archive;
     else hel_archive_close(&archive);
     return status;
@@ -144,8 +156,7 @@ static json_t *llama2c_config(const hel_llama2c_header *h) {
 
 static hel_status view_llama2c(hel_archive *origin, hel_archive **out) {
     const hel_llama2c_header *header = hel_archive_llama2c(origin);
-    return make_view(origin, llama2c_config(header), header->n_heads, header->n_kv_heads, &hel_llama_family,
-                     hel_role_of_hugging_face, out);
+    return make_view(origin, llama2c_config(header), header->n_heads, header->n_kv_heads, &(naming){&hel_llama_family, NULL}, out);
 }
 
 // ---------------------------------------------------------------- GGUF
@@ -153,11 +164,16 @@ static hel_status view_llama2c(hel_archive *origin, hel_archive **out) {
 static hel_status view_gguf(hel_archive *origin, hel_archive **out) {
     hel_gguf_model model;
     hel_status status = hel_gguf_model_read(origin, &model);
-    if (status == HEL_OK && model.config)
-        return make_view(origin, model.config, model.interleaved ? model.heads : 0,
-                         model.interleaved ? model.kv_heads : 0, model.family, hel_role_of_gguf, out);
-    if (status == HEL_OK) *out = origin; // not a family we run: its own names
-    else hel_archive_close(&origin);
+    if (status != HEL_OK || !model.config) {
+        if (status == HEL_OK) *out = origin; // not a family we run: its own names
+        else hel_archive_close(&origin);
+        return status;
+    }
+    if (model.family == &hel_rwkv_family) status = hel_rwkv_gguf_view(origin, model.rescale, &origin);
+    if (status == HEL_OK)
+        return make_view(origin, model.config, model.interleaved ? model.heads : 0, model.interleaved ? model.kv_heads : 0,
+                         &(naming){model.family, model.architecture}, out);
+    json_decref(model.config);
     return status;
 }
 

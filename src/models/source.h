@@ -10,7 +10,7 @@
 // ->config is complete. Others open under their own names, with config NULL.
 hel_status hel_source_open(const char *path, hel_archive **out);
 
-// The archive behind the view, for readers of a format's own data (tokenizers); the archive itself where it is none.
+// The archive behind all views, for readers of a format's own data (tokenizers); the archive itself where it is none.
 const hel_archive *hel_source_origin(const hel_archive *archive);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/size.h"
 #include "formats/gguf.h"
 #include "text/tokenizer_internal.h"
 
@@ -69,7 +70,9 @@ static hel_status read_tokens(const hel_archive *archive, hel_tokenizer *tokeniz
         HEL_TRY(token_kind(archive, id, typed, &kind));
         if (tokenizer->bpe.byte_level && kind == HEL_TOKEN_BYTE)
             return hel_fail(HEL_ERROR_FORMAT, "token %u: byte type in a byte-level vocabulary", id);
-        HEL_TRY(hel_tokenizer_set_piece(tokenizer, id, piece.bytes, piece.size, kind, true));
+        if (tokenizer->bpe.longest_match && kind == HEL_TOKEN_NORMAL)
+            HEL_TRY(hel_tokenizer_set_rwkv(tokenizer, archive->path, id, piece.bytes, piece.size));
+        else HEL_TRY(hel_tokenizer_set_piece(tokenizer, id, piece.bytes, piece.size, kind, !tokenizer->bpe.longest_match));
         if (scored) HEL_TRY(hel_gguf_array_f64(archive, KEY("scores"), id, &score));
         if (isnan(score)) return hel_fail(HEL_ERROR_FORMAT, "the score of token %u is not a number", id);
         tokenizer->vocab.tokens[id].score = (float)score;
@@ -129,23 +132,58 @@ static hel_status begin_spm(const hel_archive *archive, hel_tokenizer *tokenizer
     return get_id(archive, KEY("unknown_token_id"), &tokenizer->bpe.unknown);
 }
 
-static hel_status build(const hel_archive *archive, hel_tokenizer **out) {
+static hel_status begin_rwkv(const hel_archive *archive, hel_tokenizer *tokenizer) {
+    (void)archive;
+    hel_tokenizer_begin_rwkv(tokenizer);
+    return HEL_OK;
+}
+
+static hel_status end_byte_level(const hel_archive *archive, hel_tokenizer *tokenizer) {
+    HEL_TRY(hel_tokenizer_seal(tokenizer));
+    return read_merges(archive, tokenizer);
+}
+
+static hel_status end_spm(const hel_archive *archive, hel_tokenizer *tokenizer) {
+    (void)archive;
+    return hel_tokenizer_seal(tokenizer);
+}
+
+static hel_status end_rwkv(const hel_archive *archive, hel_tokenizer *tokenizer) {
+    (void)archive;
+    return hel_tokenizer_seal_rwkv(tokenizer);
+}
+
+// The kinds of tokenizers: what goes before the tokens, and what makes it whole.
+typedef hel_status step(const hel_archive *archive, hel_tokenizer *tokenizer);
+typedef struct tokenizer_kind {
+    const char *model;
+    step *begin, *end;
+} tokenizer_kind;
+static const tokenizer_kind kinds[] = {
+    {"gpt2", begin_byte_level, end_byte_level}, {"llama", begin_spm, end_spm}, {"rwkv", begin_rwkv, end_rwkv}};
+
+static hel_status find_kind(const hel_archive *archive, const tokenizer_kind **out) {
     char *model;
-    uint64_t count;
-    HEL_TRY(hel_gguf_array_size(archive, KEY("tokens"), &count));
     HEL_TRY(get_text(archive, KEY("model"), &model));
-    bool byte_level = model && !strcmp(model, "gpt2"), spm = model && !strcmp(model, "llama");
+    *out = NULL;
+    for (size_t i = 0; model && i < HEL_COUNT(kinds); i++)
+        if (strcmp(model, kinds[i].model) == 0) *out = &kinds[i];
     hel_status status = HEL_OK;
-    if (!byte_level && !spm)
-        status = hel_fail(HEL_ERROR_UNSUPPORTED, "%s \"%.100s\" is not supported", KEY("model"), model ? model : "");
+    if (!*out) status = hel_fail(HEL_ERROR_UNSUPPORTED, "%s \"%.100s\" is not supported", KEY("model"), model ? model : "");
     hel_free(model);
-    HEL_TRY(status);
+    return status;
+}
+
+static hel_status build(const hel_archive *archive, hel_tokenizer **out) {
+    uint64_t count;
+    const tokenizer_kind *kind;
+    HEL_TRY(hel_gguf_array_size(archive, KEY("tokens"), &count));
+    HEL_TRY(find_kind(archive, &kind));
     HEL_TRY(hel_tokenizer_create(count > UINT32_MAX ? UINT32_MAX : (uint32_t)count, out));
-    HEL_TRY(byte_level ? begin_byte_level(archive, *out) : begin_spm(archive, *out));
+    HEL_TRY(kind->begin(archive, *out));
     HEL_TRY(read_tokens(archive, *out));
     HEL_TRY(read_ends(archive, *out));
-    HEL_TRY(hel_tokenizer_seal(*out));
-    return byte_level ? read_merges(archive, *out) : HEL_OK;
+    return kind->end(archive, *out);
 }
 
 hel_status hel_tokenizer_read_gguf(const hel_archive *archive, hel_tokenizer **out) {

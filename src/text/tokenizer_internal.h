@@ -97,6 +97,12 @@ hel_status hel_tokenizer_read_gguf(const hel_archive *archive, hel_tokenizer **o
 hel_status hel_tokenizer_read_llama2c(const char *name, const char *bytes, size_t size, uint32_t vocab_size,
                                       hel_tokenizer **out);
 
+// A vocabulary of RWKV in parts, for readers: what it takes for granted, a token of text from what stands between the quotation
+// marks of a Python literal of bytes, and the end in place of hel_tokenizer_seal.
+void hel_tokenizer_begin_rwkv(hel_tokenizer *tokenizer);
+hel_status hel_tokenizer_set_rwkv(hel_tokenizer *tokenizer, const char *name, uint32_t id, const char *literal, size_t size);
+hel_status hel_tokenizer_seal_rwkv(hel_tokenizer *tokenizer);
+
 // A vocabulary file of RWKV; and ids that are the bytes.
 hel_status hel_tokenizer_read_rwkv(const char *name, const char *bytes, size_t size, hel_tokenizer **out);
 hel_status hel_tokenizer_make_bytes(hel_tokenizer **out);

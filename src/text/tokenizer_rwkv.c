@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The vocabulary files of RWKV (rwkv_vocab_v20230424.txt, "World"): a line for each token, its id, its bytes as a Python literal
 // and their number, as in "91 'Z' 1" or "200 b'\xc7' 1". A text becomes the longest token at each place; id 0 ends a text.
-// And the tokenizer of models of bytes, whose ids are the bytes themselves.
+// GGUF has the same tokens, as the insides of literals of bytes. And the tokenizer of models of bytes, whose ids are the bytes
+// themselves.
 #include <string.h>
 
 #include "base/error.h"
@@ -77,18 +78,23 @@ static hel_status take_escape(cursor *in, bool is_bytes, hel_text *out) {
     return HEL_OK;
 }
 
+static hel_status take_character(cursor *in, bool is_bytes, hel_text *out) {
+    int c = peek(in);
+    if (is_bytes && c >= 0x80) return BREAK(in, "a byte above 127 in a literal of bytes");
+    in->at++;
+    if (c == '\\') return take_escape(in, is_bytes, out);
+    hel_text_append(out, &(unsigned char){(unsigned char)c}, 1);
+    return HEL_OK;
+}
+
 static hel_status take_literal(cursor *in, hel_text *out) {
     bool is_bytes = peek(in) == 'b';
     if (is_bytes) in->at++;
     int quote = peek(in);
     if (quote != '\'' && quote != '"') return BREAK(in, "a quotation mark should be here");
     for (in->at++; peek(in) != quote;) {
-        int c = peek(in);
-        if (c < 0 || c == '\n') return BREAK(in, "the literal does not end");
-        if (is_bytes && c >= 0x80) return BREAK(in, "a byte above 127 in a literal of bytes");
-        in->at++;
-        if (c == '\\') HEL_TRY(take_escape(in, is_bytes, out));
-        else hel_text_append(out, &(unsigned char){(unsigned char)c}, 1);
+        if (peek(in) < 0 || peek(in) == '\n') return BREAK(in, "the literal does not end");
+        HEL_TRY(take_character(in, is_bytes, out));
     }
     in->at++;
     return hel_text_ok(out);
@@ -130,10 +136,25 @@ static hel_status walk(const cursor *start, hel_tokenizer *tokenizer, uint32_t *
     return status;
 }
 
-static hel_status seal(hel_tokenizer *tokenizer) {
-    tokenizer->bpe.byte_level = true;
+void hel_tokenizer_begin_rwkv(hel_tokenizer *tokenizer) {
+    tokenizer->bpe.byte_level = tokenizer->bpe.longest_match = true;
+    tokenizer->bpe.unknown = 0;
+}
+
+hel_status hel_tokenizer_set_rwkv(hel_tokenizer *tokenizer, const char *name, uint32_t id, const char *literal, size_t size) {
+    cursor in = {name, literal, 0, size};
+    hel_text text = {0};
+    hel_status status = HEL_OK;
+    while (status == HEL_OK && in.at < in.size) status = take_character(&in, true, &text);
+    if (status == HEL_OK) status = hel_text_ok(&text);
+    if (status == HEL_OK) status = hel_vocab_set(&tokenizer->vocab, id, text.bytes, text.size, HEL_TOKEN_NORMAL, true);
+    hel_text_finish(&text);
+    return status;
+}
+
+hel_status hel_tokenizer_seal_rwkv(hel_tokenizer *tokenizer) {
     HEL_TRY(hel_tokenizer_seal(tokenizer));
-    return tokenizer->bpe.longest_match ? hel_longest_init(&tokenizer->vocab, &tokenizer->bpe.longest) : HEL_OK;
+    return hel_longest_init(&tokenizer->vocab, &tokenizer->bpe.longest);
 }
 
 static hel_status fill(const cursor *start, hel_tokenizer *tokenizer) {
@@ -141,11 +162,10 @@ static hel_status fill(const cursor *start, hel_tokenizer *tokenizer) {
     uint32_t highest;
     HEL_TRY(hel_vocab_set(&tokenizer->vocab, 0, end, sizeof end - 1, HEL_TOKEN_CONTROL, false));
     HEL_TRY(hel_added_add(&tokenizer->raw, 0, end, sizeof end - 1, false, false));
-    tokenizer->bpe.longest_match = true;
-    tokenizer->bpe.unknown = 0;
+    hel_tokenizer_begin_rwkv(tokenizer);
     hel_tokenizer_add_eos(tokenizer, 0);
     HEL_TRY(walk(start, tokenizer, &highest));
-    return seal(tokenizer);
+    return hel_tokenizer_seal_rwkv(tokenizer);
 }
 
 hel_status hel_tokenizer_read_rwkv(const char *name, const char *bytes, size_t size, hel_tokenizer **out) {
@@ -164,10 +184,11 @@ hel_status hel_tokenizer_make_bytes(hel_tokenizer **out) {
     hel_tokenizer *tokenizer = NULL;
     HEL_TRY(hel_tokenizer_create(N_BYTES, &tokenizer));
     hel_status status = HEL_OK;
+    tokenizer->bpe.byte_level = true;
     for (uint32_t id = 0; id < N_BYTES && status == HEL_OK; id++)
         status = hel_vocab_set(&tokenizer->vocab, id, &(unsigned char){(unsigned char)id}, 1, HEL_TOKEN_NORMAL, true);
     if (status == HEL_OK) status = hel_merges_init(&tokenizer->bpe.merges, 0);
-    if (status == HEL_OK) status = seal(tokenizer);
+    if (status == HEL_OK) status = hel_tokenizer_seal(tokenizer);
     if (status == HEL_OK) *out = tokenizer;
     else hel_tokenizer_destroy(&tokenizer);
     return status;

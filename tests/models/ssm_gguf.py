@@ -9,11 +9,11 @@ A stands there as itself, not as a logarithm; Mamba-2's D and A are columns, and
 import json
 import math
 import pathlib
-import struct
 import subprocess
 import sys
 import tempfile
 
+import gguf_write
 import ssm_reference
 
 LIMIT = 1e-3
@@ -33,18 +33,6 @@ def rename(name):
     raise KeyError(name)
 
 
-def text(value):
-    return struct.pack("<Q", len(value)) + value.encode()
-
-
-def pair(key, value):
-    if isinstance(value, str):
-        return text(key) + struct.pack("<I", 8) + text(value)
-    if isinstance(value, bool):
-        return text(key) + struct.pack("<IB", 7, value)
-    return text(key) + (struct.pack("<If", 6, value) if isinstance(value, float) else struct.pack("<II", 4, value))
-
-
 def write_gguf(path, kind, config, weights):
     second = kind == "mamba2"
     inner = 2 * config["hidden_size"]
@@ -56,8 +44,7 @@ def write_gguf(path, kind, config, weights):
         numbers["ssm.group_count"] = config["n_groups"]
     if kind == "falcon_mamba":
         kind, numbers["ssm.dt_b_c_rms"], numbers["attention.layer_norm_rms_epsilon"] = "mamba", True, config["mixer_rms_eps"]
-    pairs = [pair("general.architecture", kind)] + [pair(f"{kind}.{key}", value) for key, value in numbers.items()]
-    header, body = bytearray(), bytearray()
+    tensors = {}
     for name, rows in weights.items():
         values = [v for row in rows for v in row] if isinstance(rows[0], list) else list(rows)
         shape = [len(rows[0]), len(rows)] if isinstance(rows[0], list) else [len(rows)]
@@ -65,11 +52,8 @@ def write_gguf(path, kind, config, weights):
             values = [-math.exp(v) for v in values]
         if second and name.endswith(("A_log", ".D")):
             shape = [1, len(values)]
-        header += text(rename(name)) + struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, 0, len(body))
-        body += struct.pack(f"<{len(values)}f", *values)
-        body += bytes(-len(body) % 32)
-    start = b"GGUF" + struct.pack("<IQQ", 3, len(weights), len(pairs)) + b"".join(pairs) + header
-    path.write_bytes(start + bytes(-len(start) % 32) + body)
+        tensors[rename(name)] = shape, values
+    gguf_write.write(path, kind, numbers, tensors)
 
 
 def main():

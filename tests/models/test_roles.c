@@ -17,12 +17,12 @@ static void test_names(void **state) {
         assert_ptr_equal(hel_role_of_hugging_face(family, name, &layer), role);
         assert_int_equal(layer, in_layer ? 7 : 0);
         snprintf(name, sizeof name, in_layer ? "blk.7.%s" : "%s", role->gguf);
-        assert_ptr_equal(hel_role_of_gguf(family, name, &layer), role);
+        assert_ptr_equal(hel_role_of_gguf(family, "llama", name, &layer), role);
     }
     assert_null(hel_role_of_hugging_face(family, "model.layers.0.self_attn.q_norm.weight", &layer));
     assert_null(hel_role_of_hugging_face(family, "self_attn.q_proj.weight", &layer));
     assert_null(hel_role_of_hugging_face(family, "model.layers.65536.self_attn.q_proj.weight", &layer));
-    assert_null(hel_role_of_gguf(family, "blk.0.output.weight", &layer));
+    assert_null(hel_role_of_gguf(family, "llama", "blk.0.output.weight", &layer));
     assert_int_equal(hel_role_of_end(family, "lm_head.codebook")->class, HEL_CLASS_LM_HEAD);
     assert_int_equal(hel_role_of_end(family, "model.embed_tokens.weight")->class, HEL_CLASS_EMBEDDING);
     assert_null(hel_role_of_end(family, "lm_head2.weight"));
@@ -47,6 +47,19 @@ static void test_modules(void **state) {
         assert_int_equal(role->cols, cases[i].cols);
     }
     for (size_t i = 0; i < HEL_COUNT(none); i++) assert_null(hel_role_of_module(&hel_llama_family, none[i]));
+}
+
+// Versions of RWKV share names in GGUF.
+static void test_versions(void **state) {
+    (void)state;
+    const hel_family *family = &hel_rwkv_family;
+    unsigned layer;
+    assert_string_equal(hel_role_of_gguf(family, "rwkv6", "blk.3.time_mix_w1.weight", &layer)->hugging_face, "att.time_maa_w1");
+    assert_string_equal(hel_role_of_gguf(family, "rwkv7", "blk.3.time_mix_w1.weight", &layer)->hugging_face, "att.w1");
+    assert_string_equal(hel_role_of_gguf(family, "rwkv7", "blk.3.time_mix_v1.weight", &layer)->hugging_face, "att.v1");
+    assert_int_equal(layer, 3);
+    assert_null(hel_role_of_gguf(family, "rwkv6", "blk.3.time_mix_v1.weight", &layer));
+    assert_string_equal(hel_role_of_gguf(family, "rwkv6", "token_embd_norm.bias", &layer)->hugging_face, "blocks.0.ln0.bias");
 }
 
 // Adapters of a shared block are numbered by use.
@@ -130,7 +143,7 @@ static void test_policy(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names), cmocka_unit_test(test_modules), cmocka_unit_test(test_uses),
+        cmocka_unit_test(test_names), cmocka_unit_test(test_modules), cmocka_unit_test(test_uses), cmocka_unit_test(test_versions),
         cmocka_unit_test(test_types), cmocka_unit_test(test_policy),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

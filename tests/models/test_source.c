@@ -218,6 +218,72 @@ static void test_refused(void **state) {
     assert_null(archive);
 }
 
+// ---------------------------------------------------------------- RWKV, whose mixes stand in one tensor
+
+// Of version 7, a mix being a row of four numbers, all below 16 in 16 bits; layers are halved every `rescale`.
+static void write_rwkv(uint32_t mixes, uint32_t head, uint32_t rescale) {
+    static const struct { const char *key; uint32_t value; } sizes[] = {
+        {"embedding_length", 4}, {"block_count", 2}, {"feed_forward_length", 8}, {"attention.decay_lora_rank", 1},
+        {"attention.iclr_lora_rank", 1}, {"attention.value_residual_mix_lora_rank", 1}, {"attention.gate_lora_rank", 1}};
+    static const uint16_t halves[16] = {0x3c00, 0x4000}; // 1, 2
+    static const float floats[32] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
+    const uint64_t rows[] = {4, 1, 1, mixes}, square[] = {4, 4}, embedding[] = {4, 3};
+    char key[64];
+    gguf_file file = {0};
+    gguf_text(&file, "general.architecture", "rwkv7");
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        snprintf(key, sizeof key, "rwkv7.%s", sizes[i].key);
+        gguf_u32(&file, key, sizes[i].value);
+    }
+    gguf_u32(&file, "rwkv7.wkv.head_size", head);
+    gguf_u32(&file, "rwkv7.rescale_every_n_layers", rescale);
+    gguf_tensor(&file, "token_embd.weight", 0, 2, embedding, floats, 12 * sizeof *floats);
+    gguf_tensor(&file, "blk.0.time_mix_lerp_fused.weight", 0, 4, rows, floats, 4 * mixes * sizeof *floats);
+    gguf_tensor(&file, "blk.1.time_mix_output.weight", 1, 2, square, halves, sizeof halves);
+    gguf_tensor(&file, "blk.1.time_mix_key.weight", 1, 2, square, halves, sizeof halves);
+    gguf_write(&file, path, 3);
+}
+
+static void expect_values(hel_archive *archive, const char *name, uint64_t first, float a, float b) {
+    const hel_tensor_info *tensor = hel_archive_find(archive, name);
+    float values[2];
+    if (!tensor) fail_msg("no tensor %s", name);
+    assert_int_equal(hel_archive_read_f32(archive, tensor, first, 2, values), HEL_OK);
+    if (values[0] != a || values[1] != b) fail_msg("%s: %g, %g", name, (double)values[0], (double)values[1]);
+}
+
+static void test_rwkv(void **state) {
+    (void)state;
+    hel_archive *archive;
+    hel_hyper hyper;
+    uint64_t value;
+    write_rwkv(6, 2, 1);
+    assert_int_equal(hel_source_open(path, &archive), HEL_OK);
+    assert_int_equal(archive->n_tensors, 3 + 6);
+    expect_values(archive, "blocks.0.att.x_r", 2, 2, 3);
+    expect_values(archive, "blocks.0.att.x_w", 0, 4, 5);
+    expect_values(archive, "blocks.0.att.x_v", 0, 12, 0);
+    expect_values(archive, "blocks.1.att.output.weight", 0, 2, 4); // halved once
+    expect_values(archive, "blocks.1.att.key.weight", 0, 1, 2);
+    assert_int_equal(hel_archive_find(archive, "blocks.0.att.x_g")->rank, 1);
+    assert_int_equal(hel_gguf_get_u64(archive, "rwkv7.wkv.head_size", &value), HEL_OK); // behind two views
+    assert_true(hel_source_origin(archive)->origin == NULL && hel_archive_is_gguf(hel_source_origin(archive)));
+    assert_int_equal(hel_hyper_parse(archive->config, path, &hyper), HEL_OK);
+    assert_int_equal(hyper.heads, 2);
+    assert_int_equal(hyper.rwkv.version, 7);
+    hel_archive_close(&archive);
+    write_rwkv(6, 2, 0);
+    assert_int_equal(hel_source_open(path, &archive), HEL_OK);
+    expect_values(archive, "blocks.1.att.output.weight", 0, 1, 2);
+    hel_archive_close(&archive);
+    write_rwkv(4, 2, 0);
+    assert_int_equal(hel_source_open(path, &archive), HEL_ERROR_FORMAT);
+    assert_non_null(strstr(hel_error_message(), "neither five nor six rows"));
+    write_rwkv(6, 3, 0);
+    assert_int_equal(hel_source_open(path, &archive), HEL_ERROR_FORMAT);
+    assert_non_null(strstr(hel_error_message(), "heads of 3"));
+}
+
 // Divisors as Llama 3.1's published parameters give them (by wavelength), and others that no parameters give.
 static void test_rope_divisors(void **state) {
     (void)state;
@@ -265,7 +331,7 @@ static int remove_folder(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_gguf), cmocka_unit_test(test_llama2c), cmocka_unit_test(test_unknown), cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_rope_divisors),
+        cmocka_unit_test(test_rope_divisors), cmocka_unit_test(test_rwkv),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -138,10 +138,12 @@ static hel_status open_case(const gguf_case *c, hel_tokenizer **out) {
 #define BPE .model = "gpt2", .pre = "smollm", .tokens = {"<s>", "a", "b", "ab", "1"}, .merges = {"a b"}
 #define SPM                                                                                                            \
     .model = "llama", .tokens = {"<s>", "a", "b", "\xe2\x96\x81", "ab"}, .n_types = 5, .n_scores = 5, .last_type = 1
+// The insides of Python literals; the longest token at each place is taken.
+#define RWKV .model = "rwkv", .tokens = {"<s>", "a", "\\n", "ab", "\\xc3", "\\xa9", "'"}, .n_types = 7, .last_type = 1
 
 static void test_small(void **state) {
     (void)state;
-    static const text_line text = {"ab11ab", 6}, spaced = {"ab ab", 5};
+    static const text_line text = {"ab11ab", 6}, spaced = {"ab ab", 5}, escaped = {"ab\na\xc3\xa9'", 7};
     hel_tokenizer *tokenizer;
     if (open_case(&(gguf_case){BPE}, &tokenizer)) fail_msg("%s", hel_error_message());
     text_expect_ids(tokenizer, &text, HEL_BOS_DEFAULT, "3 4 4 3", "byte-level");
@@ -149,6 +151,10 @@ static void test_small(void **state) {
     hel_tokenizer_destroy(&tokenizer);
     if (open_case(&(gguf_case){SPM}, &tokenizer)) fail_msg("%s", hel_error_message());
     text_expect_ids(tokenizer, &spaced, HEL_BOS_DEFAULT, "0 3 4 3 4", "SentencePiece-style");
+    hel_tokenizer_destroy(&tokenizer);
+    if (open_case(&(gguf_case){RWKV}, &tokenizer)) fail_msg("%s", hel_error_message());
+    text_expect_ids(tokenizer, &escaped, HEL_BOS_DEFAULT, "3 2 1 4 5 6", "RWKV");
+    text_expect_ids(tokenizer, &escaped, HEL_BOS_YES, "0 3 2 1 4 5 6", "RWKV");
     hel_tokenizer_destroy(&tokenizer);
 }
 
@@ -186,6 +192,8 @@ static void test_broken(void **state) {
          .n_scores = 1,
          .status = HEL_ERROR_FORMAT,
          .words = "1 entries for 2 tokens"},
+        {.model = "rwkv", .tokens = {"<s>", "\\q"}, .status = HEL_ERROR_FORMAT, .words = "unknown escape"},
+        {.model = "rwkv", .tokens = {"<s>", "\\x4"}, .status = HEL_ERROR_FORMAT, .words = "2 hexadecimal digits"},
         {SPM, .last_score = NAN, .status = HEL_ERROR_FORMAT, .words = "not a number"},
         {.model = "llama",
          .tokens = {"<s>", "<0xZZ>"},
