@@ -17,9 +17,10 @@ enum {
     KMEANS = 1u << 9,
     BENCH = 1u << 10,
     FFTCONV = 1u << 11,
-    ALL = (1u << 12) - 1,
+    HYENA = 1u << 12,
+    ALL = (1u << 13) - 1,
     MODELS = GENERATE | PERPLEXITY | LOGITS, // verbs that run a model
-    WRITERS = COMPRESS | LOGITS | EXPORT | KMEANS | BENCH | FFTCONV,
+    WRITERS = COMPRESS | LOGITS | EXPORT | KMEANS | BENCH | FFTCONV | HYENA,
 };
 
 const verb_row verb_table[] = {
@@ -74,6 +75,14 @@ const verb_row verb_table[] = {
      "all, H, [channels, taps] or [taps], from NPY arrays of floats, and writes the causal convolutions, an array in "
      "U's shape: one value a step, made of that step and those before it. Any number of steps up to 4,194,304.",
      "helicoid fftconv u.npy h.npy -o y.npy", run_fftconv},
+    {"hyena", "X OPERATOR", "Run a Hyena operator on long sequences",
+     "Reads sequences X, [steps, width] or [batch, steps, width], from an NPY array of floats and the operator from a "
+     "checkpoint, whose tensors are named as HyenaDNA's below --prefix, dense or compressed, and writes what it makes of them, "
+     "an array in X's shape: projections, short filters, gates, long filters that a network of sines makes, a last product. "
+     "Numbers about the filters come from the checkpoint's config.json where it has one. Some steps, and some channels, are "
+     "worked on at a time, so that a million steps take little more memory than X a few times over. docs/hyena.md has the "
+     "formulas.",
+     "helicoid hyena x.npy model/ --prefix backbone.layers.3.mixer. -o y.npy", run_hyena},
 };
 
 const size_t verb_count = sizeof verb_table / sizeof verb_table[0];
@@ -93,6 +102,20 @@ const option_row option_table[] = {
     {"gate-out", 0, OPTION_TEXT, AT(gate_out), FFTCONV, "NPY", .help = "an array of U's shape that the result is multiplied by"},
     {"bias", 0, OPTION_TEXT, AT(bias), FFTCONV, "NPY",
      .help = "a number for each channel, by which U is added to its convolution, before --gate-out"},
+    {"prefix", 0, OPTION_TEXT, AT(prefix), HYENA, "NAME", "backbone.layers.0.mixer.",
+     .help = "what the names of the operator's tensors begin with"},
+    {"steps", 0, OPTION_WHOLE, AT(longest), HYENA, "N", "0", .most = 1 << 22,
+     .help = "longest sequence, which filters' positions are relative to; 0: as the checkpoint says, or 1024"},
+    {"sine-frequency", 0, OPTION_REAL, AT(sine_frequency), HYENA, "F", "0", .most = 1e6,
+     .help = "of the filters' sines; 0: as the checkpoint says, or 1"},
+    {"fast-decay", 0, OPTION_REAL, AT(fast_decay), HYENA, "P", "0", .most = 1e6,
+     .help = "part of the steps within which the fastest channel fades; 0: as the checkpoint says, or 0.3"},
+    {"slow-decay", 0, OPTION_REAL, AT(slow_decay), HYENA, "P", "0", .most = 1e6,
+     .help = "the same of the slowest; 0: as the checkpoint says, or 1.5"},
+    {"decay-target", 0, OPTION_REAL, AT(decay_target), HYENA, "X", "0", .most = 1,
+     .help = "what they fade to; 0: as the checkpoint says, or 0.01"},
+    {"shift", 0, OPTION_REAL, AT(shift), HYENA, "X", "0", .least = -1, .most = 1e6,
+     .help = "what is left of a filter that has faded; 0: as the checkpoint says, or 0.05; negative: nothing"},
     {"labels", 0, OPTION_TEXT, AT(labels), KMEANS, "LABELS", .help = "also write the nearest centroid of each point, as u32"},
     {"iterations", 0, OPTION_WHOLE, AT(iterations), KMEANS, "N", "25", .most = 4294967294.0, .help = "at most"},
     {"tolerance", 0, OPTION_REAL, AT(tolerance), KMEANS, "T", "1e-4", .most = 1e6,
@@ -193,7 +216,8 @@ const option_row option_table[] = {
      .help = "tokenizer file where the model has none of its own"},
     {"gpu-layers", 0, OPTION_WHOLE, AT(gpu_layers), MODELS, "N", "4294967295", .most = 4294967295.0,
      .help = "layers on the first of several devices; unless given, an even split"},
-    {"mem-limit", 0, OPTION_BYTES, AT(memory_limit), MODELS | COMPRESS | KMEANS | FFTCONV, "BYTES", "0", .most = 9007199254740992.0,
+    {"mem-limit", 0, OPTION_BYTES, AT(memory_limit), MODELS | COMPRESS | KMEANS | FFTCONV | HYENA, "BYTES", "0",
+     .most = 9007199254740992.0,
      .help = "buffers of compress (0: 160M), or of each device (0: no limit); K, M, G may follow"},
 
     {"precision", 0, OPTION_CHOICE, AT(precision), MODELS | BENCH, "TYPE", "f32", "f32|bf16",
@@ -203,7 +227,7 @@ const option_row option_table[] = {
              "for later runs; auto: on GPUs"},
     {"device", 'd', OPTION_TEXT, AT(device), ALL, "NAMES",
      .help = "cpu, vulkan:0, or several as in vulkan:0,cpu; unless given, the best one; "
-             "verbs that run no model, but for kmeans and fftconv, work on the CPU"},
+             "verbs that run no model, but for kmeans, fftconv and hyena, work on the CPU"},
     {"threads", 'j', OPTION_WHOLE, AT(threads), ALL, "N", "0", .most = 4096, .help = "0: one per processor"},
     {"json", 0, OPTION_SWITCH, AT(json), ALL, .set = 1, .help = "report as JSON on standard output"},
     {"quiet", 'q', OPTION_SWITCH, AT(quiet), ALL, .set = 1, .help = "only errors and what was asked for"},

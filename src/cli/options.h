@@ -28,12 +28,13 @@ typedef struct cli_options {
     const char *prompt, *system, *text_file, *tokens, *against;
     const char *device, *tokenizer, *progress, *color;
     const char *peers_folder, *data_folder, *bench_model;
-    const char *gate_in, *gate_out, *bias;
+    const char *gate_in, *gate_out, *bias, *prefix;
     const char **include, **exclude, **stop, **peers; // NULL-terminated, NULL where not given
     uint64_t k, count, context, stride, chunks, batch, threads, gpu_layers, memory_limit, dimensions, iterations;
     uint64_t rounds, peer_rounds, peer_seconds, rows, cols, columns, bytes, values;
     uint64_t bench_k, layers, hidden, vocabulary, new_tokens, channels, length;
-    uint64_t top_k, repetition_window, seed;
+    uint64_t top_k, repetition_window, seed, longest;
+    double sine_frequency, fast_decay, slow_decay, decay_target, shift;
     double tolerance, temperature, top_p, min_p, repetition_penalty;
     int exact, force, resume, dry_run, no_sidecar, packed;
     int chat, bos, ignore_eos, special, list;

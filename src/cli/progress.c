@@ -43,7 +43,8 @@ static void format_eta(char text[32], double seconds) {
 static void format_line(char line[LINE_SIZE], double time, uint64_t done, uint64_t total) {
     double spent = time - state.start, made = (double)(done - state.first);
     double speed = spent > 0 ? made / spent : 0;
-    const char *unit = state.unit == PROGRESS_POINTS ? "points" : state.unit == PROGRESS_ROWS ? "rows" : "tokens";
+    static const char *const units[] = {[PROGRESS_TOKENS] = "tokens", [PROGRESS_POINTS] = "points", [PROGRESS_ROWS] = "rows",
+                                        [PROGRESS_STEPS] = "steps"}; // others are told otherwise
     char eta[32], have[32], all[32];
     format_eta(eta, speed > 0 && total >= done ? (double)(total - done) / speed : -1);
     double percent = total ? 100.0 * (double)done / (double)total : 0;
@@ -55,7 +56,7 @@ static void format_line(char line[LINE_SIZE], double time, uint64_t done, uint64
                  (unsigned long long)total);
     else
         snprintf(line, LINE_SIZE, "%s  %3.0f%%  %llu of %llu %s  %.1f %s/s  ETA %s", state.stage, percent,
-                 (unsigned long long)done, (unsigned long long)total, unit, speed, unit, eta);
+                 (unsigned long long)done, (unsigned long long)total, units[state.unit], speed, units[state.unit], eta);
 }
 
 bool progress_report(void *user, const char *stage, uint64_t done, uint64_t total) {

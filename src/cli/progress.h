@@ -8,7 +8,14 @@
 
 #include "cli/options.h"
 
-typedef enum progress_unit { PROGRESS_BYTES, PROGRESS_TOKENS, PROGRESS_POINTS, PROGRESS_ROWS, PROGRESS_TURNS } progress_unit;
+typedef enum progress_unit {
+    PROGRESS_BYTES,
+    PROGRESS_TOKENS,
+    PROGRESS_POINTS,
+    PROGRESS_ROWS,
+    PROGRESS_STEPS,
+    PROGRESS_TURNS,
+} progress_unit;
 
 void progress_start(const cli_options *options, progress_unit unit);
 // A hel_progress_callback; `user` is not used. False once the user pressed Ctrl-C.

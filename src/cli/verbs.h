@@ -16,6 +16,7 @@ int run_tokenize(const cli_options *options);
 int run_verify(const cli_options *options);
 int run_export(const cli_options *options);
 int run_fftconv(const cli_options *options);
+int run_hyena(const cli_options *options);
 int run_bench(const cli_options *options);
 
 #endif

@@ -20,7 +20,7 @@ MODEL = str(DATA / "stories260K" / "stories260K.bin")
 RUNNER = shlex.split(os.environ.get("MESON_EXE_WRAPPER", ""))  # an emulator, for cross builds
 OK, FAILED, USAGE, INTEGRITY, UNSUPPORTED, UNAVAILABLE, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
 VERBS = ["devices", "compress", "info", "generate", "perplexity", "logits", "tokenize", "verify", "export", "kmeans",
-         "bench", "fftconv"]
+         "bench", "fftconv", "hyena"]
 
 
 class Case(unittest.TestCase):
@@ -76,6 +76,8 @@ class Help(Case):
             "perplexity": "-f --context --stride --chunks --against --bos --no-bos",
             "logits": "-o -f --tokens", "tokenize": "-p", "export": "-o -f --dtype",
             "kmeans": "-k -D -o -f --labels --iterations --init --empty --seed --exact --device --json",
+            "fftconv": "-o -f --gate-in --gate-out --bias --dtype --mem-limit",
+            "hyena": "-o -f --prefix --steps --sine-frequency --fast-decay --slow-decay --decay-target --shift --mem-limit",
             "bench": "--list --against --rounds --rows --cols --columns --bytes --count -k -o",
         }
         for verb, names in flags.items():
@@ -680,6 +682,49 @@ class Fftconv(Arrays):
         self.run_program("fftconv", self.u, self.h, "-o", self.y, "--gate-in", self.h, "-d", "cpu", code=USAGE)
         self.run_program("fftconv", self.u, self.folder / "none.npy", "-o", self.y, "-d", "cpu", code=FAILED)
         self.assertFalse(self.y.exists())
+
+
+class Hyena(Arrays):
+    def setUp(self):
+        super().setUp()
+        self.x, self.operator, self.y = DATA / "hyena" / "x.npy", DATA / "hyena" / "hyena.safetensors", self.folder / "y.npy"
+
+    def test_reference(self):
+        report = self.run_json("hyena", self.x, self.operator, "-o", self.y, "-d", "cpu", "-j", "2")
+        self.assertEqual([report[name] for name in ("steps", "width", "order", "longest")], [300, 12, 3, 300])
+        shape, y = self.read_npy(self.y, "<f4", "f")
+        expected_shape, expected = self.read_npy(DATA / "hyena" / "y.npy", "<f4", "f")
+        self.assertEqual(shape, expected_shape)
+        for got, want in zip(y, expected):
+            self.assertAlmostEqual(got, want, delta=1e-5)
+
+    def test_options(self):
+        other = DATA / "hyena" / "hyenadna.safetensors"
+        prefix = ["--prefix", "hyena.backbone.layers.1.mixer."]
+        self.assertIn("300 steps of width 12 through an operator of order 2, whose filters have 200 taps",
+                      self.run_program("hyena", self.x, other, *prefix, "--steps", "200", "-o", self.y, "-d", "cpu"))
+        before = self.y.read_bytes()
+        self.run_program("hyena", self.x, other, *prefix, "--steps", "200", "-o", self.y, "-d", "cpu", code=FAILED) # is there already
+        for option in (["--sine-frequency", "3"], ["--shift", "-1"], ["--fast-decay", "0.1", "--slow-decay", "0.2", "--decay-target", "0.5"]):
+            self.assertEqual(self.run_program("hyena", self.x, other, *prefix, "--steps", "200", *option, "-o", self.y, "-f", "-q", "-d", "cpu"), "")
+            self.assertNotEqual(self.y.read_bytes(), before, option)
+        self.run_program("hyena", self.x, other, *prefix, "--steps", "200", "-o", self.y, "-f", "-d", "cpu", "--progress", "always")
+        self.assertEqual(self.y.read_bytes(), before)
+
+    def test_wrong(self):
+        self.run_program("hyena", self.x, "-o", self.y, code=USAGE)
+        self.assertIn("X OPERATOR are needed", self.errors)
+        self.run_program("hyena", self.x, self.operator, code=USAGE)
+        self.run_program("hyena", self.x, DATA / "hyena" / "hyenadna.safetensors", "--prefix", "hyena.backbone.layers.0.mixer.", "-o",
+                         self.y, "--steps", "100", "-d", "cpu", code=UNSUPPORTED)
+        self.run_program("hyena", self.x, self.operator, "-o", self.y, "--steps", "100", "-d", "cpu", code=FAILED) # has 300 positions
+        self.run_program("hyena", self.x, self.operator, "-o", self.y, "--steps", "5000000", "-d", "cpu", code=USAGE)
+        self.run_program("hyena", self.x, self.operator, "-o", self.y, "--prefix", "nowhere.", "-d", "cpu", code=FAILED)
+        self.assertIn("no tensor \"nowhere.", self.errors)
+        self.run_program("hyena", DATA / "hyena" / "ids.npy", self.operator, "-o", self.y, "-d", "cpu", code=USAGE)
+        self.run_program("hyena", self.folder / "none.npy", self.operator, "-o", self.y, "-d", "cpu", code=FAILED)
+        self.run_program("hyena", self.x, self.folder / "none", "-o", self.y, "-d", "cpu", code=FAILED)
+        self.assert_nothing_left()
 
 
 if __name__ == "__main__":
