@@ -110,7 +110,8 @@ HEL_API uint64_t hel_context_cache_bytes(const hel_context *context);     // kep
 
 // Forgets the positions from `position` on (0: all). Does not block. Statuses: ARGUMENT where there are not that many,
 // UNSUPPORTED for models that keep states instead of positions (RWKV, Mamba) and a position that is neither 0 nor the present,
-// DEVICE, DEVICE_LOST where a device fails: the context then evaluates nothing until a rewind to 0 has worked.
+// DEVICE, DEVICE_LOST where a device fails: the context then evaluates nothing until a rewind to 0 has worked, and can be rewound
+// to no other position (DEVICE).
 HEL_API hel_status hel_context_rewind(hel_context *context, uint32_t position);
 
 // Gets logits [count, vocabulary or labels], row-major, of tokens first .. first + count of the call, in order, a slice of at most

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/npy_header.h"
 #include "base/os_console.h"
 #include "cli/input.h"
 #include "cli/interrupt.h"
@@ -42,18 +43,11 @@ static int array_open(const cli_options *options, const char *path, array_file *
     return report_error(options, EXIT_FAILED, "%s: %s", path, strerror(cause));
 }
 
-// NPY version 1.0: magic, version, header size, then a Python literal padded with spaces so that the data starts at a
-// multiple of 64 bytes.
 static void array_header(array_file *to, uint32_t rows, uint32_t columns) {
-    char header[128];
-    memset(header, ' ', sizeof header);
-    memcpy(header, "\x93NUMPY\x01\x00\x76\x00", 10); // 0x76 = 118 bytes follow
-    char text[112];
-    int size = snprintf(text, sizeof text, "{'descr': '<f4', 'fortran_order': False, 'shape': (%u, %u), }", rows, columns);
-    memcpy(header + 10, text, (size_t)size);
-    header[127] = '\n';
+    char header[HEL_NPY_HEADER + 1];
+    hel_npy_header("<f4", 2, (const uint64_t[]){rows, columns}, header);
     to->columns = columns;
-    write_bytes(to, header, sizeof header);
+    write_bytes(to, header, HEL_NPY_HEADER);
 }
 
 static bool on_logits(void *user, uint32_t first, uint32_t count, const float *logits) {

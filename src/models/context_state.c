@@ -94,7 +94,9 @@ hel_status hel_context_rewind(hel_context *context, uint32_t position) {
     if (position > context->position)
         return hel_fail(HEL_ERROR_ARGUMENT, "cannot rewind from %u to %u", context->position, position);
     if (position == context->position && !context->lost) return HEL_OK;
-    if (position && (has_states(context) || context->lost))
+    if (position && context->lost)
+        return hel_fail(HEL_ERROR_DEVICE, "a device failed and has lost what this context keeps: it can only be rewound to 0");
+    if (position && has_states(context))
         return hel_fail(HEL_ERROR_UNSUPPORTED, "this model keeps no states of earlier positions: cannot rewind to %u, only to 0",
                         position);
     hel_status first = rewind_histories(context, position);

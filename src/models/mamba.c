@@ -6,9 +6,9 @@
 
 // ---------------------------------------------------------------- for its relatives, too
 
-// Bindings may begin at multiples of 256 bytes everywhere.
+// What follows them is bound by itself.
 static uint64_t inputs_floats(const hel_hyper *hyper, uint32_t convolved) {
-    return hel_round_up((uint64_t)(hyper->ssm.width - 1) * convolved, 64);
+    return hel_round_up((uint64_t)(hyper->ssm.width - 1) * convolved, HEL_BINDING_ALIGNMENT / sizeof(float));
 }
 static uint64_t h_floats(const hel_hyper *hyper) { return (uint64_t)hyper->ssm.state * hyper->ssm.inner; }
 

@@ -63,8 +63,6 @@ typedef struct hel_place_memory {
     uint64_t state_bytes; // of all its layers, each beginning where a binding may
 } hel_place_memory;
 hel_place_memory hel_network_memory(const hel_network *network, uint32_t place);
-// Bindings may begin at multiples of this on every device.
-enum { HEL_STATE_ALIGNMENT = 256 };
 // Where a layer's part of the stage's state is; size 0 where it has none.
 hel_binding hel_layer_state(const hel_layer *layer, const hel_stage *stage);
 

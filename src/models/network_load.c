@@ -135,7 +135,7 @@ static hel_status make_layers(hel_network *network, const uint32_t *places) {
                                          .state_at = state_used[place], .owner = l};
         if (kind->shared_size) network->layers[l].owner = hyper->family->owner_of(hyper, l, &network->layers[l].use);
         kv_used[place] += memory.attends;
-        state_used[place] += hel_round_up(memory.state_floats * sizeof(float), HEL_STATE_ALIGNMENT);
+        state_used[place] += hel_round_up(memory.state_floats * sizeof(float), HEL_BINDING_ALIGNMENT);
     }
     return HEL_OK;
 }

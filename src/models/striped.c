@@ -24,7 +24,7 @@ typedef struct modal_layer {
 
 // The state of the short filters comes first; those of the long ones begin where a binding may.
 static uint64_t short_floats(const hel_hyper *hyper) {
-    return hel_round_up((uint64_t)(hyper->hyena.short_width - 1) * 3 * hyper->hidden, HEL_STATE_ALIGNMENT / sizeof(float));
+    return hel_round_up((uint64_t)(hyper->hyena.short_width - 1) * 3 * hyper->hidden, HEL_BINDING_ALIGNMENT / sizeof(float));
 }
 
 static void mix(const hel_hyper *hyper, const modal_layer *weights, const hel_layer *layer, hel_stage *stage, hel_tensor x) {

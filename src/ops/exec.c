@@ -8,8 +8,7 @@
 #include "base/size.h"
 #include "ops/matrix_units.h"
 
-// Tensors begin on lines that suit every device's vector loads, even where its binding rule is laxer.
-enum { TENSOR_ALIGNMENT = 256, NOTHING_SIZE = 256 };
+enum { NOTHING_SIZE = 256 };
 // Kernels count elements in 32 bits, and round up to whole chunks of them.
 #define MAX_ELEMENTS (UINT32_C(1) << 31)
 
@@ -62,7 +61,7 @@ void hel_exec_expect_elements(hel_exec *exec, uint32_t rows, uint32_t cols) {
 hel_tensor hel_exec_tensor(hel_exec *exec, uint32_t rows, uint32_t cols) {
     hel_exec_expect_elements(exec, rows, cols);
     if (exec->status != HEL_OK) return (hel_tensor){.rows = rows, .cols = cols};
-    uint64_t alignment = HEL_MAX(TENSOR_ALIGNMENT, exec->device->limits.offset_alignment);
+    uint64_t alignment = HEL_MAX(HEL_BINDING_ALIGNMENT, exec->device->limits.offset_alignment);
     uint64_t size = (uint64_t)rows * cols * sizeof(float);
     hel_tensor tensor = {{exec->arena, exec->used, size}, rows, cols};
     exec->used += hel_round_up(size, alignment);

@@ -9,6 +9,9 @@
 
 #include <helicoid/device.h>
 
+// Bindings may begin at multiples of so many bytes on every device, and such lines suit vector loads even where that rule is laxer.
+enum { HEL_BINDING_ALIGNMENT = 256 };
+
 // Activations, f32 [rows, cols], row-major, in the arena.
 typedef struct hel_tensor {
     hel_binding where;

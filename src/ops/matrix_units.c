@@ -8,15 +8,11 @@
 #include "base/memory.h"
 #include "base/size.h"
 #include "device/backend.h"
-#include "kernels.h"
+#include "ops/operators.h"
 
 enum { LARGEST_TILE = 128, SMALLEST_TILE = 32, CODEBOOK = 256 };
 
-static const hel_tiling common_tiling = {"linear_matmul", HEL_LINEAR_MATMUL_TILE_ROWS, HEL_LINEAR_MATMUL_TILE_TOKENS, 0};
-
-static hel_tiling matrix_tiling(uint32_t rows, uint32_t tokens) {
-    return (hel_tiling){"linear_matmul_matrix", rows, tokens, 2};
-}
+static const hel_tiling common_tiling = {HEL_LINEAR_MATMUL_TILE_ROWS, HEL_LINEAR_MATMUL_TILE_TOKENS};
 
 static uint64_t group_count(const hel_tiling *tiling, uint32_t rows, uint32_t tokens) {
     return hel_ceil_div(rows, tiling->rows) * hel_ceil_div(tokens, tiling->tokens);
@@ -24,7 +20,7 @@ static uint64_t group_count(const hel_tiling *tiling, uint32_t rows, uint32_t to
 
 hel_tiling hel_tiling_of(const hel_device *device, bool matrix, uint32_t rows, uint32_t tokens) {
     if (!matrix) return common_tiling;
-    hel_tiling tiling = matrix_tiling(LARGEST_TILE, LARGEST_TILE);
+    hel_tiling tiling = {LARGEST_TILE, LARGEST_TILE};
     while (tiling.tokens > SMALLEST_TILE && tiling.tokens / 2 >= tokens) tiling.tokens /= 2;
     // Smaller blocks read more, but every compute unit should have one.
     while (group_count(&tiling, rows, tokens) < device->limits.compute_units &&
@@ -91,7 +87,8 @@ static hel_status prepare(trial *t) {
     return t->got && t->want ? HEL_OK : hel_fail_memory(2 * results * sizeof *t->got);
 }
 
-static hel_status multiply(const trial *t, hel_tiling tiling, float *out) {
+// Both kernels say after the weight's four constants what their blocks are.
+static hel_status multiply(const trial *t, bool matrix, hel_tiling tiling, float *out) {
     const trial_shape *shape = &t->shape;
     const uint32_t constants[] = {shape->format, shape->bits, 1, 0, tiling.rows, tiling.tokens};
     const hel_binding words = {.buffer = t->words}, codebook = {.buffer = t->codebook}, x = {.buffer = t->x}, y = {.buffer = t->y};
@@ -103,7 +100,7 @@ static hel_status multiply(const trial *t, hel_tiling tiling, float *out) {
                                       .x_stride = shape->cols,
                                       .y_stride = shape->rows};
     hel_kernel *kernel;
-    HEL_TRY(hel_kernel_get(t->device, tiling.kernel, constants, 4 + tiling.n_constants, &kernel));
+    HEL_TRY(hel_kernel_get(t->device, hel_linear_kernel(matrix, shape->tokens), constants, HEL_COUNT(constants), &kernel));
     HEL_TRY(hel_dispatch(t->device, kernel, bindings, HEL_COUNT(bindings), &params, sizeof params,
                          group_count(&tiling, shape->rows, shape->tokens), 0));
     return hel_buffer_read(t->device, HEL_QUEUE_COMPUTE, t->y, 0, out, hel_buffer_size(t->y));
@@ -111,8 +108,8 @@ static hel_status multiply(const trial *t, hel_tiling tiling, float *out) {
 
 static hel_status compare(trial *t, bool *out_same) {
     HEL_TRY(prepare(t));
-    HEL_TRY(multiply(t, common_tiling, t->want));
-    HEL_TRY(multiply(t, matrix_tiling(t->shape.tile_rows, t->shape.tile_tokens), t->got));
+    HEL_TRY(multiply(t, false, common_tiling, t->want));
+    HEL_TRY(multiply(t, true, (hel_tiling){t->shape.tile_rows, t->shape.tile_tokens}, t->got));
     *out_same = memcmp(t->got, t->want, hel_buffer_size(t->y)) == 0;
     return HEL_OK;
 }

@@ -5,11 +5,9 @@
 
 #include <helicoid/device.h>
 
-// A kernel for many tokens, and the block of results that one of its work-groups makes.
+// The block of results that a work-group of a kernel for many tokens makes.
 typedef struct hel_tiling {
-    const char *kernel;
     uint32_t rows, tokens;
-    uint32_t n_constants; // that say so after the weight's four: 2, or 0 where the block is the kernel's own
 } hel_tiling;
 
 // For `rows` x `tokens` results; the blocks of the matrix units change no bit of them.

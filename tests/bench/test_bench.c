@@ -2,13 +2,13 @@
 // hel_bench through its interface: settings, ratios, cancelling at any time, and every allocation failing once.
 // Usage: test_bench [STRIDE], of the allocations that fail.
 #include "support/failing_heap.h"
+#include "support/folder.h"
 
 #include <dirent.h>
 #include <helicoid/bench.h>
 
 #include "base/size.h"
 
-static char folder[TESTS_PATH];
 static long stride = 1;
 
 static hel_bench_params small_params(const char *const *works) {
@@ -209,14 +209,11 @@ static void test_memory(void **state) {
 
 int main(int argc, char **argv) {
     if (argc > 1) stride = atol(argv[1]);
-    support_folder(folder);
     heap_install();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_works),  cmocka_unit_test(test_arguments), cmocka_unit_test(test_ratios),
         cmocka_unit_test(test_assign), cmocka_unit_test(test_fftconv), cmocka_unit_test(test_fftconv_decode), cmocka_unit_test(test_scan),
         cmocka_unit_test(test_cancel), cmocka_unit_test(test_memory),
     };
-    int failed = cmocka_run_group_tests(tests, NULL, NULL);
-    support_remove(folder);
-    return failed;
+    return cmocka_run_group_tests(tests, folder_make, folder_remove);
 }

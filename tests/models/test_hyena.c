@@ -5,13 +5,13 @@
 #include "support/model_files.h"
 #include "support/npy_files.h"
 #include "support/device_here.h"
+#include "support/folder.h"
 
 #include <helicoid/helicoid.h>
 
 enum { TOKENS = 280, VOCABULARY = 16, LOGITS = TOKENS * VOCABULARY };
 
 static const char *device_name = "cpu";
-static char folder[TESTS_PATH];
 static uint32_t tokens[TOKENS];
 
 static void copy(const char *name, const char *ending, const char *to) {
@@ -129,19 +129,12 @@ static void test_compressed(void **state) {
 }
 
 static int set_up(void **state) {
-    (void)state;
-    support_folder(folder);
+    folder_make(state);
     uint64_t count;
     float *ids = npy_read("hyena/ids.npy", &count);
     assert_int_equal(count, TOKENS);
     for (uint32_t i = 0; i < TOKENS; i++) tokens[i] = (uint32_t)ids[i];
     free(ids);
-    return 0;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    support_remove(folder);
     return 0;
 }
 
@@ -152,5 +145,5 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_hyenadna), cmocka_unit_test(test_hyena), cmocka_unit_test(test_striped),
         cmocka_unit_test(test_taking_back), cmocka_unit_test(test_compressed),
     };
-    return cmocka_run_group_tests_name(device_name, tests, set_up, tear_down);
+    return cmocka_run_group_tests_name(device_name, tests, set_up, folder_remove);
 }

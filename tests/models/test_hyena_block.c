@@ -5,6 +5,7 @@
 #include "support/model_files.h"
 #include "support/npy_files.h"
 #include "support/device_here.h"
+#include "support/folder.h"
 
 #include <helicoid/helicoid.h>
 
@@ -14,7 +15,7 @@ enum { BATCH = 2, LENGTH = 150, WIDTH = 12, ELEMENTS = BATCH * LENGTH * WIDTH };
 
 static const char *device_name = "cpu";
 static const hel_device *device;
-static char folder[TESTS_PATH], checkpoint[TESTS_PATH];
+static char checkpoint[TESTS_PATH];
 
 static hel_hyena *create(const char *path, const hel_hyena_params *params) {
     hel_hyena *hyena = NULL;
@@ -149,17 +150,14 @@ static void test_threads(void **state) {
 }
 
 static int set_up(void **state) {
-    (void)state;
-    support_folder(folder);
+    folder_make(state);
     support_data(checkpoint, "hyena/hyena.safetensors");
     return hel_device_open(device_name, NULL, &device) == HEL_OK ? 0 : -1;
 }
 
 static int tear_down(void **state) {
-    (void)state;
     hel_device_destroy(&device);
-    support_remove(folder);
-    return 0;
+    return folder_remove(state);
 }
 
 int main(int argc, char **argv) {

@@ -2,12 +2,12 @@
 // Loading and running a model of Hyena operators, and the operator by itself, while one allocation fails: a status, nothing left over.
 #include "support/model_files.h"
 #include "support/failing_heap.h"
+#include "support/folder.h"
 
 #include <helicoid/helicoid.h>
 
 enum { TOKENS = 131, VOCABULARY = 16, WIDTH = 12 }; // past a tile
 
-static char folder[TESTS_PATH];
 static hel_device_params quiet;
 
 static void copy(const char *name, const char *to) {
@@ -76,8 +76,7 @@ static void test_model(void **state) { (void)state, fail_each(run_model, "model"
 static void test_operator(void **state) { (void)state, fail_each(run_operator, "operator"); }
 
 static int set_up(void **state) {
-    (void)state;
-    support_folder(folder);
+    folder_make(state);
     copy("hyena/hyenadna.safetensors", "model.safetensors");
     copy("hyena/hyenadna.json", "config.json");
     quiet = hel_device_params_default();
@@ -86,13 +85,7 @@ static int set_up(void **state) {
     return 0;
 }
 
-static int tear_down(void **state) {
-    (void)state;
-    support_remove(folder);
-    return 0;
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_model), cmocka_unit_test(test_operator)};
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, set_up, folder_remove);
 }

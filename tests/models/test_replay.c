@@ -3,8 +3,7 @@
 // nothing in a recording that could go stale. Argument: a device, one that records.
 #include "support/device_here.h"
 #include "support/folder.h"
-
-#include <helicoid/helicoid.h>
+#include "support/model_here.h"
 
 #include "base/error.h"
 #include "base/size.h"
@@ -17,10 +16,7 @@ static const char *device_name = "vulkan";
 static char dense_path[TESTS_PATH], compressed_path[TESTS_PATH];
 
 static hel_model *load(const char *path) {
-    hel_model_params params = hel_model_params_default();
-    params.devices = device_name;
-    hel_model *model = NULL;
-    if (hel_model_load(path, &params, &model) != HEL_OK) fail_msg("%s", hel_error_message());
+    hel_model *model = model_on(device_name, path);
     assert_true(hel_model_device(model, 0)->features.recording);
     return model;
 }

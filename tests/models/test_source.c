@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The same tiny model as Hugging Face folder, as GGUF and as llama2.c checkpoint must be one archive to its readers:
 // same names, same rows, same configuration. The GGUF and llama2.c files are written here from the golden folder.
+#include "support/folder.h"
 #include "support/gguf_files.h"
 
 #include "formats/gguf.h"
@@ -10,7 +11,7 @@
 
 enum { LAYERS = 2, HIDDEN = 32, FFN = 48, HEADS = 4, KV_HEADS = 2, HEAD_DIM = 8, VOCABULARY = 96 };
 
-static char folder[TESTS_PATH], path[TESTS_PATH];
+static char path[TESTS_PATH];
 static hel_archive *golden;
 
 static const struct { const char *hf, *gguf; uint32_t heads; } names[] = { // heads: rows in interleaved order
@@ -312,20 +313,17 @@ static void test_rope_divisors(void **state) {
     }
 }
 
-static int make_folder(void **state) {
-    (void)state;
+static int set_up(void **state) {
     char name[TESTS_PATH];
-    support_folder(folder);
+    folder_make(state);
     snprintf(path, sizeof path, "%.4000s/model", folder);
     support_data(name, "golden/hxq_tiny_llama_src");
     return hel_archive_open(name, &golden);
 }
 
-static int remove_folder(void **state) {
-    (void)state;
+static int tear_down(void **state) {
     hel_archive_close(&golden);
-    support_remove(folder);
-    return 0;
+    return folder_remove(state);
 }
 
 int main(void) {
@@ -333,5 +331,5 @@ int main(void) {
         cmocka_unit_test(test_gguf), cmocka_unit_test(test_llama2c), cmocka_unit_test(test_unknown), cmocka_unit_test(test_refused),
         cmocka_unit_test(test_rope_divisors), cmocka_unit_test(test_rwkv),
     };
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return cmocka_run_group_tests(tests, set_up, tear_down);
 }

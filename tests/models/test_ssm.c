@@ -154,7 +154,25 @@ static hel_status refuse_fill(const hel_device *device, hel_buffer *buffer, uint
     return hel_fail(HEL_ERROR_DEVICE, "no");
 }
 
-// States that could not be cleared are not gone on from.
+static hel_status refuse_copy(const hel_device *device, hel_queue queue, hel_buffer *to, uint64_t to_offset, hel_buffer *from,
+                              uint64_t from_offset, uint64_t size) {
+    (void)device, (void)queue, (void)to, (void)to_offset, (void)from, (void)from_offset, (void)size;
+    return hel_fail(HEL_ERROR_DEVICE, "no");
+}
+
+typedef struct breaking {
+    hel_device_base *base;
+    const hel_device_functions *functions; // from the first logits on
+} breaking;
+
+static bool refuse_and_break(void *user, uint32_t first, uint32_t count, const float *logits) {
+    const breaking *b = user;
+    (void)first, (void)count, (void)logits;
+    b->base->functions = b->functions;
+    return false;
+}
+
+// States that could not be cleared, or taken back, are not gone on from.
 static void test_lost(void **state) {
     (void)state;
     static float fresh[LOGITS], again[LOGITS];
@@ -170,7 +188,11 @@ static void test_lost(void **state) {
     const hel_device_functions *own = base->functions;
     hel_device_functions failing = *own;
     failing.buffer_fill = refuse_fill;
-    base->functions = &failing;
+    failing.buffer_copy = refuse_copy;
+    breaking broken = {base, &failing};
+    assert_int_equal(hel_context_evaluate(context, ids, 1, 0, refuse_and_break, &broken), HEL_ERROR_CANCELLED);
+    assert_int_equal(hel_context_rewind(context, 1), HEL_ERROR_DEVICE);
+    assert_non_null(strstr(hel_error_message(), "only be rewound to 0"));
     assert_int_equal(hel_context_rewind(context, 0), HEL_ERROR_DEVICE);
     base->functions = own;
     assert_int_equal(hel_context_evaluate(context, ids, 1, 0, collect, again), HEL_ERROR_DEVICE);

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // A model on the device of the first argument, without tuning, tuned, and with what tuning remembered: the same tokens and
 // the same bits of logits each time, and nothing tried the second time.
-#include "support/support.h"
 #include "support/device_here.h"
+#include "support/folder.h"
 
 #include <helicoid/helicoid.h>
 
 enum { TOKENS = 24, PROMPT = 20, VOCABULARY = 512 };
 
 static const char *device_name;
-static char folder[TESTS_PATH], model_path[TESTS_PATH], cache[TESTS_PATH];
+static char model_path[TESTS_PATH], cache[TESTS_PATH];
 static int tried, refused;
 
 static void listen(void *user, hel_log_level level, const char *message) {
@@ -94,9 +94,8 @@ static void test_cancel(void **state) {
 }
 
 static int set_up(void **state) {
-    (void)state;
     char source[TESTS_PATH];
-    support_folder(folder);
+    folder_make(state);
     support_join(model_path, folder, "model.safetensors");
     support_join(cache, folder, "cache");
     support_data(source, "stories260K/stories260K.bin");
@@ -106,10 +105,8 @@ static int set_up(void **state) {
 }
 
 static int tear_down(void **state) {
-    (void)state;
     hel_log_set(NULL, NULL, HEL_LOG_ERROR);
-    support_remove(folder);
-    return 0;
+    return folder_remove(state);
 }
 
 int main(int argc, char **argv) {

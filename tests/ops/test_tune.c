@@ -3,6 +3,7 @@
 // refused, choices come back from the disk and from nowhere else, and failures leave the defaults. The argument is the
 // number of parts (support/part.h) that the variants are dealt out to.
 #include "support/failing_heap.h"
+#include "support/folder.h"
 #include "support/model_files.h"
 #include "support/part.h"
 
@@ -14,7 +15,7 @@
 
 enum { ROWS = 150, COLS = 328, GROUP = 8, WEIGHTS = 2, MAX_TOKENS = 70, OUTLIERS = 40, MOST_LINES = 64 };
 
-static char folder[TESTS_PATH], cache[TESTS_PATH], weights_path[TESTS_PATH];
+static char cache[TESTS_PATH], weights_path[TESTS_PATH];
 static uint64_t random_state;
 static test_part part = {0, 1}; // of the variants
 
@@ -594,8 +595,7 @@ static void test_failures(void **state) {
 }
 
 static int set_up(void **state) {
-    (void)state;
-    support_folder(folder);
+    folder_make(state);
     support_folder(cache);
     support_join(weights_path, folder, "weights.safetensors");
     write_weights();
@@ -604,11 +604,9 @@ static int set_up(void **state) {
 }
 
 static int tear_down(void **state) {
-    (void)state;
     hel_log_set(NULL, NULL, HEL_LOG_ERROR);
-    support_remove(folder);
     support_remove(cache);
-    return 0;
+    return folder_remove(state);
 }
 
 int main(int argc, char **argv) {
