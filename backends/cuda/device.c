@@ -88,6 +88,15 @@ hel_status cuda_enter(const hel_device *device) {
 
 void cuda_leave(void) { cuda.cuCtxPopCurrent_v2(&(CUcontext){NULL}); }
 
+static hel_status ask_memory(uint64_t *out) {
+    size_t left, all;
+    HEL_TRY(cuda_check(cuda.cuMemGetInfo_v2(&left, &all), "cuMemGetInfo"));
+    *out = left;
+    return HEL_OK;
+}
+
+static hel_status memory_free(const hel_device *device, uint64_t *out) { CUDA_WITHIN(device, ask_memory(out)); }
+
 static void release_queue(cuda_queue *queue) {
     if (queue->stream) cuda.cuStreamSynchronize(queue->stream);
     cuda_staging_finish(&queue->staging);
@@ -131,6 +140,7 @@ static const hel_device_functions functions = {
     .wait = cuda_wait,
     .wait_on = cuda_wait_on,
     .timer_query = cuda_timer_query,
+    .memory_free = memory_free,
     .recording_create = cuda_recording_create,
     .recording_replay = cuda_recording_replay,
     .recording_destroy = cuda_recording_destroy,

@@ -63,6 +63,7 @@ enum {
     X(cuEventQuery, (CUevent))                                                                           \
     X(cuEventSynchronize, (CUevent))                                                                     \
     X(cuEventElapsedTime, (float *, CUevent, CUevent))                                                   \
+    X(cuMemGetInfo_v2, (size_t *, size_t *))                                                             \
     X(cuMemAlloc_v2, (CUdeviceptr *, size_t))                                                            \
     X(cuMemFree_v2, (CUdeviceptr))                                                                       \
     X(cuMemHostAlloc, (void **, size_t, unsigned int))                                                   \

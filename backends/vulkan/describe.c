@@ -111,12 +111,31 @@ static bool shares_memory(const VkPhysicalDeviceMemoryProperties *memory, hel_de
     return false;
 }
 
-static uint64_t device_memory(const VkPhysicalDeviceMemoryProperties *memory) {
-    uint64_t largest = 0;
-    for (uint32_t i = 0; i < memory->memoryHeapCount; i++)
-        if (memory->memoryHeaps[i].flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT)
-            largest = HEL_MAX(largest, memory->memoryHeaps[i].size);
+// The largest heap of the device's own; its size is 0 where there is none.
+static uint32_t own_heap(const VkPhysicalDeviceMemoryProperties *memory, uint64_t *out_size) {
+    uint32_t largest = 0;
+    *out_size = 0;
+    for (uint32_t i = 0; i < memory->memoryHeapCount; i++) {
+        const VkMemoryHeap *heap = &memory->memoryHeaps[i];
+        if (!(heap->flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT) || heap->size <= *out_size) continue;
+        largest = i;
+        *out_size = heap->size;
+    }
     return largest;
+}
+
+hel_status vulkan_physical_memory_free(VkPhysicalDevice physical, uint64_t *out) {
+    VkPhysicalDeviceMemoryBudgetPropertiesEXT budget = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_BUDGET_PROPERTIES_EXT};
+    VkPhysicalDeviceMemoryProperties2 memory = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_PROPERTIES_2, .pNext = &budget};
+    bool tells;
+    uint64_t size;
+    *out = 0;
+    HEL_TRY(has_extension(physical, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME, &tells));
+    if (!tells) return HEL_OK;
+    vulkan.vkGetPhysicalDeviceMemoryProperties2(physical, &memory);
+    uint32_t heap = own_heap(&memory.memoryProperties, &size);
+    if (size) *out = budget.heapBudget[heap] - HEL_MIN(budget.heapUsage[heap], budget.heapBudget[heap]);
+    return HEL_OK;
 }
 
 static void describe_limits(const VkPhysicalDeviceLimits *limits, uint64_t memory, uint64_t allocation,
@@ -141,6 +160,7 @@ hel_status vulkan_physical_describe(VkPhysicalDevice physical, hel_device *out) 
     const VkPhysicalDeviceProperties *core = &properties.properties;
     VkPhysicalDeviceMemoryProperties memory;
     vulkan_families families;
+    uint64_t own_memory;
     bool names_driver;
     *out = (hel_device){0};
     vulkan.vkGetPhysicalDeviceProperties2(physical, &properties);
@@ -157,7 +177,8 @@ hel_status vulkan_physical_describe(VkPhysicalDevice physical, hel_device *out) 
     vulkan.vkGetPhysicalDeviceMemoryProperties(physical, &memory);
     snprintf(out->driver, sizeof out->driver, "%.40s %.60s 0x%x", driver.driverName, driver.driverInfo,
              core->driverVersion);
-    describe_limits(&core->limits, device_memory(&memory), allocation.maxMemoryAllocationSize, subgroup.subgroupSize,
+    own_heap(&memory, &own_memory);
+    describe_limits(&core->limits, own_memory, allocation.maxMemoryAllocationSize, subgroup.subgroupSize,
                     &out->limits);
     if (driver.driverID == VK_DRIVER_ID_MESA_LLVMPIPE) out->limits.loop_iterations = 65535; // LP_MAX_TGSI_LOOP_ITERATIONS
     out->features = (hel_device_features){

@@ -49,6 +49,10 @@ static void destroy(hel_device *data) {
 
 // ---------------------------------------------------------------- table
 
+static hel_status memory_free(const hel_device *device, uint64_t *out) {
+    return vulkan_physical_memory_free(vulkan_device_of(device)->physical, out);
+}
+
 static const hel_device_functions functions = {
     .destroy = destroy,
     .buffer_create = vulkan_buffer_create,
@@ -66,6 +70,7 @@ static const hel_device_functions functions = {
     .wait = vulkan_wait,
     .wait_on = vulkan_wait_on,
     .timer_query = vulkan_timer_query,
+    .memory_free = memory_free,
     .recording_create = vulkan_recording_create,
     .recording_replay = vulkan_recording_replay,
     .recording_destroy = vulkan_recording_destroy,

@@ -25,8 +25,9 @@
     X(vkDestroyShaderModule) X(vkDeviceWaitIdle) X(vkEndCommandBuffer) X(vkEnumerateDeviceExtensionProperties)        \
     X(vkEnumerateInstanceVersion) X(vkEnumeratePhysicalDevices) X(vkFreeMemory) X(vkGetBufferMemoryRequirements)      \
     X(vkGetDeviceQueue) X(vkGetFenceStatus) X(vkGetPhysicalDeviceMemoryProperties)                                    \
-    X(vkGetPhysicalDeviceProperties2) X(vkGetPhysicalDeviceQueueFamilyProperties) X(vkGetPipelineCacheData)           \
-    X(vkGetQueryPoolResults) X(vkMapMemory) X(vkQueueSubmit) X(vkResetCommandPool) X(vkResetDescriptorPool)           \
+    X(vkGetPhysicalDeviceMemoryProperties2) X(vkGetPhysicalDeviceProperties2)                                         \
+    X(vkGetPhysicalDeviceQueueFamilyProperties) X(vkGetPipelineCacheData) X(vkGetQueryPoolResults) X(vkMapMemory)     \
+    X(vkQueueSubmit) X(vkResetCommandPool) X(vkResetDescriptorPool)                                                   \
     X(vkResetFences) X(vkUpdateDescriptorSets) X(vkWaitForFences)
 
 #define VULKAN_MEMBER(name) __typeof__(name) *name;
@@ -183,6 +184,8 @@ hel_status vulkan_physical_count(VkInstance instance, uint32_t *out);
 hel_status vulkan_physical_get(VkInstance instance, uint32_t index, VkPhysicalDevice *out);
 hel_status vulkan_families_find(VkPhysicalDevice physical, vulkan_families *out);
 hel_status vulkan_physical_describe(VkPhysicalDevice physical, hel_device *out);
+// What the driver says is left of the largest heap of the device's own; 0 where it does not.
+hel_status vulkan_physical_memory_free(VkPhysicalDevice physical, uint64_t *out);
 
 // memory.c
 // Memory for `buffer` of the right kind, bound to it; sets block, offset, size and mapped.

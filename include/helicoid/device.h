@@ -122,6 +122,10 @@ HEL_API void hel_device_destroy(const hel_device **device);
 // Bytes of buffers alive and the most there ever were on this handle. Either pointer may be NULL.
 HEL_API void hel_device_memory(const hel_device *device, uint64_t *out_used, uint64_t *out_peak);
 
+// Bytes that could still be had of the device's memory now, whoever has the rest, as its driver says; 0 where it does not (the CPU,
+// OpenCL, Vulkan without VK_EXT_memory_budget).
+HEL_API uint64_t hel_device_memory_free(const hel_device *device);
+
 // ---------------------------------------------------------------- buffers
 
 typedef struct hel_buffer hel_buffer;

@@ -39,9 +39,10 @@ HEL_DEFAULT(hel_model_params)
 // pieces of at most 8 MiB straight into device memory; nothing is expanded (GGUF's quantised types become 16-bit floats).
 // Before that the need for memory is compared with what there is: weights as stored, a tied head once more where it lies on
 // another device than the embedding, and a context of default size (KV cache, activations, logits). Weights that do not fit
-// are MEMORY (CPU, software devices: what the system has free) or DEVICE_MEMORY (GPUs: nine tenths of their memory, since
-// what others use of it is not known); a context that does not fit is a warning. A single GPU takes the layers that fit
-// with a context, the CPU the others. Not counted: what drivers need for themselves, further contexts.
+// are MEMORY (CPU, software devices: what the system has free) or DEVICE_MEMORY (GPUs: nine tenths of what
+// hel_device_memory_free says, or of all their memory where that says nothing); a context that does not fit is a warning. A
+// single GPU takes the layers that fit with a context, the CPU the others. Not counted: what drivers need for themselves,
+// further contexts.
 // Where params.tuning wants it, products of shapes that are new to a device are then tuned there, for 20 seconds at most,
 // with up to 32 MiB of buffers that are freed again; progress is asked on, with the stage "tuning".
 // `params` may be NULL; nothing of it is kept after the call. *out is freed with hel_model_destroy, NULL after an error.

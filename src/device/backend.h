@@ -58,6 +58,7 @@ typedef struct hel_device_functions {
     __typeof__(hel_device_wait) *wait;
     __typeof__(hel_device_wait_on) *wait_on; // NULL without a transfer queue
     __typeof__(hel_timer_query) *timer_query; // NULL where features.timers is false
+    hel_status (*memory_free)(const hel_device *device, uint64_t *out); // 0 for unknown; NULL where the driver never tells
     // The three are NULL where features.recording is false. The first runs nothing and sets nothing but its own fields;
     // it keeps copies. The last may be called while replays are pending.
     hel_status (*recording_create)(const hel_device *device, const hel_checked_dispatch *dispatches, uint32_t count,

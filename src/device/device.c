@@ -55,6 +55,17 @@ void hel_device_memory(const hel_device *device, uint64_t *out_used, uint64_t *o
     unlock(base);
 }
 
+uint64_t hel_device_memory_free(const hel_device *device) {
+    HEL_REQUIRE_OR(device, 0);
+    hel_device_base *base = hel_device_base_of(device);
+    uint64_t bytes = 0;
+    if (!base->functions->memory_free) return 0;
+    lock(base);
+    hel_status status = base->functions->memory_free(device, &bytes);
+    unlock(base);
+    return status == HEL_OK ? bytes : 0;
+}
+
 // ---------------------------------------------------------------- buffers
 
 static hel_status create_counted(hel_device_base *base, uint64_t size, hel_buffer **out) {

@@ -35,9 +35,10 @@ bool hel_in_host_memory(const hel_device *device) {
 // The smaller of two budgets, where 0 is one that nobody knows.
 static uint64_t tighter(uint64_t a, uint64_t b) { return !a || (b && b < a) ? b : a; }
 
-// What may be used of a GPU; 0 where nobody knows.
+// What may be used of a GPU: but for a tenth, what its driver says is free, or all where that does not say. 0 where nobody knows.
 static uint64_t budget_of(const hel_device *device, uint64_t limit) {
-    uint64_t own = device->limits.memory - device->limits.memory / 10;
+    uint64_t own = tighter(hel_device_memory_free(device), device->limits.memory);
+    own -= own / 10;
     if (device->type == HEL_DEVICE_TYPE_INTEGRATED) own = tighter(own, hel_os_memory_free());
     return tighter(own, limit);
 }
@@ -56,8 +57,9 @@ static void spread(const hel_model_params *params, uint32_t layers, hel_placemen
 static hel_status spill_to_cpu(const hel_model_params *params, const hel_device_params *device_params, const hel_needs *needs,
                                hel_placement *placement) {
     const hel_device *gpu = placement->devices[0];
+    if (placement->n_devices != 1 || hel_in_host_memory(gpu)) return HEL_OK;
     uint64_t budget = budget_of(gpu, params->memory_limit);
-    if (placement->n_devices != 1 || hel_in_host_memory(gpu) || !budget) return HEL_OK;
+    if (!budget) return HEL_OK;
     uint32_t staying = hel_needs_spill(needs, budget, placement->places);
     if (staying == needs->layers) return HEL_OK;
     HEL_TRY(hel_device_open_type(HEL_DEVICE_TYPE_CPU, device_params, &placement->devices[1]));

@@ -19,8 +19,8 @@ typedef struct hel_placement {
 // compared with what the devices have before anything is loaded. A single GPU gets the layers that fit it together with
 // a default context, the CPU the rest. Weights that do not fit their device are HEL_ERROR_MEMORY (host) or
 // HEL_ERROR_DEVICE_MEMORY; where only the context does not fit, that is logged, since a smaller one may.
-// Devices in host memory share what is free there. No driver-independent question tells what is free on a GPU: all but a
-// tenth of its memory counts as free, for the driver and its other users.
+// Devices in host memory share what is free there. Of a GPU all but a tenth, for the driver's own, of what that says is free
+// counts, or of its memory where the driver does not say.
 hel_status hel_placement_make(const hel_model_params *params, const hel_needs *needs, hel_placement *out);
 // The CPU, and drivers that run on it.
 bool hel_in_host_memory(const hel_device *device);

@@ -51,6 +51,22 @@ static void test_buffers(void **state) {
     assert_null(a);
 }
 
+// Drivers of GPUs may say what is left; a buffer more is less then.
+static void test_memory_free(void **state) {
+    (void)state;
+    enum { SIZE = 1 << 20 };
+    bool tells = strcmp(device->backend, "cuda") == 0, may_tell = tells || strcmp(device->backend, "vulkan") == 0;
+    uint64_t before = hel_device_memory_free(device);
+    print_message("%s says that %llu bytes are free\n", device->backend, (unsigned long long)before);
+    assert_true(may_tell || before == 0);
+    assert_true(before <= device->limits.memory);
+    if (!tells) return;
+    hel_buffer *buffer;
+    assert_int_equal(hel_buffer_create(device, SIZE, &buffer), HEL_OK);
+    assert_true(hel_device_memory_free(device) <= before - SIZE);
+    hel_buffer_destroy(device, &buffer);
+}
+
 static void test_rules(void **state) {
     (void)state;
     hel_buffer *buffer;
@@ -474,7 +490,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_kernels), cmocka_unit_test(test_tickets), cmocka_unit_test(test_writes),
         cmocka_unit_test(test_ranges),  cmocka_unit_test(test_folded),  cmocka_unit_test(test_threads),
         cmocka_unit_test(test_types),   cmocka_unit_test(test_kernel_limits), cmocka_unit_test(test_binding_limit),
-        cmocka_unit_test(test_recording_rules), cmocka_unit_test(test_replays),
+        cmocka_unit_test(test_recording_rules), cmocka_unit_test(test_replays), cmocka_unit_test(test_memory_free),
     };
     return cmocka_run_group_tests_name(device_name, tests, open_device, close_device);
 }

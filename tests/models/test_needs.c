@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The memory that a model is said to need: against what running it takes, and how it spreads over two devices.
+// Argument: "fake_cuda" for what a GPU's driver says of its memory.
 #include "support/support.h"
 
 #include <helicoid/helicoid.h>
@@ -224,7 +225,32 @@ static void test_device_limits(void **state) {
     hel_model_destroy(&model);
 }
 
-int main(void) {
+static uint32_t devices_used(const char *path) {
+    hel_model_params params = hel_model_params_default();
+    params.devices = "cuda";
+    hel_model *model;
+    hel_model_info info;
+    assert_int_equal(hel_model_load(path, &params, &model), HEL_OK);
+    hel_model_describe(model, &info);
+    hel_model_destroy(&model);
+    return info.devices;
+}
+
+// What others have of a GPU is not there for layers: the fake driver says that it is so much.
+static void test_full_gpu(void **state) {
+    (void)state;
+    char path[TESTS_PATH];
+    support_data(path, "stories260K/stories260K.bin");
+    assert_int_equal(devices_used(path), 1);
+    setenv("FAKE_CUDA_FREE", "1500000", 1);
+    assert_int_equal(devices_used(path), 2);
+    unsetenv("FAKE_CUDA_FREE");
+    assert_int_equal(devices_used(path), 1);
+}
+
+int main(int argc, char **argv) {
+    const struct CMUnitTest on_fake_cuda[] = {cmocka_unit_test(test_full_gpu)};
+    if (argc > 1 && strcmp(argv[1], "fake_cuda") == 0) return cmocka_run_group_tests(on_fake_cuda, NULL, NULL);
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_against_device), cmocka_unit_test(test_tied_head), cmocka_unit_test(test_shared),
                                        cmocka_unit_test(test_spill), cmocka_unit_test(test_refusal), cmocka_unit_test(test_context_room),
                                        cmocka_unit_test(test_no_end), cmocka_unit_test(test_device_limits)};

@@ -247,6 +247,15 @@ static void free_block(block **list, const void *bytes) {
     live--;
 }
 
+CUresult cuMemGetInfo_v2(size_t *out_free, size_t *out_total) {
+    BEGIN_IN_CONTEXT;
+    const char *text = getenv("FAKE_CUDA_FREE");
+    *out_free = *out_total = TOTAL_MEMORY;
+    for (const block *b = device_blocks; b; b = b->next) *out_free -= b->size;
+    if (text) *out_free = strtoull(text, NULL, 10);
+    return leave(CUDA_SUCCESS);
+}
+
 CUresult cuMemAlloc_v2(CUdeviceptr *out, size_t size) {
     BEGIN_IN_CONTEXT;
     unsigned char *bytes = size && size <= TOTAL_MEMORY ? aligned_alloc(256, (size + 255) / 256 * 256) : NULL;

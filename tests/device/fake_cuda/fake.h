@@ -7,7 +7,8 @@
 
 #include <stdint.h>
 
-// The environment variable FAKE_CUDA_CAPABILITY sets the device's compute capability (90).
+// The environment variable FAKE_CUDA_CAPABILITY sets the device's compute capability (90), FAKE_CUDA_FREE the bytes that it says
+// are free (all that are not allocated).
 
 #define FAKE_EXPORT __attribute__((visibility("default")))
 #define FAKE_IMAGE "fake cubin"
