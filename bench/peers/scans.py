@@ -21,7 +21,7 @@ def scan(job: Job):
     forms = {"mamba": lambda: recurrence(torch, x, dt, *few, z, a, d[0])}
     if channels % HEAD_DIM == 0:
         forms["mamba2"] = lambda: chunks(torch, x, dt[:, :heads], bc[:, :half], bc[:, half:], a[0, :heads], d[0, :heads])
-    places = [steps * (i + 1) // PLACES - (steps >= PLACES) for i in range(PLACES)]
+    places = [(steps - 1) * (i + 1) // PLACES for i in range(PLACES)]
     arrays = [np.asarray(v, np.float64) for v in (x, dt, bc, z, a, d[0])]
     items = []
     for group, (name, run) in enumerate(forms.items(), 1):

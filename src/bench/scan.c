@@ -36,7 +36,7 @@ typedef struct form {
 } form;
 
 static uint32_t place_of(const scan_state *all, uint32_t i) {
-    return (uint32_t)((uint64_t)all->steps * (i + 1) / PLACES) - (all->steps >= PLACES);
+    return (uint32_t)((uint64_t)(all->steps - 1) * (i + 1) / PLACES);
 }
 
 // ---------------------------------------------------------------- a form

@@ -134,7 +134,9 @@ static void test_scan(void **state) {
     assert_true(mamba->tokens_per_second > 0 && mamba->signal_to_error_db > 110 && heads->signal_to_error_db > 110);
     hel_bench_report_finish(&report);
     params.channels = 70;
+    params.length = 1;
     assert_int_equal(hel_bench(&params, &report), HEL_OK);
+    assert_true(find(&report, "mamba")->signal_to_error_db > 110);
     assert_true(report.n_items == 2 && report.n_notes == 1); // no heads of 64
     hel_bench_report_finish(&report);
     assert_tidy();
