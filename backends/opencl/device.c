@@ -225,6 +225,12 @@ static const hel_device_functions functions = {
     .mark = opencl_mark,
     .wait = opencl_wait,
     .timer_query = opencl_timer_query,
+#ifdef HEL_HAVE_OPENCL_TRANSFORM
+    .transform_least = opencl_transform_least,
+    .transform_create = opencl_transform_create,
+    .transform_run = opencl_transform_run,
+    .transform_destroy = opencl_transform_destroy,
+#endif
 };
 
 static hel_status prepare(opencl_device *device, cl_platform_id platform, cl_device_id id, const char *cache_directory) {

@@ -115,4 +115,11 @@ hel_status opencl_timer_query(const hel_device *device, uint32_t slot, uint64_t 
 // Releases an event if there is one, and nulls it.
 void opencl_event_release(cl_event *event);
 
+// fft.c
+uint32_t opencl_transform_least(const hel_device *device);
+hel_status opencl_transform_create(const hel_device *device, uint32_t points, hel_transform **out);
+hel_status opencl_transform_run(const hel_device *device, hel_transform *transform, const hel_binding *rows, uint32_t count,
+                                bool back);
+void opencl_transform_destroy(const hel_device *device, hel_transform *transform);
+
 #endif

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The long convolution of 64 channels with as many filters, gates, padding and crop included; filters are transformed before.
+// The long convolution of 64 channels with as many filters, gates, padding and crop included; filters are transformed before. Where
+// a device has transforms of its own, the way that a plan does not take is timed as well.
 #include <stdio.h>
 
 #include "base/error.h"
@@ -14,7 +15,7 @@ enum { DEFAULT_CHANNELS = 64, LENGTHS = 8, SHORTEST = 1 << 13, PLACES = 64 };
 
 typedef struct length {
     struct fftconv_state *all;
-    uint32_t steps;
+    uint32_t steps, group;
     hel_fftconv_plan plan;
     hel_exec exec;
     hel_buffer *spectra;
@@ -27,8 +28,8 @@ typedef struct fftconv_state {
     uint32_t channels, longest;
     float *u, *h, *gate; // [channels, longest]
     hel_buffer *on_u, *on_gate, *on_y;
-    length lengths[LENGTHS];
-    uint32_t n_lengths;
+    length lengths[2 * LENGTHS]; // each once or twice
+    uint32_t n_lengths, groups;
 } fftconv_state;
 
 static uint32_t place_of(uint32_t steps, uint32_t i) { return (uint32_t)((uint64_t)steps * (i + 1) / PLACES) - (steps >= PLACES); }
@@ -94,9 +95,9 @@ static void make_exact(length *l) {
     }
 }
 
-static hel_status make_length(length *l) {
+static hel_status make_length(length *l, hel_fftconv_way way) {
     const hel_device *device = l->all->run->device;
-    HEL_TRY(hel_fftconv_plan_init(device, l->steps, &l->plan));
+    HEL_TRY(hel_fftconv_plan_init_as(device, l->steps, way, &l->plan));
     HEL_TRY(hel_buffer_create(device, l->all->channels * l->plan.spectrum_size, &l->spectra));
     hel_convolution_call transform = call_of(l, true), convolve = call_of(l, false);
     HEL_TRY(hel_exec_init(&l->exec, device));
@@ -111,21 +112,42 @@ static hel_status make_length(length *l) {
     return l->exec.status;
 }
 
-static hel_status add_length(fftconv_state *all, uint32_t steps) {
+static hel_status add_way(fftconv_state *all, uint32_t steps, hel_fftconv_way way, const char *name, const length **out) {
     length *l = &all->lengths[all->n_lengths++];
-    char name[HEL_BENCH_NAME];
-    *l = (length){.all = all, .steps = steps};
-    HEL_TRY(make_length(l));
-    snprintf(name, sizeof name, "steps_%u", all->n_lengths);
-    hel_bench_tell(all->run, name, steps);
-    snprintf(name, sizeof name, "L%u", steps);
+    *l = (length){.all = all, .steps = steps, .group = all->groups};
+    *out = l;
+    HEL_TRY(make_length(l, way));
     hel_bench_entry *entry = hel_bench_add(all->run, "helicoid", name);
     if (!entry) return HEL_ERROR_MEMORY;
-    entry->group = all->n_lengths;
+    entry->baseline = way != HEL_FFTCONV_FASTEST;
+    entry->group = l->group;
     entry->round = time_length;
     entry->user = l;
     entry->measure.bytes = 4.0 * all->channels * steps * sizeof(float); // u, two gates, y
     return HEL_OK;
+}
+
+// What the fastest is said to be faster than.
+static hel_status add_other_way(fftconv_state *all, const length *fastest) {
+    char name[HEL_BENCH_NAME];
+    bool transforms = fastest->plan.transform != NULL;
+    if (fastest->plan.own || hel_transform_least(all->run->device) == UINT32_MAX) return HEL_OK;
+    snprintf(name, sizeof name, "L%u %s", fastest->steps, transforms ? "kernels" : "transform");
+    hel_status status = add_way(all, fastest->steps, transforms ? HEL_FFTCONV_KERNELS : HEL_FFTCONV_TRANSFORM, name, &fastest);
+    if (status != HEL_ERROR_UNSUPPORTED) return status;
+    hel_bench_note(all->run, "%s: %s", name, hel_error_message());
+    return HEL_OK;
+}
+
+static hel_status add_length(fftconv_state *all, uint32_t steps) {
+    char name[HEL_BENCH_NAME];
+    const length *fastest;
+    all->groups++;
+    snprintf(name, sizeof name, "steps_%u", all->groups);
+    hel_bench_tell(all->run, name, steps);
+    snprintf(name, sizeof name, "L%u", steps);
+    HEL_TRY(add_way(all, steps, HEL_FFTCONV_FASTEST, name, &fastest));
+    return add_other_way(all, fastest);
 }
 
 // ---------------------------------------------------------------- the work

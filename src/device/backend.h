@@ -9,6 +9,7 @@
 #include "device/choices.h"
 #include "device/convolution.h"
 #include "device/kernel_source.h"
+#include "device/transform.h"
 
 struct hel_buffer {
     uint64_t size;
@@ -69,6 +70,11 @@ typedef struct hel_device_functions {
     __typeof__(hel_convolution_create) *convolution_create; // sets all but `steps` of the base
     __typeof__(hel_convolution_run) *convolution_run;
     void (*convolution_destroy)(const hel_device *device, hel_convolution *plan);
+    // The four are NULL where the device has no transforms of its own. The second sets nothing but its own fields.
+    __typeof__(hel_transform_least) *transform_least;
+    hel_status (*transform_create)(const hel_device *device, uint32_t points, hel_transform **out);
+    __typeof__(hel_transform_run) *transform_run; // the binding's size is that of the rows
+    void (*transform_destroy)(const hel_device *device, hel_transform *transform);
 } hel_device_functions;
 
 typedef enum hel_verdict { HEL_UNTRIED, HEL_USED, HEL_LEFT_ALONE } hel_verdict;
@@ -81,6 +87,7 @@ typedef struct hel_device_base {
     hel_os_mutex *lock; // held during every call of the table except wait, so backends need no lock of their own
     hel_kernel *kernels;
     hel_recording *recordings;
+    hel_transform *transforms;
     hel_choices choices;
     hel_verdict matrix_units; // what the room above found out about them
     uint64_t memory_used, memory_peak, memory_limit;

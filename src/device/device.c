@@ -38,6 +38,11 @@ void hel_device_destroy(const hel_device **handle) {
         base->kernels = kernel->next;
         base->functions->kernel_destroy(&base->data, kernel);
     }
+    while (base->transforms) {
+        hel_transform *transform = base->transforms;
+        base->transforms = transform->next;
+        base->functions->transform_destroy(&base->data, transform);
+    }
     hel_choices_finish(&base->choices);
     hel_os_mutex_destroy(&base->lock);
     base->functions->destroy(&base->data);

@@ -76,11 +76,11 @@ void hel_exec_release(hel_exec *exec, uint64_t mark) { exec->used = mark; }
 
 // ---------------------------------------------------------------- the device's work
 
-// Whether the host may see or set tensors now.
+// Whether something other than a dispatch may be done now.
 static bool is_live(hel_exec *exec) {
     if (hel_exec_idle(exec)) return false;
     if (!exec->recording) return true;
-    hel_exec_fail(exec, hel_fail(HEL_ERROR_INTERNAL, "a pass that is recorded moves values over the host"));
+    hel_exec_fail(exec, hel_fail(HEL_ERROR_INTERNAL, "a pass that is recorded does more than dispatch"));
     return false;
 }
 
@@ -94,6 +94,16 @@ void hel_exec_download(hel_exec *exec, hel_tensor from, float *values) {
     if (!is_live(exec)) return;
     hel_exec_fail(exec, hel_buffer_read(exec->device, HEL_QUEUE_COMPUTE, from.where.buffer, from.where.offset, values,
                                         from.where.size));
+}
+
+void hel_exec_transform(hel_exec *exec, hel_transform *transform, hel_tensor rows, bool back) {
+    if (is_live(exec)) hel_exec_fail(exec, hel_transform_run(exec->device, transform, &rows.where, rows.rows, back));
+}
+
+void hel_exec_copy(hel_exec *exec, hel_binding to, hel_binding from) {
+    if (!is_live(exec)) return;
+    hel_exec_fail(exec, hel_buffer_copy(exec->device, HEL_QUEUE_COMPUTE, to.buffer, to.offset, from.buffer, from.offset,
+                                        from.size));
 }
 
 static uint32_t next_timer(hel_exec *exec) {

@@ -9,6 +9,8 @@
 
 #include <helicoid/device.h>
 
+#include "device/transform.h"
+
 // Bindings may begin at multiples of so many bytes on every device, and such lines suit vector loads even where that rule is laxer.
 enum { HEL_BINDING_ALIGNMENT = 256 };
 
@@ -60,6 +62,10 @@ void hel_exec_release(hel_exec *exec, uint64_t mark);
 // Host to tensor and back; the second waits.
 void hel_exec_upload(hel_exec *exec, hel_tensor to, const float *values);
 void hel_exec_download(hel_exec *exec, hel_tensor from, float *values);
+
+// On the device: rows of complex numbers by their transforms (hel_transform_run), `from` to where `to` begins.
+void hel_exec_transform(hel_exec *exec, hel_transform *transform, hel_tensor rows, bool back);
+void hel_exec_copy(hel_exec *exec, hel_binding to, hel_binding from);
 
 // All of a buffer.
 static inline hel_binding hel_bind(hel_buffer *buffer) { return (hel_binding){.buffer = buffer}; }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "ops/fftconv.h"
+#include "ops/fftconv_internal.h"
 
 #include <math.h>
 
@@ -25,8 +25,7 @@ static uint32_t largest_block(const hel_device *device) {
     return size;
 }
 
-// The least of 1, 3, 5, 7 times a power of two that is not below `parts`.
-static uint32_t choose_odd(uint32_t parts, uint32_t *out_bits) {
+uint32_t hel_fftconv_choose_odd(uint32_t parts, uint32_t *out_bits) {
     uint32_t best = 0, best_odd = 1;
     for (uint32_t odd = 1; odd <= 7; odd += 2) {
         uint32_t bits = 0;
@@ -41,7 +40,7 @@ static uint32_t choose_odd(uint32_t parts, uint32_t *out_bits) {
 
 // The odd one first, then powers of two, as even as they can be.
 static bool choose_radices(uint32_t parts, hel_fftconv_plan *plan) {
-    uint32_t bits = 0, most = 0, odd = choose_odd(parts, &bits);
+    uint32_t bits = 0, most = 0, odd = hel_fftconv_choose_odd(parts, &bits);
     while (2u << most <= HEL_FFTCONV_SPLIT_MAX_RADIX) most++;
     uint32_t powers = (uint32_t)hel_ceil_div(bits, most);
     plan->n_splits = 0;
@@ -69,7 +68,7 @@ static hel_status choose_sizes(uint32_t steps, hel_fftconv_plan *plan) {
 
 // ---------------------------------------------------------------- twiddles
 
-static void put_turn(double angle, float out[2]) {
+void hel_fftconv_put_turn(double angle, float out[2]) {
     const double two_pi = 6.283185307179586476925;
     out[0] = (float)cos(two_pi * angle);
     out[1] = (float)sin(two_pi * angle);
@@ -100,10 +99,10 @@ static uint32_t blocks_after(const hel_fftconv_plan *plan, uint32_t splits) {
 
 // The roots of the nodes of a block that is split in two again and again.
 static void fill_nodes(double angle, uint32_t radix, float *out) {
-    put_turn(0.0, out);
+    hel_fftconv_put_turn(0.0, out);
     for (uint32_t nodes = 1; nodes < radix; nodes *= 2)
         for (uint32_t node = 0; node < nodes; node++)
-            put_turn(part_angle(angle, nodes, node) / 2, out + 2 * (size_t)(nodes + node));
+            hel_fftconv_put_turn(part_angle(angle, nodes, node) / 2, out + 2 * (size_t)(nodes + node));
 }
 
 static void fill_split(const hel_fftconv_plan *plan, uint32_t split, float *out) {
@@ -111,10 +110,10 @@ static void fill_split(const hel_fftconv_plan *plan, uint32_t split, float *out)
     for (uint32_t b = 0; b < blocks; b++) {
         double angle = block_angle(plan, split, b);
         if (radix % 2 == 0) fill_nodes(angle, radix, out);
-        for (uint32_t t = 0; radix % 2 && t < radix; t++) put_turn(angle * t / radix, out + 2 * (size_t)t);
+        for (uint32_t t = 0; radix % 2 && t < radix; t++) hel_fftconv_put_turn(angle * t / radix, out + 2 * (size_t)t);
         out += 2 * (size_t)radix;
     }
-    for (uint32_t t = 0; t < radix; t++, out += 2) put_turn((double)t / radix, out);
+    for (uint32_t t = 0; t < radix; t++, out += 2) hel_fftconv_put_turn((double)t / radix, out);
 }
 
 static double mirrored(uint32_t j) {
@@ -127,9 +126,9 @@ static void fill_blocks(const hel_fftconv_plan *plan, float *out) {
     uint32_t blocks = blocks_after(plan, plan->n_splits);
     for (uint32_t b = 0; b < blocks; b++) {
         double angle = block_angle(plan, plan->n_splits, b) / 2;
-        for (uint32_t l = 0; l < LEVELS; l++, out += 2, angle /= 2) put_turn(angle, out);
+        for (uint32_t l = 0; l < LEVELS; l++, out += 2, angle /= 2) hel_fftconv_put_turn(angle, out);
     }
-    for (uint32_t j = 0; j < plan->size / 2; j++, out += 2) put_turn(mirrored(j) / 2, out);
+    for (uint32_t j = 0; j < plan->size / 2; j++, out += 2) hel_fftconv_put_turn(mirrored(j) / 2, out);
 }
 
 static hel_status make_turns(hel_fftconv_plan *plan, uint32_t i) {
@@ -149,23 +148,49 @@ static hel_status make_turns(hel_fftconv_plan *plan, uint32_t i) {
 
 // ---------------------------------------------------------------- plans
 
-hel_status hel_fftconv_plan_init(const hel_device *device, uint32_t steps, hel_fftconv_plan *out) {
+static hel_status prepare_kernels(hel_fftconv_plan *plan) {
+    HEL_TRY(choose_sizes(plan->steps, plan));
+    plan->spectrum_size = 2 * (uint64_t)plan->points * sizeof(float);
+    for (uint32_t i = 0; i <= plan->n_splits; i++) HEL_TRY(make_turns(plan, i));
+    return HEL_OK;
+}
+
+// What the device has of its own, for all of a convolution or for its transforms. Rows that fit a work-group are not transformed:
+// then they would leave it several times.
+static hel_status prepare_own(hel_fftconv_plan *plan) {
+    const hel_device *device = plan->device;
+    hel_status status = hel_convolution_create(device, plan->steps, &plan->own);
+    if (status == HEL_OK) plan->spectrum_size = plan->own->spectrum_size;
+    if (status != HEL_ERROR_UNSUPPORTED) return status;
+    if (plan->steps <= largest_block(device) || plan->steps < hel_transform_least(device)) return HEL_ERROR_UNSUPPORTED;
+    status = hel_fftconv_transform_prepare(plan);
+    if (status == HEL_ERROR_UNSUPPORTED)
+        hel_log(HEL_LOG_WARNING, "%s:%u: convolutions of %u steps are left to the kernels: %s", device->backend, device->index,
+                plan->steps, hel_error_message());
+    return status;
+}
+
+static hel_status prepare(hel_fftconv_plan *plan, hel_fftconv_way way) {
+    if (way == HEL_FFTCONV_TRANSFORM) return hel_fftconv_transform_prepare(plan);
+    hel_status status = way == HEL_FFTCONV_FASTEST ? prepare_own(plan) : HEL_ERROR_UNSUPPORTED;
+    return status == HEL_ERROR_UNSUPPORTED ? prepare_kernels(plan) : status;
+}
+
+hel_status hel_fftconv_plan_init_as(const hel_device *device, uint32_t steps, hel_fftconv_way way, hel_fftconv_plan *out) {
     HEL_REQUIRE(device && out && steps > 0 && steps <= HEL_CONVOLUTION_MAX_STEPS);
     *out = (hel_fftconv_plan){.device = device, .steps = steps};
-    hel_status status = hel_convolution_create(device, steps, &out->own);
-    if (status == HEL_OK) {
-        out->spectrum_size = out->own->spectrum_size;
-        return HEL_OK;
-    }
-    if (status != HEL_ERROR_UNSUPPORTED) return status;
-    HEL_TRY(choose_sizes(steps, out));
-    out->spectrum_size = 2 * (uint64_t)out->points * sizeof(float);
-    for (uint32_t i = 0; i <= out->n_splits; i++)
-        if ((status = make_turns(out, i)) != HEL_OK) {
-            hel_fftconv_plan_finish(out);
-            return status;
-        }
-    return HEL_OK;
+    hel_status status = prepare(out, way);
+    if (status != HEL_OK) hel_fftconv_plan_finish(out);
+    return status;
+}
+
+hel_status hel_fftconv_plan_init(const hel_device *device, uint32_t steps, hel_fftconv_plan *out) {
+    return hel_fftconv_plan_init_as(device, steps, HEL_FFTCONV_FASTEST, out);
+}
+
+const char *hel_fftconv_plan_describe(const hel_fftconv_plan *plan) {
+    if (plan->own) return "the device's convolution";
+    return plan->transform ? "the device's transform" : "kernels";
 }
 
 void hel_fftconv_plan_finish(hel_fftconv_plan *plan) {
@@ -176,16 +201,6 @@ void hel_fftconv_plan_finish(hel_fftconv_plan *plan) {
 }
 
 // ---------------------------------------------------------------- kernels
-
-// Rows of a call that are under way together: consecutive channels of one batch item, or several whole ones.
-typedef struct row_run {
-    hel_exec *exec;
-    const hel_fftconv_plan *plan;
-    const hel_convolution_call *call;
-    uint32_t first, count;
-    uint32_t u_first, y_first, spectra_first; // elements before what is bound of each buffer begins
-    hel_binding u, gate_in, gate_out, bias, spectra, work, y;
-} row_run;
 
 // `count` rows of `size` bytes from row `first` on, bound from the last place that may be before them; elements of `unit` bytes
 // between the two.
@@ -200,7 +215,7 @@ static hel_binding bind_from(const hel_exec *exec, hel_binding whole, uint64_t f
 
 static uint32_t unit_of(hel_storage storage) { return storage == HEL_STORAGE_F32 ? 4 : 2; }
 
-static void bind_rows(row_run *rows) {
+static void bind_rows(hel_fftconv_rows *rows) {
     const hel_convolution_call *call = rows->call;
     const hel_exec *exec = rows->exec;
     uint32_t steps = rows->plan->steps, filters = hel_convolution_filters(call), filter = rows->first % filters, same;
@@ -217,24 +232,24 @@ static void bind_rows(row_run *rows) {
     rows->spectra_first = (uint32_t)(filter * (spectrum / sizeof(float))) - rows->spectra_first;
 }
 
-static uint32_t flags_of(const hel_convolution_call *call) {
+uint32_t hel_fftconv_flags(const hel_convolution_call *call) {
     return (call->gate_in.buffer ? HEL_FLAG_GATE_IN : 0) | (call->gate_out.buffer ? HEL_FLAG_GATE_OUT : 0) |
            (call->bias.buffer ? HEL_FLAG_DIRECT : 0) | (call->reversed ? HEL_FLAG_REVERSED : 0) |
            (call->accumulate ? HEL_FLAG_SUM : 0) | (call->storage == HEL_STORAGE_BF16 ? HEL_FLAG_HALF_IN : 0) |
            (call->y_storage == HEL_STORAGE_BF16 ? HEL_FLAG_HALF_OUT : 0);
 }
 
-static void run_blocks(const row_run *rows) {
+static void run_blocks(const hel_fftconv_rows *rows) {
     const hel_fftconv_plan *plan = rows->plan;
     uint32_t blocks = blocks_after(plan, plan->n_splits);
     uint32_t constants[] = {plan->size, rows->call->transform, !plan->n_splits, HEL_MIN(plan->size / 8, MOST_LANES)};
     hel_fftconv_block_params params = {.steps = plan->steps, .channels = rows->call->channels, .first_row = rows->first,
-                                 .u_first = rows->u_first, .y_first = rows->y_first, .flags = flags_of(rows->call),
+                                 .u_first = rows->u_first, .y_first = rows->y_first, .flags = hel_fftconv_flags(rows->call),
                                  .blocks = blocks,
                                  .filters = hel_convolution_filters(rows->call),
                                  .spectra_first = rows->spectra_first, .scale = 1.0f / (float)plan->points};
     hel_binding bindings[] = {rows->u, rows->gate_in, rows->gate_out, rows->bias, rows->spectra,
-                              {.buffer = plan->turns[plan->n_splits]}, rows->work, rows->y};
+                              {.buffer = plan->turns[plan->n_splits]}, rows->work.where, rows->y};
     hel_exec_dispatch(rows->exec, &(hel_call){.kernel = "fftconv_block",
                                               .constants = constants,
                                               .n_constants = HEL_COUNT(constants),
@@ -248,13 +263,14 @@ static void run_blocks(const row_run *rows) {
 _Static_assert(HEL_FFTCONV_SPLIT_CHUNK == HEL_FFTCONV_JOIN_CHUNK, "both passes have the same work-groups");
 
 // A split or, with the same twiddles and work-groups, its way back.
-static void run_pass(const row_run *rows, const char *kernel, uint32_t split, const hel_binding *bindings, uint32_t n_bindings) {
+static void run_pass(const hel_fftconv_rows *rows, const char *kernel, uint32_t split, const hel_binding *bindings,
+                     uint32_t n_bindings) {
     const hel_fftconv_plan *plan = rows->plan;
     uint32_t blocks = blocks_after(plan, split), part = plan->points / blocks_after(plan, split + 1);
     uint32_t constants[] = {plan->radices[split], !split};
     uint64_t groups = (uint64_t)rows->count * blocks * hel_ceil_div(part, HEL_FFTCONV_SPLIT_CHUNK);
     hel_fftconv_pass_params params = {.steps = plan->steps, .channels = rows->call->channels, .first_row = rows->first,
-                                      .u_first = rows->u_first, .y_first = rows->y_first, .flags = flags_of(rows->call),
+                                      .u_first = rows->u_first, .y_first = rows->y_first, .flags = hel_fftconv_flags(rows->call),
                                       .blocks = blocks, .part = part};
     hel_exec_dispatch(rows->exec, &(hel_call){.kernel = kernel,
                                               .constants = constants,
@@ -266,35 +282,44 @@ static void run_pass(const row_run *rows, const char *kernel, uint32_t split, co
                                               .groups = groups});
 }
 
-static void run_split(const row_run *rows, uint32_t split) {
-    hel_binding bindings[] = {rows->u, rows->gate_in, {.buffer = rows->plan->turns[split]}, rows->work};
+static void run_split(const hel_fftconv_rows *rows, uint32_t split) {
+    hel_binding bindings[] = {rows->u, rows->gate_in, {.buffer = rows->plan->turns[split]}, rows->work.where};
     run_pass(rows, "fftconv_split", split, bindings, HEL_COUNT(bindings));
 }
 
-static void run_join(const row_run *rows, uint32_t split) {
+static void run_join(const hel_fftconv_rows *rows, uint32_t split) {
     hel_binding bindings[] = {rows->u, rows->gate_in, rows->gate_out, rows->bias, {.buffer = rows->plan->turns[split]},
-                              rows->work, rows->y};
+                              rows->work.where, rows->y};
     run_pass(rows, "fftconv_join", split, bindings, HEL_COUNT(bindings));
 }
 
+static void run_kernels(const hel_fftconv_rows *rows) {
+    uint32_t splits = rows->plan->n_splits;
+    for (uint32_t i = 0; i < splits; i++) run_split(rows, i);
+    run_blocks(rows);
+    for (uint32_t i = rows->call->transform ? 0 : splits; i-- > 0;) run_join(rows, i);
+}
+
+// Whether rows are in global memory between kernels.
+static bool uses_work(const hel_fftconv_plan *plan) { return plan->transform || plan->n_splits; }
+
 static void run_rows(hel_exec *exec, const hel_fftconv_plan *plan, const hel_convolution_call *call, uint32_t first,
                      uint32_t count) {
-    row_run rows = {.exec = exec, .plan = plan, .call = call, .first = first, .count = count};
+    hel_fftconv_rows rows = {.exec = exec, .plan = plan, .call = call, .first = first, .count = count};
     uint64_t mark = hel_exec_mark(exec);
     // What a kernel may write is bound by itself, even where it is not used.
-    rows.work = plan->n_splits ? hel_exec_tensor(exec, count, 2 * plan->points).where : hel_exec_tensor(exec, 1, 1).where;
+    rows.work = uses_work(plan) ? hel_exec_tensor(exec, count, 2 * plan->points) : hel_exec_tensor(exec, 1, 1);
     bind_rows(&rows);
-    for (uint32_t i = 0; i < plan->n_splits; i++) run_split(&rows, i);
-    run_blocks(&rows);
-    for (uint32_t i = call->transform ? 0 : plan->n_splits; i-- > 0;) run_join(&rows, i);
+    if (plan->transform) hel_fftconv_transform_rows(&rows);
+    else run_kernels(&rows);
     hel_exec_release(exec, mark);
 }
 
 // How many rows scratch and bindings hold.
 static uint32_t most_rows(const hel_fftconv_plan *plan) {
     uint64_t most = plan->device->limits.max_binding / (plan->spectrum_size + plan->device->limits.offset_alignment);
-    if (plan->n_splits) most = HEL_MIN(most, SCRATCH_BYTES / plan->spectrum_size);
-    return (uint32_t)HEL_MIN(HEL_MAX(most, 1), UINT32_MAX);
+    if (uses_work(plan)) most = HEL_MIN(most, SCRATCH_BYTES / plan->spectrum_size);
+    return (uint32_t)HEL_MIN(HEL_MAX(most, 1), plan->transform ? HEL_TRANSFORM_MAX_ROWS : UINT32_MAX);
 }
 
 // How many rows from `first` on are under way at once: a few whole rounds of filters, or some of one round.

@@ -3,7 +3,8 @@
 //   y = gate_out (h * v + bias v)  [+ y],   v = gate_in u,   (h * v)[t] = sum over s <= t of h[s] v[t - s]
 // by one transform there and one back, for any number of steps. Where the device has convolutions of its own (the CPU's vector
 // code) they are taken; elsewhere kernels: fftconv_block alone where a row fits a work-group's memory, else between fftconv_split
-// and fftconv_join, as many rows at a time as SCRATCH_BYTES hold.
+// and fftconv_join, or, where the device has transforms of its own and those are faster, one there and one back between
+// fftconv_weigh and fftconv_unweigh; as many rows at a time as SCRATCH_BYTES hold.
 #ifndef HEL_OPS_FFTCONV_H
 #define HEL_OPS_FFTCONV_H
 
@@ -17,14 +18,21 @@ typedef struct hel_fftconv_plan {
     const hel_device *device;
     uint32_t steps;
     uint64_t spectrum_size;       // bytes of one filter's spectrum, in an order of the plan's own
-    hel_convolution *own;         // the device's plan; what follows is for kernels
-    uint32_t size, points;        // of a block that fits a work-group, of a row
+    hel_convolution *own;         // the device's plan, or
+    uint32_t points;              // of a row
+    hel_transform *transform;     // the device's, or
+    uint32_t size;                // of a block that fits a work-group
     uint32_t n_splits, radices[HEL_FFTCONV_MAX_SPLITS];
-    hel_buffer *turns[HEL_FFTCONV_MAX_SPLITS + 1]; // of each split, then of the blocks
+    hel_buffer *turns[HEL_FFTCONV_MAX_SPLITS + 1]; // of each split, then of the blocks; or of fftconv_weigh
 } hel_fftconv_plan;
+
+// How to go about it, for what compares the ways; others leave it to the plan.
+typedef enum hel_fftconv_way { HEL_FFTCONV_FASTEST, HEL_FFTCONV_KERNELS, HEL_FFTCONV_TRANSFORM } hel_fftconv_way;
 
 // `steps` is 1 to HEL_CONVOLUTION_MAX_STEPS. Statuses: ARGUMENT, UNSUPPORTED, MEMORY, DEVICE_MEMORY, DEVICE.
 hel_status hel_fftconv_plan_init(const hel_device *device, uint32_t steps, hel_fftconv_plan *out);
+hel_status hel_fftconv_plan_init_as(const hel_device *device, uint32_t steps, hel_fftconv_way way, hel_fftconv_plan *out);
+const char *hel_fftconv_plan_describe(const hel_fftconv_plan *plan); // how it goes about it, in words
 void hel_fftconv_plan_finish(hel_fftconv_plan *plan); // accepts a zeroed plan
 
 // What hel_convolution_call says.

@@ -146,7 +146,7 @@ typedef struct tile {
 // Real multiplications of a row's transform and its way back, four to a butterfly or term, and of the spectra's product.
 static uint64_t multiplications_of(const hel_fftconv_plan *plan) {
     uint64_t points = plan->spectrum_size / (2 * sizeof(float)), halves = 0, terms = 0;
-    uint32_t size = plan->own ? (uint32_t)points : plan->size;
+    uint32_t size = plan->own || plan->transform ? (uint32_t)points : plan->size;
     for (uint32_t i = 0; i < plan->n_splits; i++) {
         if (plan->radices[i] % 2) terms += plan->radices[i];
         else size *= plan->radices[i]; // such splits go in two, as blocks do

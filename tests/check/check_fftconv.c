@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// fftconv_block, fftconv_split and fftconv_join against the sums that they abbreviate.
+// fftconv_block, fftconv_split and fftconv_join against the sums that they abbreviate; what surrounds a device's own transform.
 #include <complex.h>
 #include <math.h>
 #include <stdio.h>
@@ -428,9 +428,190 @@ static void join_case(check *c, check_fill fill) {
 static void split_cases(check *c) { check_each_fill(c, 2, split_case); }
 static void join_cases(check *c) { check_each_fill(c, 2, join_case); }
 
+// ---------------------------------------------------------------- fftconv_weigh, fftconv_multiply, fftconv_unweigh
+
+typedef struct point_shape {
+    uint32_t points, steps, rows, channels, filters, first_row, flags;
+} point_shape;
+
+static point_shape random_points(check *c, bool in, bool out) {
+    point_shape s = {.points = 2 * check_size(c, 1100), .rows = check_size(c, 3), .channels = check_size(c, 3)};
+    s.steps = 1 + check_random(c, s.points);
+    s.filters = check_random(c, 2) ? 1 : s.channels;
+    s.first_row = check_random(c, 4);
+    if (in) s.flags |= check_random(c, 2) * HEL_FLAG_HALF_IN | check_random(c, 2) * HEL_FLAG_GATE_IN;
+    if (in) s.flags |= check_random(c, 2) * HEL_FLAG_REVERSED;
+    if (out) s.flags |= check_random(c, 2) * HEL_FLAG_HALF_OUT | check_random(c, 2) * HEL_FLAG_GATE_OUT;
+    if (out) s.flags |= check_random(c, 2) * HEL_FLAG_SUM | check_random(c, 2) * HEL_FLAG_DIRECT;
+    check_shape(c, "points %u, steps %u, rows %u, channels %u, filters %u, first row %u, flags %u", s.points, s.steps, s.rows,
+                s.channels, s.filters, s.first_row, s.flags);
+    return s;
+}
+
+static hel_fftconv_point_params params_of(const point_shape *s, float scale) {
+    return (hel_fftconv_point_params){.steps = s->steps, .channels = s->channels, .first_row = s->first_row, .flags = s->flags,
+                                      .points = s->points, .filters = s->filters, .scale = scale};
+}
+
+static uint32_t point_turns(const point_shape *s) {
+    return 2 * (HEL_FINE_TURNS + (s->points + HEL_FINE_TURNS - 1) / HEL_FINE_TURNS);
+}
+
+static float *weights_of(check *c, const point_shape *s) {
+    float *turns = check_floats(c, point_turns(s));
+    for (uint32_t i = 0; i < point_turns(s) / 2; i++) {
+        double t = i < HEL_FINE_TURNS ? i : (double)(i - HEL_FINE_TURNS) * HEL_FINE_TURNS;
+        put(turn_of(0.25 * t / s->points), turns + 2 * i);
+    }
+    return turns;
+}
+
+// Where a step of a row lies; UINT32_MAX where it is before or behind it.
+static uint32_t point_place(const point_shape *s, uint32_t row, uint32_t t) {
+    split_shape same = {.steps = s->steps, .flags = s->flags};
+    return split_place(&same, row, t);
+}
+
+// Rows of floats as they are bound: closely, or as halves.
+typedef struct row_values {
+    float *values;
+    const float *bound;
+    uint32_t words;
+} row_values;
+
+static row_values make_row_values(check *c, const point_shape *s, check_fill fill, bool halves) {
+    row_values out = {check_values(c, s->rows * s->steps, fill, RANGE), NULL, s->rows * s->steps};
+    out.bound = out.values;
+    if (!halves) return out;
+    round_to_halves(out.values, out.words);
+    out.bound = packed(c, out.values, s->rows, s->steps);
+    out.words = s->rows * ((s->steps + 1) / 2);
+    return out;
+}
+
+static uint64_t groups_of(const point_shape *s, uint32_t places, uint32_t chunk) {
+    return (uint64_t)s->rows * ((places + chunk - 1) / chunk);
+}
+
+static void weigh_case(check *c, check_fill fill) {
+    check_begin(c, fill);
+    point_shape s = random_points(c, true, false);
+    uint32_t complexes = 2 * s.rows * s.points;
+    bool half = s.flags & HEL_FLAG_HALF_IN, gated = s.flags & HEL_FLAG_GATE_IN;
+    row_values u = make_row_values(c, &s, fill, half), gate = make_row_values(c, &s, fill, half);
+    float *result = check_floats(c, complexes), scale = 0.125f;
+    double *want = check_doubles(c, complexes), *limit = check_doubles(c, complexes);
+    for (uint32_t i = 0; i < s.rows * s.points; i++) {
+        uint32_t at = point_place(&s, i / s.points, i % s.points);
+        if (at == UINT32_MAX) continue;
+        double g = gated ? gate.values[at] : 1.0, value = scale * u.values[at] * g;
+        double complex weighted = value * turn_of(0.25 * (i % s.points) / s.points);
+        want[2 * i] = creal(weighted), want[2 * i + 1] = cimag(weighted);
+        limit[2 * i] = limit[2 * i + 1] = 10.0 * CHECK_U * fabs(value) + 8.0 * CHECK_TINY * (1.0 + fabs(g));
+    }
+    hel_fftconv_point_params params = params_of(&s, scale);
+    check_call call = {.kernel = c->kernel,
+                       .bindings = {{u.bound, u.words, NULL},
+                                    given(gated, gate.bound, gate.words),
+                                    {weights_of(c, &s), point_turns(&s), NULL},
+                                    {NULL, complexes, result}},
+                       .n_bindings = 4,
+                       .params = &params,
+                       .params_size = sizeof params,
+                       .groups = groups_of(&s, s.points, HEL_FFTCONV_WEIGH_CHUNK)};
+    if (check_run(c, &call)) check_compare(c, "work", result, want, limit, complexes, NULL);
+    check_end(c);
+}
+
+static void multiply_case(check *c, check_fill fill) {
+    check_begin(c, fill);
+    point_shape s = random_points(c, false, false);
+    // A single row's filter is bound alone.
+    uint32_t complexes = 2 * s.rows * s.points, before = s.rows == 1 ? 2 * (s.first_row % s.filters) * s.points : 0;
+    float *work = check_values(c, complexes, fill, RANGE), *result = check_floats(c, complexes);
+    float *spectra = check_values(c, 2 * s.filters * s.points, fill, RANGE);
+    double *want = check_doubles(c, complexes), *limit = check_doubles(c, complexes);
+    for (uint32_t i = 0; i < s.rows * s.points; i++) {
+        const float *h = spectra + 2 * ((s.first_row + i / s.points) % s.filters * s.points + i % s.points), *v = work + 2 * i;
+        double complex product = (v[0] + I * (double)v[1]) * (h[0] + I * (double)h[1]);
+        double size = cabs(v[0] + I * (double)v[1]) * cabs(h[0] + I * (double)h[1]);
+        want[2 * i] = creal(product), want[2 * i + 1] = cimag(product);
+        limit[2 * i] = limit[2 * i + 1] = 4.0 * CHECK_U * size + 8.0 * CHECK_TINY;
+    }
+    hel_fftconv_point_params params = params_of(&s, 1.0f);
+    params.spectra_first = before;
+    check_call call = {.kernel = c->kernel,
+                       .bindings = {{spectra + before, 2 * s.filters * s.points - before, NULL}, {work, complexes, result}},
+                       .n_bindings = 2,
+                       .params = &params,
+                       .params_size = sizeof params,
+                       .groups = groups_of(&s, s.points, HEL_FFTCONV_MULTIPLY_CHUNK)};
+    if (check_run(c, &call)) check_compare(c, "work", result, want, limit, complexes, NULL);
+    check_end(c);
+}
+
+typedef struct unweigh_data {
+    row_values u, gate_in, gate_out, before;
+    const float *bias, *work;
+} unweigh_data;
+
+static void expect_unweighed(const point_shape *s, const unweigh_data *d, double *want, double *limit) {
+    for (uint32_t i = 0; i < s->rows * s->points; i++) {
+        uint32_t row = i / s->points, at = point_place(s, row, i % s->points);
+        if (at == UINT32_MAX) continue;
+        double complex point = d->work[2 * i] + I * (double)d->work[2 * i + 1];
+        double g_in = s->flags & HEL_FLAG_GATE_IN ? d->gate_in.values[at] : 1.0;
+        double g = s->flags & HEL_FLAG_GATE_OUT ? d->gate_out.values[at] : 1.0;
+        double b = s->flags & HEL_FLAG_DIRECT ? d->bias[(s->first_row + row) % s->channels] : 0.0;
+        double before = s->flags & HEL_FLAG_SUM ? d->before.values[at] : 0.0, direct = b * g_in * d->u.values[at];
+        want[at] = g * (creal(point * conj(turn_of(0.25 * (i % s->points) / s->points))) + direct) + before;
+        limit[at] = fabs(g) * CHECK_U * (12.0 * cabs(point) + 6.0 * fabs(direct)) + 4.0 * CHECK_U * (fabs(want[at]) + fabs(before)) +
+                    8.0 * CHECK_TINY * (1.0 + fabs(g)) * (1.0 + fabs(b) * (1.0 + fabs(g_in)));
+        if (s->flags & HEL_FLAG_HALF_OUT) limit[at] += 0x1p-8 * (fabs(want[at]) + limit[at]);
+    }
+}
+
+static void unweigh_case(check *c, check_fill fill) {
+    check_begin(c, fill);
+    point_shape s = random_points(c, true, true);
+    bool half_in = s.flags & HEL_FLAG_HALF_IN, half_out = s.flags & HEL_FLAG_HALF_OUT, direct = s.flags & HEL_FLAG_DIRECT;
+    uint32_t complexes = 2 * s.rows * s.points, words = s.rows * s.steps;
+    unweigh_data d = {make_row_values(c, &s, fill, half_in), make_row_values(c, &s, fill, half_in),
+                      make_row_values(c, &s, fill, half_in), make_row_values(c, &s, fill, half_out),
+                      check_values(c, s.channels, fill, RANGE), check_values(c, complexes, fill, RANGE)};
+    double *want = check_doubles(c, words), *limit = check_doubles(c, words);
+    expect_unweighed(&s, &d, want, limit);
+    float *result = check_floats(c, words);
+    hel_fftconv_point_params params = params_of(&s, 1.0f);
+    check_call call = {.kernel = c->kernel,
+                       .bindings = {given(direct, d.u.bound, d.u.words),
+                                    given(direct && s.flags & HEL_FLAG_GATE_IN, d.gate_in.bound, d.gate_in.words),
+                                    given(s.flags & HEL_FLAG_GATE_OUT, d.gate_out.bound, d.gate_out.words),
+                                    given(direct, d.bias, s.channels),
+                                    {weights_of(c, &s), point_turns(&s), NULL},
+                                    {d.work, complexes, NULL},
+                                    {s.flags & HEL_FLAG_SUM ? d.before.bound : NULL, d.before.words, result}},
+                       .n_bindings = 7,
+                       .params = &params,
+                       .params_size = sizeof params,
+                       .groups = groups_of(&s, s.steps, HEL_FFTCONV_UNWEIGH_CHUNK)};
+    if (check_run(c, &call)) {
+        if (half_out) result = unpacked(c, result, s.rows, s.steps);
+        check_compare(c, "y", result, want, limit, words, NULL);
+    }
+    check_end(c);
+}
+
+static void weigh_cases(check *c) { check_each_fill(c, 2, weigh_case); }
+static void multiply_cases(check *c) { check_each_fill(c, 2, multiply_case); }
+static void unweigh_cases(check *c) { check_each_fill(c, 2, unweigh_case); }
+
 const check_kernel check_fftconv_kernels[] = {
     {"fftconv_block", fftconv_cases, fftconv_bench},
     {"fftconv_split", split_cases, NULL},
     {"fftconv_join", join_cases, NULL},
+    {"fftconv_weigh", weigh_cases, NULL},
+    {"fftconv_multiply", multiply_cases, NULL},
+    {"fftconv_unweigh", unweigh_cases, NULL},
     {NULL, NULL, NULL},
 };

@@ -139,6 +139,10 @@ MUTANTS = [
     ("halves of a word", "fftconv_join", "fftconv.kh", "bf16_pair(low_result, high_result)", "bf16_pair(high_result, low_result)"),
     ("odd rows turned round", "fftconv_split", "fftconv.kh", "WIDTH - 1u - (step)", "p.steps - 1u - (step)"),
     ("last place of a part", "fftconv_split", "fftconv_split.k", "UMIN(first + CHUNK, p.part)", "UMIN(first + CHUNK, p.part - 1u)"),
+    ("weights", "fftconv_weigh", "fftconv_weigh.k", "work[at + 1u] = value * turn_im", "work[at + 1u] = -value * turn_im"),
+    ("coarse turns", "fftconv_weigh", "fftconv.kh", "2u * (FINE_TURNS + (t) / FINE_TURNS)", "2u * FINE_TURNS"),
+    ("filter of a row", "fftconv_multiply", "fftconv_multiply.k", "(p.first_row + row) % p.filters", "row % p.filters"),
+    ("weights of the way back", "fftconv_unweigh", "fftconv_unweigh.k", "+ work[at + 1u] * turn_im", "- work[at + 1u] * turn_im"),
     ("roots of the way back", "fftconv_join", "fftconv_join.k", "p.blocks * RADIX + j * t % RADIX", "p.blocks * RADIX + (j + t) % RADIX"),
 ]
 

@@ -18,6 +18,7 @@ static const hel_device *device;
 static const char *device_name;
 static uint32_t most_steps = UINT32_MAX;
 static test_part part = {0, 1}; // of the shapes
+static hel_fftconv_way way = HEL_FFTCONV_FASTEST;
 
 // ---------------------------------------------------------------- the oracle
 
@@ -230,7 +231,7 @@ static void check_shape(uint32_t steps, uint32_t channels, uint32_t batch, bool 
     hel_fftconv_plan plan;
     if (steps > most_steps || !part_has(part, number++)) return;
     state = steps;
-    assert_int_equal(hel_fftconv_plan_init(device, steps, &plan), HEL_OK);
+    if (hel_fftconv_plan_init_as(device, steps, way, &plan) != HEL_OK) fail_msg("%s", hel_error_message());
     shape s = {steps, channels, batch, gates, halves, channels * batch};
     setting c = {s,
                  make_rows(s.rows, steps, true, halves),
@@ -303,6 +304,101 @@ static void test_million(void **unused) {
     check_shape(1000003, 1, 1, true, false);
 }
 
+// ---------------------------------------------------------------- the device's own transforms
+
+// Whether the device has any that it can compile.
+static bool has_transforms(void) {
+    hel_transform *transform;
+    if (hel_transform_least(device) == UINT32_MAX) return false;
+    hel_status status = hel_transform_get(device, 64, &transform);
+    assert_true(status == HEL_OK || status == HEL_ERROR_UNSUPPORTED);
+    return status == HEL_OK;
+}
+
+// Whatever they are chosen for.
+static void test_transforms(void **unused) {
+    (void)unused;
+    static const uint32_t lengths[] = {1, 3, 127, 1000, 4096, 10007, 65536, 1000003};
+    if (!has_transforms()) return;
+    way = HEL_FFTCONV_TRANSFORM;
+    for (uint32_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+        check_shape(lengths[i], lengths[i] > 65536 ? 1 : 3, lengths[i] > 65536 ? 1 : 2, true, false);
+        if (lengths[i] <= 65536) check_shape(lengths[i], 2, 2, false, true);
+    }
+    way = HEL_FFTCONV_FASTEST;
+}
+
+static void convolve_two(const rows *u, const rows *h, rows *y, hel_buffer *spectra, const hel_fftconv_plan *plan) {
+    hel_exec exec;
+    hel_convolution_call filter = {.rows = 1, .channels = 1, .transform = true, .u = all(h), .y = {.buffer = spectra}};
+    hel_convolution_call call = {.rows = 2, .channels = 2, .filters = 1, .u = all(u), .spectra = {.buffer = spectra}, .y = all(y)};
+    assert_int_equal(hel_exec_init(&exec, device), HEL_OK);
+    hel_exec_plan_begin(&exec);
+    hel_fftconv_run(&exec, plan, &filter);
+    hel_fftconv_run(&exec, plan, &call);
+    assert_int_equal(hel_exec_plan_end(&exec), HEL_OK);
+    hel_exec_reset(&exec);
+    hel_fftconv_run(&exec, plan, &filter);
+    hel_fftconv_run(&exec, plan, &call);
+    if (exec.status != HEL_OK) fail_msg("%s", hel_error_message());
+    fetch(y);
+    hel_exec_finish(&exec);
+}
+
+// A row is the same to the bit whatever lies beside it: large values, no values, zeros.
+static void check_neighbours(uint32_t steps) {
+    hel_fftconv_plan plan;
+    hel_buffer *spectra = NULL;
+    static const float scales[] = {0.0f, 1e30f, NAN};
+    state = steps;
+    if (hel_fftconv_plan_init_as(device, steps, way, &plan) != HEL_OK) fail_msg("%s", hel_error_message());
+    assert_int_equal(hel_buffer_create(device, plan.spectrum_size, &spectra), HEL_OK);
+    rows u = make_rows(2, steps, true, false), h = make_rows(1, steps, true, false), y = make_rows(2, steps, false, false);
+    float *alone = malloc(steps * sizeof *alone);
+    assert_non_null(alone);
+    for (int i = 0; i < 3; i++) {
+        for (uint32_t t = 0; t < steps; t++) u.values[t] = scales[i] * uniform();
+        move(&u, false);
+        convolve_two(&u, &h, &y, spectra, &plan);
+        if (i) assert_memory_equal(y.values + steps, alone, steps * sizeof *alone);
+        else memcpy(alone, y.values + steps, steps * sizeof *alone);
+    }
+    free(alone);
+    free_rows(&u);
+    free_rows(&h);
+    free_rows(&y);
+    hel_buffer_destroy(device, &spectra);
+    hel_fftconv_plan_finish(&plan);
+}
+
+static void test_neighbours(void **unused) {
+    (void)unused;
+    uint32_t steps = most_steps < 10007 ? most_steps : 10007;
+    check_neighbours(steps);
+    if (!has_transforms()) return;
+    way = HEL_FFTCONV_TRANSFORM;
+    check_neighbours(steps);
+    way = HEL_FFTCONV_FASTEST;
+}
+
+// Rows that are not all there, and transforms of nothing.
+static void test_transform_refused(void **unused) {
+    (void)unused;
+    hel_transform *transform;
+    if (!has_transforms()) {
+        assert_int_equal(hel_transform_get(device, 64, &transform), HEL_ERROR_UNSUPPORTED);
+        return;
+    }
+    rows r = make_rows(1, 256, true, false);
+    hel_binding both = all(&r), late = {.buffer = r.buffer, .offset = 768};
+    assert_int_equal(hel_transform_get(device, 64, &transform), HEL_OK);
+    assert_int_equal(hel_transform_run(device, transform, &both, 2, false), HEL_OK);
+    EXPECT_REFUSED(hel_transform_run(device, transform, &both, 3, false));
+    EXPECT_REFUSED(hel_transform_run(device, transform, &late, 1, false));
+    EXPECT_REFUSED(hel_transform_get(device, 0, &transform));
+    free_rows(&r);
+}
+
 int main(int argc, char **argv) {
     if (argc < 2) return 2;
     device_name = argv[1];
@@ -311,7 +407,8 @@ int main(int argc, char **argv) {
     int missing = device_open_here(device_name, &device);
     if (missing) return missing;
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_lengths), cmocka_unit_test(test_sizes), cmocka_unit_test(test_halves),
-                                       cmocka_unit_test(test_public), cmocka_unit_test(test_million)};
+                                       cmocka_unit_test(test_public), cmocka_unit_test(test_million), cmocka_unit_test(test_transforms),
+                                       cmocka_unit_test(test_neighbours), cmocka_unit_test(test_transform_refused)};
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     hel_device_destroy(&device);
     return failed;
