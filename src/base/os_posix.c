@@ -120,10 +120,11 @@ static void *map_large_pages(size_t size) {
 
 // Reading weights at the memory's speed takes large pages; where there are none small ones do.
 void *hel_os_pages_alloc(size_t size) {
+    void *address = NULL;
 #ifdef MADV_HUGEPAGE
-    if (size >= HUGE_PAGE) return map_large_pages(size);
+    if (size >= HUGE_PAGE) address = map_large_pages(size);
 #endif
-    return map_pages(size);
+    return address ? address : map_pages(size);
 }
 
 void hel_os_pages_free(void *address, size_t size) { munmap(address, size); }
