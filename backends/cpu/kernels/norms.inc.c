@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Norms of rows (shaders/layernorm.k, rmsnorm_gated.k) and of heads (wkv7_keys.k), WIDTH columns at once. Each lane sums columns of
-// its own; lanes fold by a fixed tree.
+// Norms of rows (shaders/rmsnorm.k, rmsnorm_gated.k, layernorm.k) and of heads (wkv7_keys.k), WIDTH columns at once. Each lane sums
+// columns of its own; lanes fold by a fixed tree.
 #include <math.h>
 
 // Columns that a vector has from `c` on.
@@ -14,6 +14,35 @@ static inline vec norm_first(vec a, uint32_t count) {
     return vec_load_part(lanes, count);
 }
 
+// 1 / sqrt(mean of squares + epsilon)
+static inline vec norm_scale(vec squares, uint32_t cols, float epsilon) {
+    return vec_set(1.0f / sqrtf(vec_sum(squares) / (float)cols + epsilon));
+}
+
+// y = x scale gain; y may be x.
+static void norm_apply(const float *x, vec scale, const float *gain, uint32_t cols, float *y) {
+    for (uint32_t c = 0; c < cols; c += WIDTH) {
+        uint32_t count = norm_count(cols, c);
+        store_some(y + c, count, vec_mul(vec_mul(load_some(x + c, count), scale), load_some(gain + c, count)));
+    }
+}
+
+// ---------------------------------------------------------------- rmsnorm
+
+void SIMD(cpu_rmsnorm)(const cpu_launch *launch, uint32_t first, uint32_t count) {
+    const hel_rmsnorm_params *p = launch->params;
+    for (uint32_t row = first; row < first + count; row++) {
+        const float *x = (const float *)launch->buffers[0] + (size_t)row * p->cols;
+        vec squares = vec_zero();
+        for (uint32_t c = 0; c < p->cols; c += WIDTH) {
+            vec value = load_some(x + c, norm_count(p->cols, c));
+            squares = vec_fma(value, value, squares);
+        }
+        float *y = (float *)launch->buffers[2] + (size_t)row * p->cols;
+        norm_apply(x, norm_scale(squares, p->cols, p->epsilon), launch->buffers[1], p->cols, y);
+    }
+}
+
 // ---------------------------------------------------------------- layernorm
 
 static void layernorm_row(const hel_layernorm_params *p, const float *x, const float *gain, const float *bias, float *y) {
@@ -25,7 +54,7 @@ static void layernorm_row(const hel_layernorm_params *p, const float *x, const f
         vec off = norm_first(vec_sub(load_some(x + c, count), mean), count);
         squares = vec_fma(off, off, squares);
     }
-    vec scale = vec_set(1.0f / sqrtf(vec_sum(squares) / (float)p->cols + p->epsilon));
+    vec scale = norm_scale(squares, p->cols, p->epsilon);
     for (uint32_t c = 0; c < p->cols; c += WIDTH) {
         uint32_t count = norm_count(p->cols, c);
         vec off = vec_mul(vec_sub(load_some(x + c, count), mean), scale);
@@ -54,11 +83,7 @@ static void rmsnorm_gated_row(const hel_rmsnorm_gated_params *p, bool behind, co
         squares = vec_fma(value, value, squares);
         store_some(y + c, count, gated);
     }
-    vec scale = vec_set(1.0f / sqrtf(vec_sum(squares) / (float)p->cols + p->epsilon));
-    for (uint32_t c = 0; c < p->cols; c += WIDTH) {
-        uint32_t count = norm_count(p->cols, c);
-        store_some(y + c, count, vec_mul(vec_mul(load_some(y + c, count), scale), load_some(gain + c, count)));
-    }
+    norm_apply(y, norm_scale(squares, p->cols, p->epsilon), gain, p->cols, y);
 }
 
 void SIMD(cpu_rmsnorm_gated)(const cpu_launch *launch, uint32_t first, uint32_t count) {

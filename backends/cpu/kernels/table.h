@@ -38,6 +38,7 @@ extern const cpu_kernel_entry cpu_entries_neon[], cpu_entries_avx2[], cpu_entrie
     void cpu_wkv5_##isa(const cpu_launch *launch, uint32_t first, uint32_t count);                   \
     void cpu_wkv7_##isa(const cpu_launch *launch, uint32_t first, uint32_t count);                   \
     void cpu_wkv7_keys_##isa(const cpu_launch *launch, uint32_t first, uint32_t count);              \
+    void cpu_rmsnorm_##isa(const cpu_launch *launch, uint32_t first, uint32_t count);                \
     void cpu_layernorm_##isa(const cpu_launch *launch, uint32_t first, uint32_t count);              \
     void cpu_rmsnorm_gated_##isa(const cpu_launch *launch, uint32_t first, uint32_t count);          \
     void cpu_token_mix_##isa(const cpu_launch *launch, uint32_t first, uint32_t count);              \

@@ -51,6 +51,7 @@ const cpu_kernel_entry SIMD(cpu_entries)[] = {
     {.name = "wkv5", .run = SIMD(cpu_wkv5)},
     {.name = "wkv7", .run = SIMD(cpu_wkv7)},
     {.name = "wkv7_keys", .run = SIMD(cpu_wkv7_keys)},
+    {.name = "rmsnorm", .run = SIMD(cpu_rmsnorm)},
     {.name = "layernorm", .run = SIMD(cpu_layernorm)},
     {.name = "rmsnorm_gated", .run = SIMD(cpu_rmsnorm_gated)},
     {.name = "token_mix", .run = SIMD(cpu_token_mix)},
