@@ -5,7 +5,8 @@
 // Holds for every function with a status here. A NULL where something is needed and a range outside its buffer are
 // ARGUMENT and change nothing. DEVICE is a failed driver call, DEVICE_LOST a device that is gone: from then on every call
 // but destroying fails. Host memory that is short is MEMORY. After any failure buffers that a call was to write have
-// undefined contents in the range it named; a handle that the call was to give is NULL.
+// undefined contents in the range it named; a handle that the call was to give is NULL. Work that earlier calls
+// have accepted is done all the same.
 // Offsets and sizes are bytes. Thread-safety: safe on one device from any number of threads unless said otherwise.
 #ifndef HELICOID_DEVICE_H
 #define HELICOID_DEVICE_H

@@ -355,6 +355,43 @@ static hel_status use_device(void) {
     return status;
 }
 
+// A flush whose n-th driver call fails, behind a fill that was accepted. What the buffer has then, or DEVICE_LOST.
+static hel_status fill_behind_failure(uint32_t n, uint32_t *out_word, bool *out_failed) {
+    const hel_device *device;
+    hel_buffer *buffer = NULL;
+    assert_int_equal(open_device(&device), HEL_OK);
+    assert_int_equal(hel_buffer_create(device, ROW, &buffer), HEL_OK);
+    assert_int_equal(hel_device_flush(device), HEL_OK);
+    assert_int_equal(hel_buffer_fill(device, buffer, 0, ROW, 7), HEL_OK);
+    fake.calls = 0;
+    fake.fail_at = n;
+    fake.fail_with = VK_ERROR_OUT_OF_HOST_MEMORY;
+    *out_failed = hel_device_flush(device) != HEL_OK;
+    fake.fail_at = 0;
+    hel_status status = hel_buffer_read(device, HEL_QUEUE_COMPUTE, buffer, ROW - 4, out_word, 4);
+    if (status != HEL_OK) assert_int_equal(hel_buffer_fill(device, buffer, 0, ROW, 8), status); // and so it stays
+    hel_buffer_destroy(device, &buffer);
+    hel_device_destroy(&device);
+    return status;
+}
+
+// Commands that a call was told are accepted are run, whatever fails later, or the device is lost.
+static void test_accepted_commands(void **state) {
+    (void)state;
+    uint32_t lost = 0, kept = 0;
+    bool failed = true;
+    for (uint32_t n = 1; failed; n++) {
+        uint32_t word = 0;
+        hel_status status = fill_behind_failure(n, &word, &failed);
+        lost += status == HEL_ERROR_DEVICE_LOST;
+        kept += failed && status == HEL_OK;
+        if (status != HEL_OK) assert_int_equal(status, HEL_ERROR_DEVICE_LOST);
+        else assert_int_equal(word, 7);
+    }
+    assert_int_equal(lost, 1); // a command buffer that does not end
+    assert_int_equal(kept, 1); // a submission that is made again
+}
+
 static int64_t allocations;
 
 static void *count_resize(void *user, void *pointer, size_t size) {
@@ -464,6 +501,7 @@ int main(int argc, char **argv) {
             cmocka_unit_test(test_waiting_threads), cmocka_unit_test(test_timer),
             cmocka_unit_test(test_staging),         cmocka_unit_test(test_many_buffers),
             cmocka_unit_test(test_pipeline_file),   cmocka_unit_test(test_failing_calls),
+            cmocka_unit_test(test_accepted_commands),
         };
         code = cmocka_run_group_tests_name("vulkan", tests, NULL, NULL);
         vulkan.vkDestroyInstance(instance, NULL);
