@@ -141,22 +141,22 @@ static void run_row(void *user, uint64_t item, uint32_t thread) {
     uint64_t spectrum = state->plan->base.spectrum_size, at = item * hel_storage_row(call->storage, state->plan->base.steps);
     float *work = state->work + thread * hel_round_up(cpu_convolution_work(state->plan), 16);
     const float *bias = bytes_at(&call->bias, item % call->channels * sizeof *bias);
-    cpu_convolution_row row = {.plan = state->plan,
-                               .storage = call->storage,
-                               .y_storage = call->y_storage,
-                               .u = bytes_at(&call->u, at),
-                               .gate_in = bytes_at(&call->gate_in, at),
-                               .gate_out = bytes_at(&call->gate_out, at),
-                               .bias = bias ? *bias : 0.0f,
-                               .reversed = call->reversed,
-                               .accumulate = call->accumulate};
+    cpu_row row = {.steps = state->plan->base.steps,
+                   .storage = call->storage,
+                   .y_storage = call->y_storage,
+                   .u = bytes_at(&call->u, at),
+                   .gate_in = bytes_at(&call->gate_in, at),
+                   .gate_out = bytes_at(&call->gate_out, at),
+                   .bias = bias ? *bias : 0.0f,
+                   .reversed = call->reversed,
+                   .accumulate = call->accumulate};
     if (call->transform) {
-        state->plan->entry->transform(&row, work, bytes_at(&call->y, item * spectrum));
+        state->plan->entry->transform(state->plan, &row, work, bytes_at(&call->y, item * spectrum));
         return;
     }
-    row.spectrum = bytes_at(&call->spectra, item % hel_convolution_filters(call) * spectrum);
+    const float *filter = bytes_at(&call->spectra, item % hel_convolution_filters(call) * spectrum);
     row.y = bytes_at(&call->y, item * hel_storage_row(call->y_storage, state->plan->base.steps));
-    state->plan->entry->convolve(&row, work);
+    state->plan->entry->convolve(state->plan, &row, filter, work);
 }
 
 hel_status cpu_convolution_run(const hel_device *data, const hel_convolution *base, const hel_convolution_call *call) {

@@ -12,6 +12,7 @@
 #define BACKENDS_CPU_CONVOLUTION_H
 
 #include "cpu.h"
+#include "row.h"
 
 enum { CPU_CONVOLUTION_MAX_ODD = 7 };
 
@@ -28,22 +29,11 @@ typedef struct cpu_convolution {
 // each level's first node, all rows' real parts before the imaginary ones.
 enum { CPU_TURNS_NODE = 16, CPU_TURNS_ACROSS = 16, CPU_TURNS_ODD = 2 * CPU_CONVOLUTION_MAX_ODD * CPU_CONVOLUTION_MAX_ODD };
 
-// One row, in either direction.
-typedef struct cpu_convolution_row {
-    const cpu_convolution *plan;
-    hel_storage storage, y_storage; // of u and gates, and of y
-    const void *u, *gate_in, *gate_out; // gates may be NULL
-    const float *spectrum;
-    float bias;
-    bool reversed, accumulate;
-    void *y;
-} cpu_convolution_row;
-
 typedef struct cpu_convolution_entry {
     uint32_t width;
     // 2 N floats of a row's u times gate_in, in an order of its own, over N.
-    void (*transform)(const cpu_convolution_row *row, float *work, float *spectrum);
-    void (*convolve)(const cpu_convolution_row *row, float *work);
+    void (*transform)(const cpu_convolution *plan, const cpu_row *row, float *work, float *spectrum);
+    void (*convolve)(const cpu_convolution *plan, const cpu_row *row, const float *spectrum, float *work);
 } cpu_convolution_entry;
 
 extern const cpu_convolution_entry cpu_convolution_neon, cpu_convolution_avx2, cpu_convolution_avx512,

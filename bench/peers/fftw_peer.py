@@ -13,7 +13,7 @@ def fftconv(job: Job):
 
     def make(u, h, gate):
         channels, steps = u.shape
-        size = longconv.good_size(2 * steps)
+        size = longconv.good_size(steps + longconv.taps(job, steps))
         plain = pyfftw.zeros_aligned((channels, size), "float32")
         spectrum = pyfftw.zeros_aligned((channels, size // 2 + 1), "complex64")
         options = {"axes": (1,), "threads": job["threads"], "flags": ("FFTW_MEASURE",)}

@@ -5,10 +5,16 @@ import time
 from protocol import Item, error_db
 
 PLACES = 64
+FEW_TAPS = 256  # up to which direct sums are tried
 
 
 def lengths(job):
     return [job[f"steps_{i + 1}"] for i in range(job["lengths"])]
+
+
+def taps(job, steps):
+    """Of the filters, zeros in h behind them."""
+    return min(job["taps"], steps)
 
 
 def rows(job, name, steps):

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""PyTorch on the CPU: dense f32 and bf16 products, by whichever of its entries is fastest; torch.fft convolutions; the scans of
-Mamba, step by step, and of Mamba-2, by chunks."""
+"""PyTorch on the CPU: dense f32 and bf16 products, by whichever of its entries is fastest; convolutions by torch.fft or,
+with few taps, by conv1d where that is faster; the scans of Mamba, step by step, and of Mamba-2, by chunks."""
 import longconv
 import scans
 from protocol import Item, Job, error_db, fastest, over_copies, serve
@@ -39,10 +39,14 @@ def fftconv(job: Job):
     torch.set_grad_enabled(False)
 
     def make(u, h, gate):
-        steps = u.shape[1]
-        size = longconv.good_size(2 * steps)
+        channels, steps = u.shape
+        taps = longconv.taps(job, steps)
+        size = longconv.good_size(steps + taps)
         u, gate, filters = torch.from_numpy(u), torch.from_numpy(gate), torch.fft.rfft(torch.from_numpy(h), n=size)
-        return lambda: torch.fft.irfft(torch.fft.rfft(u * gate, n=size) * filters, n=size)[:, :steps] * gate
+        turned = torch.from_numpy(h[:, :taps].copy()).flip(-1)[:, None]
+        ways = [lambda: torch.fft.irfft(torch.fft.rfft(u * gate, n=size) * filters, n=size)[:, :steps] * gate,
+                lambda: torch.nn.functional.conv1d((u * gate)[None], turned, padding=taps - 1, groups=channels)[0, :, :steps] * gate]
+        return ways[0] if taps > longconv.FEW_TAPS else fastest(ways)
     return longconv.items(job, make)
 
 

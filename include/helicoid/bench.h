@@ -48,6 +48,7 @@ typedef struct hel_bench_params {
     hel_tuning tuning;           // of our matrix products, before they are timed
     uint32_t dims;               // values of a point, up to 512; 0 those that the work compares
     uint32_t channels, length;   // rows of a convolution, and their steps
+    uint32_t taps;               // of its filters: where given, what the operator chooses is timed beside its methods
 } hel_bench_params;
 
 // Every work, no peers, the best device, 11 rounds, HEL_TUNING_AUTO.

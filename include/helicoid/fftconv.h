@@ -2,8 +2,8 @@
 // Long causal convolution, the heart of Hyena (Poli et al. 2023, "Hyena Hierarchy"): for every sequence of a batch and every
 // channel
 //   y[t] = gate_out[t] (sum over s <= t of h[s] v[t - s] + bias v[t]),   v = gate_in u,
-// by one transform there and one back (docs/fftconv.md), for any number of steps up to 2^22. A NaN or infinity in a row spreads
-// over that row and no other.
+// by one transform there and one back, or, where filters have few taps, without (docs/fftconv.md), for any number of steps up to
+// 2^22. A NaN or infinity in a row spreads over that row and no other.
 #ifndef HELICOID_FFTCONV_H
 #define HELICOID_FFTCONV_H
 

@@ -32,9 +32,9 @@ static hel_status check_params(const hel_bench_params *params) {
         return hel_fail(HEL_ERROR_ARGUMENT, "k is %u, possible are 256, 64, 32 and 16", params->k);
     if (params->layers > 1000 || params->hidden > 65536 || params->vocabulary > 1 << 24 || params->rows > 1 << 30 ||
         params->cols > 1 << 30 || params->columns > 1 << 20 || params->dims > 512 ||
-        params->channels > 1 << 16 || params->length > 1 << 22)
+        params->channels > 1 << 16 || params->length > 1 << 22 || params->taps > 1 << 22)
         return hel_fail(HEL_ERROR_ARGUMENT, "layers go to 1000, hidden to 65536, vocabulary to 2^24, rows and cols to 2^30, "
-                                            "columns to 2^20, dims to 512, channels to 65536, length to 2^22");
+                                            "columns to 2^20, dims to 512, channels to 65536, length and taps to 2^22");
     return HEL_OK;
 }
 

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // The long convolution of 64 channels with as many filters, gates, padding and crop included; filters are transformed before. Where
-// a device has transforms of its own, the way that a plan does not take is timed as well.
+// a device has transforms of its own, the way that a plan does not take is timed as well; where their taps are given, the ways for
+// filters as long as rows and for those of a few taps.
 #include <stdio.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/size.h"
 #include "bench/data.h"
 #include "bench/works.h"
+#include "kernels.h"
 #include "ops/fftconv.h"
 
 // Exact values are computed at a few places of one row: each is a sum over all steps before it.
@@ -15,7 +18,7 @@ enum { DEFAULT_CHANNELS = 64, LENGTHS = 8, SHORTEST = 1 << 13, PLACES = 64 };
 
 typedef struct length {
     struct fftconv_state *all;
-    uint32_t steps, group;
+    uint32_t steps, taps, group;
     hel_fftconv_plan plan;
     hel_exec exec;
     hel_buffer *spectra;
@@ -25,10 +28,10 @@ typedef struct length {
 // Rows of each array are `longest` apart on the host; on the device, a length's rows are close to each other.
 typedef struct fftconv_state {
     hel_bench_run *run;
-    uint32_t channels, longest;
-    float *u, *h, *gate; // [channels, longest]
+    uint32_t channels, longest, taps;
+    float *u, *h, *gate; // [channels, longest], zeros behind the taps
     hel_buffer *on_u, *on_gate, *on_y;
-    length lengths[2 * LENGTHS]; // each once or twice
+    length lengths[3 * LENGTHS]; // each by one way or more
     uint32_t n_lengths, groups;
 } fftconv_state;
 
@@ -50,12 +53,12 @@ static hel_convolution_call call_of(const length *l, bool transform) {
     return call;
 }
 
-// Rows of this length, close to each other.
-static hel_status upload(const length *l, const float *values, hel_buffer *to) {
+// The first `steps` of all rows, close to each other.
+static hel_status upload(const length *l, const float *values, uint32_t steps, hel_buffer *to) {
     const fftconv_state *all = l->all;
     for (uint32_t c = 0; c < all->channels; c++)
-        HEL_TRY(hel_buffer_write(all->run->device, HEL_QUEUE_COMPUTE, to, (uint64_t)c * l->steps * sizeof(float),
-                                 values + (size_t)c * all->longest, l->steps * sizeof(float)));
+        HEL_TRY(hel_buffer_write(all->run->device, HEL_QUEUE_COMPUTE, to, (uint64_t)c * steps * sizeof(float),
+                                 values + (size_t)c * all->longest, steps * sizeof(float)));
     return HEL_OK;
 }
 
@@ -71,8 +74,8 @@ static hel_status error_of(const length *l, double *out) {
 static hel_status time_length(void *user, hel_bench_measure *measure, double *out_seconds) {
     length *l = user;
     hel_convolution_call call = call_of(l, false);
-    HEL_TRY(upload(l, l->all->u, l->all->on_u));
-    HEL_TRY(upload(l, l->all->gate, l->all->on_gate));
+    HEL_TRY(upload(l, l->all->u, l->steps, l->all->on_u));
+    HEL_TRY(upload(l, l->all->gate, l->steps, l->all->on_gate));
     HEL_TRY(hel_exec_wait(&l->exec));
     hel_exec_reset(&l->exec);
     double start = hel_bench_now();
@@ -90,14 +93,14 @@ static void make_exact(length *l) {
     for (uint32_t i = 0; i < PLACES; i++) {
         uint32_t t = place_of(l->steps, i);
         double sum = 0.0;
-        for (uint32_t s = 0; s <= t; s++) sum += (double)all->h[s] * ((double)all->u[t - s] * all->gate[t - s]);
+        for (uint32_t s = 0; s <= t && s < l->taps; s++) sum += (double)all->h[s] * ((double)all->u[t - s] * all->gate[t - s]);
         l->exact[i] = sum * all->gate[t];
     }
 }
 
 static hel_status make_length(length *l, hel_fftconv_way way) {
     const hel_device *device = l->all->run->device;
-    HEL_TRY(hel_fftconv_plan_init_as(device, l->steps, way, &l->plan));
+    HEL_TRY(hel_fftconv_plan_init_as(device, l->steps, l->taps, way, &l->plan));
     HEL_TRY(hel_buffer_create(device, l->all->channels * l->plan.spectrum_size, &l->spectra));
     hel_convolution_call transform = call_of(l, true), convolve = call_of(l, false);
     HEL_TRY(hel_exec_init(&l->exec, device));
@@ -106,7 +109,7 @@ static hel_status make_length(length *l, hel_fftconv_way way) {
     hel_fftconv_run(&l->exec, &l->plan, &convolve);
     HEL_TRY(hel_exec_plan_end(&l->exec));
     hel_exec_reset(&l->exec);
-    HEL_TRY(upload(l, l->all->h, l->all->on_u));
+    HEL_TRY(upload(l, l->all->h, l->plan.filter_steps, l->all->on_u));
     hel_fftconv_run(&l->exec, &l->plan, &transform);
     make_exact(l);
     return l->exec.status;
@@ -114,7 +117,7 @@ static hel_status make_length(length *l, hel_fftconv_way way) {
 
 static hel_status add_way(fftconv_state *all, uint32_t steps, hel_fftconv_way way, const char *name, const length **out) {
     length *l = &all->lengths[all->n_lengths++];
-    *l = (length){.all = all, .steps = steps, .group = all->groups};
+    *l = (length){.all = all, .steps = steps, .taps = HEL_MIN(all->taps, steps), .group = all->groups};
     *out = l;
     HEL_TRY(make_length(l, way));
     hel_bench_entry *entry = hel_bench_add(all->run, "helicoid", name);
@@ -139,6 +142,15 @@ static hel_status add_other_way(fftconv_state *all, const length *fastest) {
     return HEL_OK;
 }
 
+static hel_status add_both_ways(fftconv_state *all, uint32_t steps) {
+    char name[HEL_BENCH_NAME];
+    const length *added;
+    snprintf(name, sizeof name, "L%u long", steps);
+    HEL_TRY(add_way(all, steps, HEL_FFTCONV_LONG, name, &added));
+    snprintf(name, sizeof name, "L%u toeplitz", steps);
+    return added->taps > HEL_FFTCONV_TOEPLITZ_MAX_TAPS ? HEL_OK : add_way(all, steps, HEL_FFTCONV_TOEPLITZ, name, &added);
+}
+
 static hel_status add_length(fftconv_state *all, uint32_t steps) {
     char name[HEL_BENCH_NAME];
     const length *fastest;
@@ -147,7 +159,7 @@ static hel_status add_length(fftconv_state *all, uint32_t steps) {
     hel_bench_tell(all->run, name, steps);
     snprintf(name, sizeof name, "L%u", steps);
     HEL_TRY(add_way(all, steps, HEL_FFTCONV_FASTEST, name, &fastest));
-    return add_other_way(all, fastest);
+    return all->run->params.taps ? add_both_ways(all, steps) : add_other_way(all, fastest);
 }
 
 // ---------------------------------------------------------------- the work
@@ -171,6 +183,8 @@ static hel_status make_arrays(fftconv_state *all) {
         hel_bench_gaussian(11 + i, 1.0f, *arrays[i], count);
         HEL_TRY(hel_buffer_create(all->run->device, count * sizeof(float), buffers[i]));
     }
+    for (uint32_t c = 0; c < all->channels; c++)
+        memset(all->h + (size_t)c * all->longest + all->taps, 0, (all->longest - all->taps) * sizeof(float));
     return HEL_OK;
 }
 
@@ -180,9 +194,11 @@ static hel_status prepare(hel_bench_run *run, void **state) {
     all->run = run;
     all->channels = run->params.channels ? run->params.channels : DEFAULT_CHANNELS;
     all->longest = run->params.length ? run->params.length : SHORTEST << (LENGTHS - 1);
+    all->taps = run->params.taps ? HEL_MIN(run->params.taps, all->longest) : all->longest;
     HEL_TRY(make_arrays(all));
     HEL_TRY(write_for_peers(all));
     hel_bench_tell(run, "channels", all->channels);
+    hel_bench_tell(run, "taps", all->taps);
     hel_bench_tell(run, "lengths", run->params.length ? 1 : LENGTHS);
     if (run->params.length) return add_length(all, run->params.length);
     for (uint32_t i = 0; i < LENGTHS; i++) HEL_TRY(add_length(all, SHORTEST << i));
@@ -208,4 +224,4 @@ static void finish(hel_bench_run *run, void *state) {
 }
 
 const hel_bench_work_row hel_bench_work_fftconv = {
-    {"fftconv", "Long convolutions between gates, filters transformed before", "channels length"}, prepare, finish};
+    {"fftconv", "Long convolutions between gates, filters transformed before", "channels length taps"}, prepare, finish};

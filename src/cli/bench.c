@@ -53,6 +53,7 @@ static hel_bench_params params_of(const cli_options *options) {
     params.dims = (uint32_t)options->dimensions;
     params.channels = (uint32_t)options->channels;
     params.length = (uint32_t)options->length;
+    params.taps = (uint32_t)options->taps;
     params.layers = (uint32_t)options->layers;
     params.hidden = (uint32_t)options->hidden;
     params.vocabulary = (uint32_t)options->vocabulary;

@@ -187,6 +187,8 @@ const option_row option_table[] = {
     {"channels", 0, OPTION_WHOLE, AT(channels), BENCH, "N", .most = 1 << 16, .help = "of a convolution; 0: 64"},
     {"length", 0, OPTION_WHOLE, AT(length), BENCH, "L", .most = 1 << 22,
      .help = "steps of a convolution; 0: 8192, 16384 and so on to 1048576"},
+    {"taps", 0, OPTION_WHOLE, AT(taps), BENCH, "N", .most = 1 << 22,
+     .help = "of a convolution's filters, whose methods are compared; 0: as many as steps"},
     {"bytes", 0, OPTION_BYTES, AT(bytes), BENCH, "BYTES", .most = 9007199254740992.0,
      .help = "weights that a round of products walks through, and the buffer to read; K, M, G may follow; "
              "0: 256M for matvec, 64M for matmul, 512M for read"},

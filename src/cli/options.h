@@ -32,7 +32,7 @@ typedef struct cli_options {
     const char **include, **exclude, **stop, **peers; // NULL-terminated, NULL where not given
     uint64_t k, count, context, stride, chunks, batch, threads, gpu_layers, memory_limit, dimensions, iterations;
     uint64_t rounds, peer_rounds, peer_seconds, rows, cols, columns, bytes, values;
-    uint64_t bench_k, layers, hidden, vocabulary, new_tokens, channels, length;
+    uint64_t bench_k, layers, hidden, vocabulary, new_tokens, channels, length, taps;
     uint64_t top_k, repetition_window, seed, longest;
     double sine_frequency, fast_decay, slow_decay, decay_target, shift;
     double tolerance, temperature, top_p, min_p, repetition_penalty;

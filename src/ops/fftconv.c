@@ -8,6 +8,7 @@
 #include "base/require.h"
 #include "base/size.h"
 #include "kernels.h"
+#include "ops/fftconv_toeplitz.h"
 
 // Bytes of split rows at a time: on large devices they stay in the second-level cache.
 enum { SCRATCH_BYTES = 32 << 20 };
@@ -170,25 +171,39 @@ static hel_status prepare_own(hel_fftconv_plan *plan) {
     return status;
 }
 
+static void prepare_toeplitz(hel_fftconv_plan *plan) {
+    plan->toeplitz = true;
+    plan->filter_steps = plan->taps;
+    plan->spectrum_size = plan->taps * sizeof(float);
+}
+
 static hel_status prepare(hel_fftconv_plan *plan, hel_fftconv_way way) {
+    bool few = way == HEL_FFTCONV_FASTEST && hel_fftconv_toeplitz_is_sooner(plan->device, plan->steps, plan->taps);
+    if (few || way == HEL_FFTCONV_TOEPLITZ) {
+        prepare_toeplitz(plan);
+        return HEL_OK;
+    }
     if (way == HEL_FFTCONV_TRANSFORM) return hel_fftconv_transform_prepare(plan);
-    hel_status status = way == HEL_FFTCONV_FASTEST ? prepare_own(plan) : HEL_ERROR_UNSUPPORTED;
+    hel_status status = way == HEL_FFTCONV_KERNELS ? HEL_ERROR_UNSUPPORTED : prepare_own(plan);
     return status == HEL_ERROR_UNSUPPORTED ? prepare_kernels(plan) : status;
 }
 
-hel_status hel_fftconv_plan_init_as(const hel_device *device, uint32_t steps, hel_fftconv_way way, hel_fftconv_plan *out) {
-    HEL_REQUIRE(device && out && steps > 0 && steps <= HEL_CONVOLUTION_MAX_STEPS);
-    *out = (hel_fftconv_plan){.device = device, .steps = steps};
+hel_status hel_fftconv_plan_init_as(const hel_device *device, uint32_t steps, uint32_t taps, hel_fftconv_way way,
+                                    hel_fftconv_plan *out) {
+    HEL_REQUIRE(device && out && steps > 0 && steps <= HEL_CONVOLUTION_MAX_STEPS && taps > 0 && taps <= steps);
+    HEL_REQUIRE(way != HEL_FFTCONV_TOEPLITZ || taps <= HEL_FFTCONV_TOEPLITZ_MAX_TAPS);
+    *out = (hel_fftconv_plan){.device = device, .steps = steps, .taps = taps, .filter_steps = steps};
     hel_status status = prepare(out, way);
     if (status != HEL_OK) hel_fftconv_plan_finish(out);
     return status;
 }
 
-hel_status hel_fftconv_plan_init(const hel_device *device, uint32_t steps, hel_fftconv_plan *out) {
-    return hel_fftconv_plan_init_as(device, steps, HEL_FFTCONV_FASTEST, out);
+hel_status hel_fftconv_plan_init(const hel_device *device, uint32_t steps, uint32_t taps, hel_fftconv_plan *out) {
+    return hel_fftconv_plan_init_as(device, steps, taps, HEL_FFTCONV_FASTEST, out);
 }
 
 const char *hel_fftconv_plan_describe(const hel_fftconv_plan *plan) {
+    if (plan->toeplitz) return "Toeplitz blocks";
     if (plan->own) return "the device's convolution";
     return plan->transform ? "the device's transform" : "kernels";
 }
@@ -201,43 +216,6 @@ void hel_fftconv_plan_finish(hel_fftconv_plan *plan) {
 }
 
 // ---------------------------------------------------------------- kernels
-
-// `count` rows of `size` bytes from row `first` on, bound from the last place that may be before them; elements of `unit` bytes
-// between the two.
-static hel_binding bind_from(const hel_exec *exec, hel_binding whole, uint64_t first, uint64_t count, uint64_t size, uint32_t unit,
-                             uint32_t *out_before) {
-    *out_before = 0;
-    if (!whole.buffer) return hel_bind(exec->nothing);
-    uint64_t at = whole.offset + first * size, begin = at - at % exec->device->limits.offset_alignment;
-    *out_before = (uint32_t)((at - begin) / unit);
-    return (hel_binding){whole.buffer, begin, at - begin + count * size};
-}
-
-static uint32_t unit_of(hel_storage storage) { return storage == HEL_STORAGE_F32 ? 4 : 2; }
-
-static void bind_rows(hel_fftconv_rows *rows) {
-    const hel_convolution_call *call = rows->call;
-    const hel_exec *exec = rows->exec;
-    uint32_t steps = rows->plan->steps, filters = hel_convolution_filters(call), filter = rows->first % filters, same;
-    uint32_t first = rows->first, count = rows->count, unit = unit_of(call->storage);
-    uint64_t in = hel_storage_row(call->storage, steps), spectrum = rows->plan->spectrum_size;
-    uint64_t out = call->transform ? spectrum : hel_storage_row(call->y_storage, steps);
-    rows->u = bind_from(exec, call->u, first, count, in, unit, &rows->u_first);
-    rows->gate_in = bind_from(exec, call->gate_in, first, count, in, unit, &same);
-    rows->gate_out = bind_from(exec, call->gate_out, first, count, in, unit, &same);
-    rows->y = bind_from(exec, call->y, first, count, out, call->transform ? 4 : unit_of(call->y_storage), &rows->y_first);
-    rows->bias = bind_from(exec, call->bias, 0, call->channels, sizeof(float), 4, &same);
-    rows->spectra = bind_from(exec, call->spectra, filter, HEL_MIN(filters - filter, count), spectrum, 4, &rows->spectra_first);
-    // The kernel counts from the first filter's spectrum.
-    rows->spectra_first = (uint32_t)(filter * (spectrum / sizeof(float))) - rows->spectra_first;
-}
-
-uint32_t hel_fftconv_flags(const hel_convolution_call *call) {
-    return (call->gate_in.buffer ? HEL_FLAG_GATE_IN : 0) | (call->gate_out.buffer ? HEL_FLAG_GATE_OUT : 0) |
-           (call->bias.buffer ? HEL_FLAG_DIRECT : 0) | (call->reversed ? HEL_FLAG_REVERSED : 0) |
-           (call->accumulate ? HEL_FLAG_SUM : 0) | (call->storage == HEL_STORAGE_BF16 ? HEL_FLAG_HALF_IN : 0) |
-           (call->y_storage == HEL_STORAGE_BF16 ? HEL_FLAG_HALF_OUT : 0);
-}
 
 static void run_blocks(const hel_fftconv_rows *rows) {
     const hel_fftconv_plan *plan = rows->plan;
@@ -305,19 +283,23 @@ static bool uses_work(const hel_fftconv_plan *plan) { return plan->transform || 
 
 static void run_rows(hel_exec *exec, const hel_fftconv_plan *plan, const hel_convolution_call *call, uint32_t first,
                      uint32_t count) {
-    hel_fftconv_rows rows = {.exec = exec, .plan = plan, .call = call, .first = first, .count = count};
+    hel_fftconv_rows rows = hel_fftconv_rows_bind(exec, plan, call, first, count);
+    if (plan->toeplitz) {
+        hel_fftconv_toeplitz_run(&rows);
+        return;
+    }
     uint64_t mark = hel_exec_mark(exec);
     // What a kernel may write is bound by itself, even where it is not used.
     rows.work = uses_work(plan) ? hel_exec_tensor(exec, count, 2 * plan->points) : hel_exec_tensor(exec, 1, 1);
-    bind_rows(&rows);
     if (plan->transform) hel_fftconv_transform_rows(&rows);
     else run_kernels(&rows);
     hel_exec_release(exec, mark);
 }
 
-// How many rows scratch and bindings hold.
+// How many rows scratch and bindings hold, and kernels count the words of.
 static uint32_t most_rows(const hel_fftconv_plan *plan) {
-    uint64_t most = plan->device->limits.max_binding / (plan->spectrum_size + plan->device->limits.offset_alignment);
+    uint64_t row = HEL_MAX(plan->spectrum_size, plan->steps * sizeof(float)) + plan->device->limits.offset_alignment;
+    uint64_t most = HEL_MIN(plan->device->limits.max_binding, UINT32_MAX) / row;
     if (uses_work(plan)) most = HEL_MIN(most, SCRATCH_BYTES / plan->spectrum_size);
     return (uint32_t)HEL_MIN(HEL_MAX(most, 1), plan->transform ? HEL_TRANSFORM_MAX_ROWS : UINT32_MAX);
 }
@@ -329,17 +311,23 @@ static uint32_t rows_at_once(const hel_fftconv_plan *plan, const hel_convolution
     return HEL_MIN(HEL_MIN(most, filters - first % filters), left);
 }
 
-void hel_fftconv_run(hel_exec *exec, const hel_fftconv_plan *plan, const hel_convolution_call *call) {
-    if (call->transform && call->reversed) {
-        hel_exec_fail(exec, hel_fail(HEL_ERROR_ARGUMENT, "a spectrum of rows turned round"));
-        return;
-    }
-    if (plan->own) {
-        if (!hel_exec_idle(exec)) hel_exec_fail(exec, hel_convolution_run(plan->device, plan->own, call));
-        return;
-    }
+// Filters take the place of spectra as they are.
+static void keep_filters(hel_exec *exec, const hel_fftconv_plan *plan, const hel_convolution_call *call) {
+    if (hel_exec_idle(exec)) return;
+    hel_exec_fail(exec, hel_buffer_copy(exec->device, HEL_QUEUE_COMPUTE, call->y.buffer, call->y.offset, call->u.buffer,
+                                        call->u.offset, call->rows * plan->spectrum_size));
+}
+
+static void run_all(hel_exec *exec, const hel_fftconv_plan *plan, const hel_convolution_call *call) {
     for (uint32_t first = 0, count; first < call->rows && exec->status == HEL_OK; first += count) {
         count = rows_at_once(plan, call, first);
         run_rows(exec, plan, call, first, count);
     }
+}
+
+void hel_fftconv_run(hel_exec *exec, const hel_fftconv_plan *plan, const hel_convolution_call *call) {
+    if (call->transform && call->reversed) hel_exec_fail(exec, hel_fail(HEL_ERROR_ARGUMENT, "a spectrum of rows turned round"));
+    else if (call->transform && plan->toeplitz) keep_filters(exec, plan, call);
+    else if (!plan->own) run_all(exec, plan, call);
+    else if (!hel_exec_idle(exec)) hel_exec_fail(exec, hel_convolution_run(plan->device, plan->own, call));
 }

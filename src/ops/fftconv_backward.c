@@ -3,7 +3,7 @@
 // of them a causal convolution again:
 //   (du)' = gate_in' (h * dz' + bias dz'),   (d gate_in)' = u' (h * dz' + bias dz'),   d gate_out = dy z,   (dh)' = v * dz'
 #include "base/size.h"
-#include "ops/fftconv.h"
+#include "ops/fftconv_toeplitz.h"
 
 // Bytes of spectra of v at a time.
 enum { SPECTRA_BYTES = 32 << 20 };
@@ -25,35 +25,57 @@ static hel_binding rows_of(hel_binding all, uint64_t row_size, uint32_t first, u
     return (hel_binding){all.buffer, all.offset + first * row_size, count * row_size};
 }
 
+// Of the rows of `call`, whose y is dy, each with a filter of its own.
+static void transformed_gradient(hel_exec *exec, const hel_fftconv_plan *plan, const hel_convolution_call *call,
+                                 hel_binding filters) {
+    uint64_t mark = hel_exec_mark(exec);
+    hel_binding spectra = hel_exec_tensor(exec, call->rows, (uint32_t)(plan->spectrum_size / sizeof(float))).where;
+    hel_convolution_call v = {.rows = call->rows,
+                              .channels = call->channels,
+                              .storage = call->storage,
+                              .transform = true,
+                              .u = call->u,
+                              .gate_in = call->gate_in,
+                              .y = spectra};
+    hel_fftconv_run(exec, plan, &v);
+    hel_convolution_call dh = {.rows = call->rows,
+                               .channels = call->channels,
+                               .storage = call->storage,
+                               .y_storage = HEL_STORAGE_F32,
+                               .reversed = true,
+                               .accumulate = call->accumulate,
+                               .u = call->y,
+                               .gate_in = call->gate_out,
+                               .spectra = spectra,
+                               .y = filters};
+    hel_fftconv_run(exec, plan, &dh);
+    hel_exec_release(exec, mark);
+}
+
 // Of `count` channels from `channel` on, over all batches.
 static void filters_gradient(hel_exec *exec, const hel_fftconv_plan *plan, const hel_convolution_call *call, hel_binding dy,
                              uint32_t channel, uint32_t count, hel_binding filters) {
-    uint64_t values = hel_storage_row(call->storage, plan->steps), taps = plan->steps * sizeof(float);
-    uint64_t mark = hel_exec_mark(exec);
-    hel_binding spectra = hel_exec_tensor(exec, count, (uint32_t)(plan->spectrum_size / sizeof(float))).where;
+    uint64_t values = hel_storage_row(call->storage, plan->steps), taps = plan->filter_steps * sizeof(float);
+    hel_binding out = rows_of(filters, taps, channel, count);
     for (uint32_t batch = 0; batch * call->channels < call->rows; batch++) {
         uint32_t first = batch * call->channels + channel;
-        hel_convolution_call v = {.rows = count,
-                                  .channels = count,
-                                  .storage = call->storage,
-                                  .transform = true,
-                                  .u = rows_of(call->u, values, first, count),
-                                  .gate_in = rows_of(call->gate_in, values, first, count),
-                                  .y = spectra};
-        hel_fftconv_run(exec, plan, &v);
-        hel_convolution_call dh = {.rows = count,
-                                   .channels = count,
-                                   .storage = call->storage,
-                                   .y_storage = HEL_STORAGE_F32,
-                                   .reversed = true,
-                                   .accumulate = batch > 0,
-                                   .u = rows_of(dy, values, first, count),
-                                   .gate_in = rows_of(call->gate_out, values, first, count),
-                                   .spectra = spectra,
-                                   .y = rows_of(filters, taps, channel, count)};
-        hel_fftconv_run(exec, plan, &dh);
+        hel_convolution_call rows = {.rows = count,
+                                     .channels = count,
+                                     .storage = call->storage,
+                                     .y_storage = call->storage,
+                                     .accumulate = batch > 0,
+                                     .u = rows_of(call->u, values, first, count),
+                                     .gate_in = rows_of(call->gate_in, values, first, count),
+                                     .gate_out = rows_of(call->gate_out, values, first, count),
+                                     .y = rows_of(dy, values, first, count)};
+        if (plan->toeplitz) hel_fftconv_toeplitz_gradient(exec, plan, &rows, out);
+        else transformed_gradient(exec, plan, &rows, out);
     }
-    hel_exec_release(exec, mark);
+}
+
+static uint32_t channels_at_once(const hel_fftconv_plan *plan) {
+    if (plan->toeplitz) return hel_fftconv_toeplitz_channels(plan);
+    return (uint32_t)HEL_MAX(SPECTRA_BYTES / plan->spectrum_size, 1);
 }
 
 void hel_fftconv_backward(hel_exec *exec, const hel_fftconv_plan *plan, const hel_convolution_call *call, hel_binding dy,
@@ -73,7 +95,6 @@ void hel_fftconv_backward(hel_exec *exec, const hel_fftconv_plan *plan, const he
         hel_fftconv_run(exec, plan, &gate);
     }
     if (!out->filters.buffer) return;
-    uint32_t at_once = (uint32_t)HEL_MAX(HEL_MIN(SPECTRA_BYTES / plan->spectrum_size, call->channels), 1);
-    for (uint32_t c = 0; c < call->channels; c += at_once)
+    for (uint32_t c = 0, at_once = channels_at_once(plan); c < call->channels; c += at_once)
         filters_gradient(exec, plan, call, dy, c, HEL_MIN(at_once, call->channels - c), out->filters);
 }

@@ -86,7 +86,7 @@ static hel_status load_level(loading *load, const level *l, const hel_fftconv_fi
 
 static hel_status make_level(hel_fftconv_decoder *decoder, const hel_fftconv_filters *filters, uint32_t steps) {
     level *l = &decoder->levels[decoder->n_levels++];
-    HEL_TRY(hel_fftconv_plan_init(decoder->device, steps, &l->plan));
+    HEL_TRY(hel_fftconv_plan_init_as(decoder->device, steps, steps, HEL_FFTCONV_LONG, &l->plan));
     HEL_TRY(hel_buffer_create(decoder->device, decoder->filters * l->plan.spectrum_size, &l->spectra));
     loading load = {0};
     hel_status status = load_level(&load, l, filters, decoder->filters);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the ways to go about a long convolution share: kernels alone (fftconv.c), or the device's transform between kernels
-// (fftconv_transform.c).
+// What the ways to go about a long convolution share: kernels alone (fftconv.c), the device's transform between kernels
+// (fftconv_transform.c), products with Toeplitz blocks (fftconv_toeplitz.c).
 #ifndef HEL_OPS_FFTCONV_INTERNAL_H
 #define HEL_OPS_FFTCONV_INTERNAL_H
 
@@ -16,6 +16,10 @@ typedef struct hel_fftconv_rows {
     hel_binding u, gate_in, gate_out, bias, spectra, y;
     hel_tensor work;
 } hel_fftconv_rows;
+
+// All but `work`. Bindings begin where the device lets them; kernels count from the first filter's spectrum.
+hel_fftconv_rows hel_fftconv_rows_bind(hel_exec *exec, const hel_fftconv_plan *plan, const hel_convolution_call *call,
+                                       uint32_t first, uint32_t count);
 
 // HEL_FLAG_* of shaders/fftconv.kh.
 uint32_t hel_fftconv_flags(const hel_convolution_call *call);

@@ -108,7 +108,7 @@ static void convolve(job *j, uint32_t count) {
 
 // The filters of channels from `channel` on, zeros behind their taps, go through y.
 static hel_status load_filters(job *j, uint32_t channel, uint32_t count) {
-    uint32_t taps = j->params->taps, steps = j->plan.steps;
+    uint32_t taps = j->params->taps, steps = j->plan.filter_steps;
     HEL_TRY(j->stream->read(j->stream->user, HEL_FFTCONV_H, (uint64_t)channel * taps, (uint64_t)count * taps, j->rows));
     uint64_t given = taps * sizeof(float), row = steps * sizeof(float);
     for (uint32_t i = count; i-- > 0 && taps < steps;) {
@@ -175,7 +175,7 @@ static hel_status prepare(job *j, uint64_t most) {
     const hel_device *device = j->plan.device;
     choose_rows(j, most);
     // Of rows, of filters, or of biases.
-    uint64_t filters = (uint64_t)j->filters * j->plan.steps * sizeof(float), rows = HEL_MAX(j->at_once * j->row, filters);
+    uint64_t filters = (uint64_t)j->filters * j->plan.filter_steps * sizeof(float), rows = HEL_MAX(j->at_once * j->row, filters);
     uint64_t size = HEL_MAX(rows, j->channels * sizeof(float));
     j->rows = hel_alloc(size);
     if (!j->rows) return hel_fail_memory(size);
@@ -215,7 +215,7 @@ static hel_status prepare_fitting(job *j) {
 
 hel_status hel_fftconv_stream_run(const hel_device *device, const hel_fftconv_params *params, const hel_fftconv_stream *stream) {
     job j = {.params = params, .stream = stream};
-    HEL_TRY(hel_fftconv_plan_init(device, params->steps, &j.plan));
+    HEL_TRY(hel_fftconv_plan_init(device, params->steps, params->taps, &j.plan));
     hel_status status = prepare_fitting(&j);
     if (status == HEL_OK) status = run_all(&j);
     finish(&j);

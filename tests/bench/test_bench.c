@@ -108,6 +108,12 @@ static void test_fftconv(void **state) {
     assert_true(report.n_items == 2 && report.n_notes == 0); // and reading
     assert_true(item->gigabytes_per_second > 0 && item->signal_to_error_db > 110);
     hel_bench_report_finish(&report);
+    params.taps = 20;
+    assert_int_equal(hel_bench(&params, &report), HEL_OK);
+    assert_true(report.n_items == 4 && report.n_notes == 0); // both methods, too
+    for (size_t i = 1; i < report.n_items; i++) assert_true(report.items[i].signal_to_error_db > 110);
+    assert_true(find(&report, "L300 toeplitz")->baseline && find(&report, "L300 long")->baseline);
+    hel_bench_report_finish(&report);
     assert_tidy();
 }
 

@@ -32,7 +32,7 @@ typedef struct check_options {
 static const check_kernel *const families[] = {check_linear_kernels,    check_elementwise_kernels, check_rowwise_kernels,
                                                check_attention_kernels, check_vq_kernels,          check_fftconv_kernels,
                                                check_scan_kernels,      check_sequence_kernels,    check_mix_kernels,
-                                               check_wkv_kernels,       check_modal_kernels};
+                                               check_wkv_kernels,       check_modal_kernels,       check_toeplitz_kernels};
 
 static int usage(void) {
     fprintf(stderr, "usage: check [--device NAME] [--kernel PATTERN] [--seed N] [--rounds N] [--scalar] [--isa SET] [--bf16]\n"

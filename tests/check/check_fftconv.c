@@ -4,9 +4,8 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "base/half.h"
-#include "harness.h"
 #include "kernels.h"
+#include "rows.h"
 
 enum { RANGE = 30, MAX_BLOCKS = 3 };
 
@@ -24,34 +23,6 @@ static double norm_of(const double complex *x, uint32_t n) {
 }
 
 static double complex *check_complexes(check *c, size_t count) { return check_memory(c, count, sizeof(double complex)); }
-
-// Floats that a float of half the length holds, where rows are in halves.
-static void round_to_halves(float *values, size_t count) {
-    for (size_t i = 0; i < count; i++) values[i] = hel_bf16_to_float(hel_float_to_bf16(values[i]));
-}
-
-// Rows of halves, each beginning with a word; as words are bound.
-static const float *packed(check *c, const float *values, uint32_t rows, uint32_t steps) {
-    uint16_t *halves = check_memory(c, (size_t)rows * ((steps + 1) / 2), 4);
-    for (uint32_t r = 0; r < rows; r++)
-        for (uint32_t t = 0; t < steps; t++)
-            halves[r * ((steps + 1) / 2 * 2) + t] = hel_float_to_bf16(values[r * steps + t]);
-    return (const float *)halves;
-}
-
-static float *unpacked(check *c, const void *words, uint32_t rows, uint32_t steps) {
-    const uint16_t *halves = words;
-    float *out = check_floats(c, (size_t)rows * steps);
-    for (uint32_t r = 0; r < rows; r++)
-        for (uint32_t t = 0; t < steps; t++)
-            out[r * steps + t] = hel_bf16_to_float(halves[r * ((steps + 1) / 2 * 2) + t]);
-    return out;
-}
-
-// An input, where the call uses it.
-static check_binding given(bool used, const float *data, uint32_t words) {
-    return used ? (check_binding){data, words, NULL} : (check_binding){NULL, 0, NULL};
-}
 
 // ---------------------------------------------------------------- fftconv_block
 
@@ -216,24 +187,31 @@ static void fftconv_case(check *c, check_fill fill) {
     uint32_t changed = rows || spectra ? out : complexes;
     d.before = check_values(c, rows ? out : complexes, fill, RANGE);
     bool half_in = s.flags & HEL_FLAG_HALF_IN, half_out = s.flags & HEL_FLAG_HALF_OUT;
-    if (half_in) round_to_halves(d.u, words), round_to_halves(d.gate_in, words), round_to_halves(d.gate_out, words);
-    if (half_out) round_to_halves(d.before, words);
+    if (half_in) {
+        check_round_to_halves(d.u, words);
+        check_round_to_halves(d.gate_in, words);
+        check_round_to_halves(d.gate_out, words);
+    }
+    if (half_out) check_round_to_halves(d.before, words);
     double *want = check_doubles(c, changed), *limit = check_doubles(c, changed);
     expect_all(c, &s, &d, want, limit);
     float *result = check_floats(c, changed);
     bool to_y = rows || spectra;
     uint32_t packs = s.rows * ((s.steps + 1) / 2), in = half_in ? packs : words, y = !to_y ? 4 : half_out ? packs : out;
-    const float *before = half_out ? packed(c, d.before, s.rows, s.steps) : d.before;
+    const float *u = half_in ? check_packed(c, d.u, s.rows, s.steps) : d.u;
+    const float *gate_in = half_in ? check_packed(c, d.gate_in, s.rows, s.steps) : d.gate_in;
+    const float *gate_out = half_in ? check_packed(c, d.gate_out, s.rows, s.steps) : d.gate_out;
+    const float *before = half_out ? check_packed(c, d.before, s.rows, s.steps) : d.before;
     hel_fftconv_block_params params = {.steps = s.steps, .channels = s.channels, .flags = s.flags, .filters = s.channels,
                                        .blocks = s.blocks, .scale = 1.0f / (float)s.points};
     check_call call = {.kernel = c->kernel,
                        .constants = {s.size, s.spectra, s.in_rows},
                        .n_constants = 3,
-                       .bindings = {given(rows, half_in ? packed(c, d.u, s.rows, s.steps) : d.u, in),
-                                    given(s.flags & HEL_FLAG_GATE_IN, half_in ? packed(c, d.gate_in, s.rows, s.steps) : d.gate_in, in),
-                                    given(s.flags & HEL_FLAG_GATE_OUT, half_in ? packed(c, d.gate_out, s.rows, s.steps) : d.gate_out, in),
-                                    given(s.flags & HEL_FLAG_DIRECT, d.bias, s.channels),
-                                    given(!spectra, d.spectra, 2 * s.channels * s.points),
+                       .bindings = {check_given(rows, u, in),
+                                    check_given(s.flags & HEL_FLAG_GATE_IN, gate_in, in),
+                                    check_given(s.flags & HEL_FLAG_GATE_OUT, gate_out, in),
+                                    check_given(s.flags & HEL_FLAG_DIRECT, d.bias, s.channels),
+                                    check_given(!spectra, d.spectra, 2 * s.channels * s.points),
                                     {block_turns(c, s.size, s.blocks, s.angles), 64 * s.blocks + s.size, NULL},
                                     {rows ? NULL : d.before, rows ? 4 : complexes, to_y ? NULL : result},
                                     {s.flags & HEL_FLAG_SUM && !spectra ? before : NULL, y, to_y ? result : NULL}},
@@ -242,7 +220,7 @@ static void fftconv_case(check *c, check_fill fill) {
                        .params_size = sizeof params,
                        .groups = (uint64_t)s.rows * s.blocks};
     if (check_run(c, &call)) {
-        if (half_out) result = unpacked(c, result, s.rows, s.steps);
+        if (half_out) result = check_unpacked(c, result, s.rows, s.steps);
         check_compare(c, to_y ? "y" : "work", result, want, limit, changed, NULL);
     }
     check_end(c);
@@ -374,15 +352,16 @@ static void split_case(check *c, check_fill fill) {
     split_shape s = random_split(c);
     uint32_t complexes = 2 * s.rows * s.points, words = s.rows * s.steps;
     bool half = s.flags & HEL_FLAG_HALF_IN;
+    uint32_t in = half ? s.rows * ((s.steps + 1) / 2) : words;
     float *u = check_values(c, words, fill, RANGE), *work = check_values(c, complexes, fill, RANGE), *result = check_floats(c, complexes);
-    if (half) round_to_halves(u, words);
+    if (half) check_round_to_halves(u, words);
     double *want = check_doubles(c, complexes), *limit = check_doubles(c, complexes);
     expect_exchange(&s, read_points(c, &s, work, s.in_rows ? u : NULL), false, want, limit);
     hel_fftconv_pass_params params = {.steps = s.steps, .channels = 1, .flags = s.flags, .blocks = s.blocks, .part = s.part};
     check_call call = {.kernel = c->kernel,
                        .constants = {s.radix, s.in_rows},
                        .n_constants = 2,
-                       .bindings = {given(s.in_rows, half ? packed(c, u, s.rows, s.steps) : u, half ? s.rows * ((s.steps + 1) / 2) : words),
+                       .bindings = {check_given(s.in_rows, half ? check_packed(c, u, s.rows, s.steps) : u, in),
                                     {NULL, 0, NULL},
                                     {split_turns(c, &s), 2 * (s.blocks + 1) * s.radix, NULL},
                                     {s.in_rows ? NULL : work, complexes, result}},
@@ -419,7 +398,7 @@ static void join_case(check *c, check_fill fill) {
                        .params_size = sizeof params,
                        .groups = (uint64_t)s.rows * s.blocks * ((s.part + HEL_FFTCONV_JOIN_CHUNK - 1) / HEL_FFTCONV_JOIN_CHUNK)};
     if (check_run(c, &call)) {
-        if (half) result = unpacked(c, result, s.rows, s.steps);
+        if (half) result = check_unpacked(c, result, s.rows, s.steps);
         check_compare(c, s.in_rows ? "y" : "work", result, want, limit, changed, NULL);
     }
     check_end(c);
@@ -483,8 +462,8 @@ static row_values make_row_values(check *c, const point_shape *s, check_fill fil
     row_values out = {check_values(c, s->rows * s->steps, fill, RANGE), NULL, s->rows * s->steps};
     out.bound = out.values;
     if (!halves) return out;
-    round_to_halves(out.values, out.words);
-    out.bound = packed(c, out.values, s->rows, s->steps);
+    check_round_to_halves(out.values, out.words);
+    out.bound = check_packed(c, out.values, s->rows, s->steps);
     out.words = s->rows * ((s->steps + 1) / 2);
     return out;
 }
@@ -512,7 +491,7 @@ static void weigh_case(check *c, check_fill fill) {
     hel_fftconv_point_params params = params_of(&s, scale);
     check_call call = {.kernel = c->kernel,
                        .bindings = {{u.bound, u.words, NULL},
-                                    given(gated, gate.bound, gate.words),
+                                    check_given(gated, gate.bound, gate.words),
                                     {weights_of(c, &s), point_turns(&s), NULL},
                                     {NULL, complexes, result}},
                        .n_bindings = 4,
@@ -584,10 +563,10 @@ static void unweigh_case(check *c, check_fill fill) {
     float *result = check_floats(c, words);
     hel_fftconv_point_params params = params_of(&s, 1.0f);
     check_call call = {.kernel = c->kernel,
-                       .bindings = {given(direct, d.u.bound, d.u.words),
-                                    given(direct && s.flags & HEL_FLAG_GATE_IN, d.gate_in.bound, d.gate_in.words),
-                                    given(s.flags & HEL_FLAG_GATE_OUT, d.gate_out.bound, d.gate_out.words),
-                                    given(direct, d.bias, s.channels),
+                       .bindings = {check_given(direct, d.u.bound, d.u.words),
+                                    check_given(direct && s.flags & HEL_FLAG_GATE_IN, d.gate_in.bound, d.gate_in.words),
+                                    check_given(s.flags & HEL_FLAG_GATE_OUT, d.gate_out.bound, d.gate_out.words),
+                                    check_given(direct, d.bias, s.channels),
                                     {weights_of(c, &s), point_turns(&s), NULL},
                                     {d.work, complexes, NULL},
                                     {s.flags & HEL_FLAG_SUM ? d.before.bound : NULL, d.before.words, result}},
@@ -596,7 +575,7 @@ static void unweigh_case(check *c, check_fill fill) {
                        .params_size = sizeof params,
                        .groups = groups_of(&s, s.steps, HEL_FFTCONV_UNWEIGH_CHUNK)};
     if (check_run(c, &call)) {
-        if (half_out) result = unpacked(c, result, s.rows, s.steps);
+        if (half_out) result = check_unpacked(c, result, s.rows, s.steps);
         check_compare(c, "y", result, want, limit, words, NULL);
     }
     check_end(c);

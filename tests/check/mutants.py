@@ -143,6 +143,11 @@ MUTANTS = [
     ("coarse turns", "fftconv_weigh", "fftconv.kh", "2u * (FINE_TURNS + (t) / FINE_TURNS)", "2u * FINE_TURNS"),
     ("filter of a row", "fftconv_multiply", "fftconv_multiply.k", "(p.first_row + row) % p.filters", "row % p.filters"),
     ("weights of the way back", "fftconv_unweigh", "fftconv_unweigh.k", "+ work[at + 1u] * turn_im", "- work[at + 1u] * turn_im"),
+    ("order of the bands", "fftconv_toeplitz", "fftconv_toeplitz.k", "x[k + TOEPLITZ_BANDS - 1u - b]", "x[k + b]"),
+    ("zeros behind the taps", "fftconv_toeplitz", "fftconv_toeplitz.k", "n < p.taps ? taps[", "n < p.taps + 1u ? taps["),
+    ("steps before the tile", "fftconv_toeplitz_taps", "fftconv_toeplitz_taps.k", "reach = WHOLE_BANDS(bands) * TOEPLITZ_SPAN", "reach = TOEPLITZ_SPAN"),
+    ("barrier before the next tile of a slice", "fftconv_toeplitz_taps", "fftconv_toeplitz_taps.k", "        BARRIER;\n        LOAD_TILE", "        LOAD_TILE"),
+    ("end of a slice", "fftconv_toeplitz_taps", "fftconv_toeplitz_taps.k", "UMIN(p.steps, begin + p.slice)", "p.steps"),
     ("roots of the way back", "fftconv_join", "fftconv_join.k", "p.blocks * RADIX + j * t % RADIX", "p.blocks * RADIX + (j + t) % RADIX"),
 ]
 

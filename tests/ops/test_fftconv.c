@@ -16,9 +16,9 @@
 
 static const hel_device *device;
 static const char *device_name;
+static hel_fftconv_way way = HEL_FFTCONV_LONG; // of filters as long as rows
 static uint32_t most_steps = UINT32_MAX;
 static test_part part = {0, 1}; // of the shapes
-static hel_fftconv_way way = HEL_FFTCONV_FASTEST;
 
 // ---------------------------------------------------------------- the oracle
 
@@ -61,6 +61,27 @@ static void add_product(const double *a, const double *b, size_t n, double *out)
     free(y);
 }
 
+enum { FEW = 256 };
+
+// The same where a has `taps` terms.
+static void convolve(const double *a, size_t taps, const double *b, size_t n, double *out) {
+    if (taps > FEW) add_product(a, b, n, out);
+    for (size_t s = 0; taps <= FEW && s < taps; s++)
+        for (size_t t = s; t < n; t++) out[t] += a[s] * b[t - s];
+}
+
+// dh[s] += sum over t of dz[t] v[t - s]; dz is turned round.
+static void add_gradient(const double *v, const double *turned_dz, size_t n, size_t taps, double *dh) {
+    double *turned = calloc(n, sizeof *turned);
+    assert_non_null(turned);
+    if (taps > FEW) add_product(v, turned_dz, n, turned);
+    for (size_t s = 0; s < taps; s++) {
+        for (size_t t = s; taps <= FEW && t < n; t++) turned[n - 1 - s] += turned_dz[n - 1 - t] * v[t - s];
+        dh[s] += turned[n - 1 - s];
+    }
+    free(turned);
+}
+
 // ---------------------------------------------------------------- a case
 
 // On the host rows are floats, close to each other; on the device those with `halves` are as hel_storage_row says.
@@ -72,9 +93,9 @@ typedef struct rows {
 } rows;
 
 typedef struct shape {
-    uint32_t steps, channels, batch;
+    uint32_t steps, taps, channels, batch;
     bool gates, halves;
-    uint32_t rows;
+    hel_fftconv_way way;
 } shape;
 
 static uint64_t state = 1;
@@ -141,12 +162,13 @@ static void expect(const char *what, const shape *s, const float *got, const dou
     if (halves) limit += 0x1p-8;
     for (size_t i = 0; i < n; i++) error += ((double)got[i] - want[i]) * ((double)got[i] - want[i]);
     if (sqrt(error) <= limit * norm) return;
-    fail_msg("%s: %s of %u steps, %u channels, batch %u, %s: error %.3g, allowed %.3g", device_name, what, s->steps, s->channels,
-             s->batch, s->halves ? "halves" : "floats", sqrt(error) / norm, limit);
+    fail_msg("%s: %s of %u steps, %u taps, %u channels, batch %u, %s: error %.3g, allowed %.3g", device_name, what, s->steps, s->taps,
+             s->channels, s->batch, s->halves ? "halves" : "floats", sqrt(error) / norm, limit);
 }
 
 typedef struct setting {
     shape s;
+    uint32_t filter_steps;
     rows u, h, gate_in, gate_out, bias, dy, spectra, y, du, dgate_in, dgate_out, dh;
 } setting;
 
@@ -155,7 +177,7 @@ static hel_binding all(const rows *r) { return (hel_binding){.buffer = r->buffer
 static void run(setting *c, hel_exec *exec, const hel_fftconv_plan *plan) {
     hel_convolution_call spectra = {.rows = c->s.channels, .channels = c->s.channels, .transform = true, .u = all(&c->h),
                                     .y = all(&c->spectra)};
-    hel_convolution_call call = {.rows = c->s.rows, .channels = c->s.channels, .u = all(&c->u), .bias = all(&c->bias),
+    hel_convolution_call call = {.rows = c->u.rows, .channels = c->s.channels, .u = all(&c->u), .bias = all(&c->bias),
                                  .spectra = all(&c->spectra), .y = all(&c->y)};
     if (c->s.halves) call.storage = call.y_storage = HEL_STORAGE_BF16;
     hel_fftconv_gradients gradients = {.u = all(&c->du), .filters = all(&c->dh)};
@@ -186,23 +208,22 @@ static void run_planned(setting *c, const hel_fftconv_plan *plan) {
 static void check_row(const setting *c, uint32_t row, double *dh, double *dh_factors) {
     size_t n = c->s.steps, at = row * n;
     uint32_t channel = row % c->s.channels;
-    double *m = calloc(8 * n, sizeof *m), *v = m, *h = m + n, *z = m + 2 * n, *dz = m + 3 * n, *back = m + 4 * n,
-           *want = m + 5 * n, *turned = m + 6 * n;
+    double *m = calloc(6 * n, sizeof *m), *v = m, *h = m + n, *z = m + 2 * n, *dz = m + 3 * n, *back = m + 4 * n,
+           *want = m + 5 * n;
     assert_non_null(m);
     for (size_t t = 0; t < n; t++) {
         double in = c->s.gates ? c->gate_in.values[at + t] : 1.0, out = c->s.gates ? c->gate_out.values[at + t] : 1.0;
         v[t] = in * c->u.values[at + t];
-        h[t] = c->h.values[channel * n + t];
+        h[t] = t < c->s.taps ? c->h.values[channel * c->filter_steps + t] : 0.0;
         dz[n - 1 - t] = out * c->dy.values[at + t]; // turned round
         z[t] = c->bias.values[channel] * v[t];
         back[n - 1 - t] = c->bias.values[channel] * dz[n - 1 - t];
     }
     double of_h = norm_of(h, n), of_z = of_h * norm_of(v, n), of_back = of_h * norm_of(dz, n);
     *dh_factors += norm_of(v, n) * norm_of(dz, n);
-    add_product(h, v, n, z);
-    add_product(h, dz, n, back);
-    add_product(v, dz, n, turned);
-    for (size_t t = 0; t < n; t++) dh[t] += turned[n - 1 - t];
+    convolve(h, c->s.taps, v, n, z);
+    convolve(h, c->s.taps, dz, n, back);
+    add_gradient(v, dz, n, c->filter_steps, dh);
     for (size_t t = 0; t < n; t++) want[t] = z[t] * (c->s.gates ? c->gate_out.values[at + t] : 1.0);
     expect("y", &c->s, c->y.values + at, want, n, of_z, c->s.halves);
     for (size_t t = 0; t < n; t++) want[t] = back[n - 1 - t] * (c->s.gates ? c->gate_in.values[at + t] : 1.0);
@@ -221,36 +242,59 @@ static void check_all(const setting *c) {
         double *dh = calloc(c->s.steps, sizeof *dh), factors = 0.0;
         assert_non_null(dh);
         for (uint32_t b = 0; b < c->s.batch; b++) check_row(c, b * c->s.channels + channel, dh, &factors);
-        expect("dh", &c->s, c->dh.values + (size_t)channel * c->s.steps, dh, c->s.steps, factors, false);
+        expect("dh", &c->s, c->dh.values + (size_t)channel * c->filter_steps, dh, c->filter_steps, factors, false);
         free(dh);
     }
 }
 
-static void check_shape(uint32_t steps, uint32_t channels, uint32_t batch, bool gates, bool halves) {
+// Zeros behind the taps.
+static rows make_filters(const shape *s, uint32_t filter_steps) {
+    rows out = make_rows(s->channels, filter_steps, true, false);
+    for (uint32_t c = 0; c < s->channels; c++)
+        for (uint32_t t = s->taps; t < filter_steps; t++) out.values[(size_t)c * filter_steps + t] = 0.0f;
+    move(&out, false);
+    return out;
+}
+
+static setting make_setting(const shape *s, const hel_fftconv_plan *plan) {
+    uint32_t steps = s->steps, count = s->channels * s->batch;
+    return (setting){*s,
+                     plan->filter_steps,
+                     make_rows(count, steps, true, s->halves),
+                     make_filters(s, plan->filter_steps),
+                     make_rows(count, steps, true, s->halves),
+                     make_rows(count, steps, true, s->halves),
+                     make_rows(1, s->channels, true, false),
+                     make_rows(count, steps, true, s->halves),
+                     make_rows(s->channels, (uint32_t)(plan->spectrum_size / sizeof(float)), false, false),
+                     make_rows(count, steps, false, s->halves),
+                     make_rows(count, steps, false, s->halves),
+                     make_rows(count, steps, false, s->halves),
+                     make_rows(count, steps, false, s->halves),
+                     make_rows(s->channels, plan->filter_steps, false, false)};
+}
+
+static void free_setting(setting *c) {
+    rows *each[] = {&c->u, &c->h, &c->gate_in, &c->gate_out, &c->bias, &c->dy, &c->spectra,
+                    &c->y, &c->du, &c->dgate_in, &c->dgate_out, &c->dh};
+    for (size_t i = 0; i < sizeof each / sizeof *each; i++) free_rows(each[i]);
+}
+
+static void check_one(shape s) {
     static uint32_t number;
     hel_fftconv_plan plan;
-    if (steps > most_steps || !part_has(part, number++)) return;
-    state = steps;
-    if (hel_fftconv_plan_init_as(device, steps, way, &plan) != HEL_OK) fail_msg("%s", hel_error_message());
-    shape s = {steps, channels, batch, gates, halves, channels * batch};
-    setting c = {s,
-                 make_rows(s.rows, steps, true, halves),
-                 make_rows(channels, steps, true, false),
-                 make_rows(s.rows, steps, true, halves),
-                 make_rows(s.rows, steps, true, halves),
-                 make_rows(1, channels, true, false),
-                 make_rows(s.rows, steps, true, halves),
-                 make_rows(channels, (uint32_t)(plan.spectrum_size / sizeof(float)), false, false),
-                 make_rows(s.rows, steps, false, halves),
-                 make_rows(s.rows, steps, false, halves),
-                 make_rows(s.rows, steps, false, halves),
-                 make_rows(s.rows, steps, false, halves),
-                 make_rows(channels, steps, false, false)};
+    if (s.steps > most_steps || !part_has(part, number++)) return;
+    state = s.steps;
+    if (hel_fftconv_plan_init_as(device, s.steps, s.taps, s.way, &plan) != HEL_OK) fail_msg("%s", hel_error_message());
+    setting c = make_setting(&s, &plan);
     run_planned(&c, &plan);
     check_all(&c);
-    rows *each[] = {&c.u, &c.h, &c.gate_in, &c.gate_out, &c.bias, &c.dy, &c.spectra, &c.y, &c.du, &c.dgate_in, &c.dgate_out, &c.dh};
-    for (size_t i = 0; i < sizeof each / sizeof *each; i++) free_rows(each[i]);
+    free_setting(&c);
     hel_fftconv_plan_finish(&plan);
+}
+
+static void check_shape(uint32_t steps, uint32_t channels, uint32_t batch, bool gates, bool halves) {
+    check_one((shape){steps, steps, channels, batch, gates, halves, way});
 }
 
 static void test_lengths(void **unused) {
@@ -274,6 +318,56 @@ static void test_halves(void **unused) {
     (void)unused;
     static const uint32_t lengths[] = {1, 2, 3, 127, 1000, 10007, 65536};
     for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) check_shape(lengths[i], 2, 2, lengths[i] != 1000, true);
+}
+
+// Filters of a few taps, without a transform: up to a band, a band and more, as long as rows and longer than their first tile.
+static void test_taps(void **unused) {
+    (void)unused;
+    static const uint32_t lengths[] = {1, 2, 5, 127, 1000, 4096, 10007}, taps[] = {1, 2, 3, 7, 31, 64, 127, 128, 256};
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++)
+        for (size_t j = 0; j < sizeof taps / sizeof *taps && taps[j] <= lengths[i]; j++) {
+            shape s = {lengths[i], taps[j], 3, 2, true, false, HEL_FFTCONV_TOEPLITZ};
+            check_one(s);
+            s.halves = true, s.gates = lengths[i] != 1000;
+            check_one(s);
+        }
+    for (uint32_t n = 1; n <= 1024; n *= 4) // whatever the device takes, on both sides of where it changes its mind
+        check_one((shape){1024, n, 2, 1, true, false, HEL_FFTCONV_FASTEST});
+}
+
+// More channels than a filters' gradient is made of at once, and rows that are cut into the most slices.
+static void test_many_slices(void **unused) {
+    (void)unused;
+    if (strcmp(device_name, "cpu") != 0) return;
+    check_one((shape){1200000, 9, 1, 1, false, false, HEL_FFTCONV_TOEPLITZ});
+    check_one((shape){33000, 256, 67, 1, false, false, HEL_FFTCONV_TOEPLITZ});
+}
+
+// The same bits, whatever the number of threads.
+static void test_threads(void **unused) {
+    (void)unused;
+    if (strcmp(device_name, "cpu") != 0) return;
+    shape s = {5000, 100, 3, 2, true, false, HEL_FFTCONV_TOEPLITZ};
+    const hel_device *first = device;
+    static float y[2][6 * 5000], dh[2][3 * 100];
+    for (int i = 0; i < 2; i++) {
+        hel_device_params params = hel_device_params_default();
+        hel_fftconv_plan plan;
+        params.threads = i ? 3 : 1;
+        assert_int_equal(hel_device_open("cpu", &params, &device), HEL_OK);
+        assert_int_equal(hel_fftconv_plan_init_as(device, s.steps, s.taps, s.way, &plan), HEL_OK);
+        state = 7;
+        setting c = make_setting(&s, &plan);
+        run_planned(&c, &plan);
+        memcpy(y[i], c.y.values, sizeof *y);
+        memcpy(dh[i], c.dh.values, sizeof *dh);
+        free_setting(&c);
+        hel_fftconv_plan_finish(&plan);
+        hel_device_destroy(&device);
+    }
+    device = first;
+    assert_memory_equal(y[0], y[1], sizeof *y);
+    assert_memory_equal(dh[0], dh[1], sizeof *dh);
 }
 
 // The public entry: odd rows of halves, close to each other on the host, are what floats of the same values give, rounded.
@@ -325,7 +419,7 @@ static void test_transforms(void **unused) {
         check_shape(lengths[i], lengths[i] > 65536 ? 1 : 3, lengths[i] > 65536 ? 1 : 2, true, false);
         if (lengths[i] <= 65536) check_shape(lengths[i], 2, 2, false, true);
     }
-    way = HEL_FFTCONV_FASTEST;
+    way = HEL_FFTCONV_LONG;
 }
 
 static void convolve_two(const rows *u, const rows *h, rows *y, hel_buffer *spectra, const hel_fftconv_plan *plan) {
@@ -346,14 +440,15 @@ static void convolve_two(const rows *u, const rows *h, rows *y, hel_buffer *spec
 }
 
 // A row is the same to the bit whatever lies beside it: large values, no values, zeros.
-static void check_neighbours(uint32_t steps) {
+static void check_neighbours(uint32_t steps, uint32_t taps) {
     hel_fftconv_plan plan;
     hel_buffer *spectra = NULL;
     static const float scales[] = {0.0f, 1e30f, NAN};
     state = steps;
-    if (hel_fftconv_plan_init_as(device, steps, way, &plan) != HEL_OK) fail_msg("%s", hel_error_message());
+    if (hel_fftconv_plan_init_as(device, steps, taps, way, &plan) != HEL_OK) fail_msg("%s", hel_error_message());
     assert_int_equal(hel_buffer_create(device, plan.spectrum_size, &spectra), HEL_OK);
-    rows u = make_rows(2, steps, true, false), h = make_rows(1, steps, true, false), y = make_rows(2, steps, false, false);
+    rows u = make_rows(2, steps, true, false), h = make_rows(1, plan.filter_steps, true, false);
+    rows y = make_rows(2, steps, false, false);
     float *alone = malloc(steps * sizeof *alone);
     assert_non_null(alone);
     for (int i = 0; i < 3; i++) {
@@ -374,11 +469,14 @@ static void check_neighbours(uint32_t steps) {
 static void test_neighbours(void **unused) {
     (void)unused;
     uint32_t steps = most_steps < 10007 ? most_steps : 10007;
-    check_neighbours(steps);
+    check_neighbours(steps, steps);
+    way = HEL_FFTCONV_TOEPLITZ;
+    check_neighbours(steps, 40);
+    way = HEL_FFTCONV_LONG;
     if (!has_transforms()) return;
     way = HEL_FFTCONV_TRANSFORM;
-    check_neighbours(steps);
-    way = HEL_FFTCONV_FASTEST;
+    check_neighbours(steps, steps);
+    way = HEL_FFTCONV_LONG;
 }
 
 // Rows that are not all there, and transforms of nothing.
@@ -407,6 +505,7 @@ int main(int argc, char **argv) {
     int missing = device_open_here(device_name, &device);
     if (missing) return missing;
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_lengths), cmocka_unit_test(test_sizes), cmocka_unit_test(test_halves),
+                                       cmocka_unit_test(test_taps), cmocka_unit_test(test_many_slices), cmocka_unit_test(test_threads),
                                        cmocka_unit_test(test_public), cmocka_unit_test(test_million), cmocka_unit_test(test_transforms),
                                        cmocka_unit_test(test_neighbours), cmocka_unit_test(test_transform_refused)};
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

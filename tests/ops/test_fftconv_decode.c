@@ -261,7 +261,7 @@ static void test_state_too_large(void **unused) {
 static void run_whole(const setting *c, const array *u, const array *gate_in, const array *gate_out, const array *y) {
     hel_fftconv_plan plan;
     hel_exec exec;
-    assert_int_equal(hel_fftconv_plan_init(device, c->steps, &plan), HEL_OK);
+    assert_int_equal(hel_fftconv_plan_init_as(device, c->steps, c->steps, HEL_FFTCONV_LONG, &plan), HEL_OK);
     array spectra = make_array(c->channels * plan.spectrum_size / sizeof(float));
     hel_convolution_call filters = {.rows = c->channels, .channels = c->channels, .transform = true, .u = all(&c->h), .y = all(&spectra)};
     hel_convolution_call call = {.rows = c->rows, .channels = c->channels, .u = all(u), .gate_in = all(gate_in),

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // One row of a long convolution; convolution.h has the method.
 #include "../convolution.h"
-#include "base/size.h"
 #include "complex.h"
+#include "row.h"
 
 enum { TILE = WIDTH * WIDTH, TILE_TURNS = CPU_TURNS_ACROSS + 2 * LOG_WIDTH * WIDTH };
 #define ROOT_HALF 0.70710678118654752440f
@@ -199,53 +199,9 @@ static void half(const cpu_convolution *plan, float *re, float *im, walk *w) {
 
 // ---------------------------------------------------------------- rows
 
-static inline vec load_stored(const void *values, hel_storage storage, size_t at) {
-    return storage == HEL_STORAGE_F32 ? vec_load((const float *)values + at) : vec_of_bf16((const uint16_t *)values + at);
-}
-
-static inline float stored_at(const void *values, hel_storage storage, size_t at) {
-    return storage == HEL_STORAGE_F32 ? ((const float *)values)[at] : hel_bf16_to_float(((const uint16_t *)values)[at]);
-}
-
-// WIDTH steps from `at` on, in the row's direction; zeros behind the last.
-static inline vec row_stored(const cpu_convolution_row *row, const void *values, hel_storage storage, uint32_t at) {
-    uint32_t steps = row->plan->base.steps;
-    if (at + WIDTH <= steps)
-        return row->reversed ? vec_reverse(load_stored(values, storage, steps - WIDTH - at)) : load_stored(values, storage, at);
-    float lanes[WIDTH] = {0};
-    for (uint32_t i = 0; at + i < steps; i++)
-        lanes[i] = stored_at(values, storage, row->reversed ? steps - 1 - at - i : at + i);
-    return vec_load(lanes);
-}
-
-static inline vec row_values(const cpu_convolution_row *row, const void *values, uint32_t at) {
-    return row_stored(row, values, row->storage, at);
-}
-
-static inline void row_store(const cpu_convolution_row *row, uint32_t at, vec values) {
-    uint32_t steps = row->plan->base.steps, count = HEL_MIN(steps - at, WIDTH);
-    if (row->y_storage == HEL_STORAGE_F32 && count == WIDTH) {
-        if (row->reversed) vec_store((float *)row->y + steps - WIDTH - at, vec_reverse(values));
-        else vec_store((float *)row->y + at, values);
-        return;
-    }
-    float lanes[WIDTH];
-    vec_store(lanes, values);
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t to = row->reversed ? steps - 1 - at - i : at + i;
-        if (row->y_storage == HEL_STORAGE_F32) ((float *)row->y)[to] = lanes[i];
-        else ((uint16_t *)row->y)[to] = hel_float_to_bf16(lanes[i]);
-    }
-}
-
-static inline vec row_input(const cpu_convolution_row *row, uint32_t at) {
-    vec u = row_values(row, row->u, at);
-    return row->gate_in ? vec_mul(u, row_values(row, row->gate_in, at)) : u;
-}
-
 // The split of x^N - i: s is an eighth of a turn, and what is split is real.
-static void enter(const cpu_convolution_row *row, float *re, float *im) {
-    uint32_t half_size = row->plan->half, steps = row->plan->base.steps;
+static void enter(const cpu_convolution *plan, const cpu_row *row, float *re, float *im) {
+    uint32_t half_size = plan->half, steps = row->steps;
     vec s = vec_set(ROOT_HALF);
     for (uint32_t i = 0; i < half_size; i += WIDTH) {
         vec low = i < steps ? row_input(row, i) : vec_zero();
@@ -258,17 +214,9 @@ static void enter(const cpu_convolution_row *row, float *re, float *im) {
     }
 }
 
-static inline void row_output(const cpu_convolution_row *row, uint32_t at, vec value) {
-    if (at >= row->plan->base.steps) return;
-    if (row->bias != 0.0f) value = vec_fma(vec_set(row->bias), row_input(row, at), value);
-    if (row->gate_out) value = vec_mul(value, row_values(row, row->gate_out, at));
-    if (row->accumulate) value = vec_add(value, row_stored(row, row->y, row->y_storage, at));
-    row_store(row, at, value);
-}
-
 // Back to real parts alone.
-static void leave(const cpu_convolution_row *row, const float *re, const float *im) {
-    uint32_t half_size = row->plan->half;
+static void leave(const cpu_convolution *plan, const cpu_row *row, const float *re, const float *im) {
+    uint32_t half_size = plan->half;
     vec s = vec_set(ROOT_HALF);
     for (uint32_t i = 0; i < half_size; i += WIDTH) {
         cvec low = cvec_load(re + i, im + i), high = cvec_load(re + half_size + i, im + half_size + i);
@@ -284,20 +232,18 @@ static void walk_halves(const cpu_convolution *plan, float *work, walk *w) {
     half(plan, work + plan->half, im + plan->half, w);
 }
 
-static void transform(const cpu_convolution_row *row, float *work, float *spectrum) {
-    const cpu_convolution *plan = row->plan;
+static void transform(const cpu_convolution *plan, const cpu_row *row, float *work, float *spectrum) {
     walk w = {plan->turns, NULL, spectrum, 0.5f / (float)plan->half};
-    enter(row, work, work + 2 * (size_t)plan->half + CPU_CONVOLUTION_GAP);
+    enter(plan, row, work, work + 2 * (size_t)plan->half + CPU_CONVOLUTION_GAP);
     walk_halves(plan, work, &w);
 }
 
-static void convolve(const cpu_convolution_row *row, float *work) {
-    const cpu_convolution *plan = row->plan;
+static void convolve(const cpu_convolution *plan, const cpu_row *row, const float *spectrum, float *work) {
     float *im = work + 2 * (size_t)plan->half + CPU_CONVOLUTION_GAP;
-    walk w = {plan->turns, row->spectrum, NULL, 0.0f};
-    enter(row, work, im);
+    walk w = {plan->turns, spectrum, NULL, 0.0f};
+    enter(plan, row, work, im);
     walk_halves(plan, work, &w);
-    leave(row, work, im);
+    leave(plan, row, work, im);
 }
 
 const cpu_convolution_entry SIMD(cpu_convolution) = {WIDTH, transform, convolve};

@@ -28,6 +28,8 @@ extern const cpu_kernel_entry cpu_entries_neon[], cpu_entries_avx2[], cpu_entrie
     void cpu_activate_##isa(const cpu_launch *launch, uint32_t first, uint32_t count);               \
     void cpu_conv1d_##isa(const cpu_launch *launch, uint32_t first, uint32_t count);                 \
     void cpu_fftconv_step_##isa(const cpu_launch *launch, uint32_t first, uint32_t count);           \
+    void cpu_fftconv_toeplitz_##isa(const cpu_launch *launch, uint32_t first, uint32_t count);       \
+    void cpu_fftconv_toeplitz_taps_##isa(const cpu_launch *launch, uint32_t first, uint32_t count);  \
     void cpu_transpose_##isa(const cpu_launch *launch, uint32_t first, uint32_t count);              \
     void cpu_ssm_scan_##isa(const cpu_launch *launch, uint32_t first, uint32_t count);               \
     void cpu_ssd_scan_##isa(const cpu_launch *launch, uint32_t first, uint32_t count);               \

@@ -30,6 +30,8 @@
 
 #include "fftconv_step.inc.c"
 
+#include "fftconv_toeplitz.inc.c"
+
 #include "transpose.inc.c"
 
 const cpu_kernel_entry SIMD(cpu_entries)[] = {
@@ -43,6 +45,8 @@ const cpu_kernel_entry SIMD(cpu_entries)[] = {
     {.name = "activate", .run = SIMD(cpu_activate)},
     {.name = "conv1d", .run = SIMD(cpu_conv1d)},
     {.name = "fftconv_step", .run = SIMD(cpu_fftconv_step)},
+    {.name = "fftconv_toeplitz", .run = SIMD(cpu_fftconv_toeplitz)},
+    {.name = "fftconv_toeplitz_taps", .run = SIMD(cpu_fftconv_toeplitz_taps)},
     {.name = "transpose", .run = SIMD(cpu_transpose)},
     {.name = "ssm_scan", .run = SIMD(cpu_ssm_scan)},
     {"ssd_scan", SIMD(cpu_ssd_scan), SIMD(cpu_ssd_scan_scratch), SIMD(cpu_ssd_scan_prepare)},
