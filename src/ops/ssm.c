@@ -9,6 +9,8 @@ enum { BUSY_LANES = 1 << 16, SHORTEST_PIECE = 32, FEWEST_PIECES = 4 };
 
 // The fewest steps of which products of matrices (ssd_scan) come out ahead of the recurrence (ssm_scan).
 enum { FEWEST_STEPS = 16 };
+// Steps whose B and C stay in a processor's cache while one head after the other goes through them.
+enum { CACHED_STEPS = 512 };
 
 typedef struct scan {
     const hel_ssm *ssm;
@@ -64,14 +66,16 @@ static void dispatch_scan(hel_exec *exec, scan *s, bool alone, hel_binding state
                                         &s->params, sizeof s->params, groups});
 }
 
-// Steps of one dispatch, where a driver ends a lane's loops.
-static uint32_t steps_at_once(const hel_exec *exec, const hel_ssm *ssm, uint32_t steps) {
-    uint64_t blocks = hel_ceil_div(ssm->state, HEL_SSM_SCAN_BLOCK);
+// Steps of one dispatch; few where a driver ends a lane's loops.
+static uint32_t steps_at_once(const hel_exec *exec, const scan *s) {
+    uint32_t steps = s->params.steps;
+    if (s->by_products) return is_gpu(exec->device) ? steps : HEL_MIN(steps, CACHED_STEPS);
+    uint64_t blocks = hel_ceil_div(s->params.state, HEL_SSM_SCAN_BLOCK);
     return hel_exec_steps_at_once(exec, steps, blocks * (2 * HEL_SSM_SCAN_BLOCK + 6) + 8, blocks * (HEL_SSM_SCAN_BLOCK + 2));
 }
 
 static void scan_in_turn(hel_exec *exec, scan *s) {
-    uint32_t steps = s->params.steps, most = steps_at_once(exec, s->ssm, steps);
+    uint32_t steps = s->params.steps, most = steps_at_once(exec, s);
     for (s->params.first = 0; s->params.first < steps; s->params.first += s->params.count) {
         s->params.count = s->params.piece = HEL_MIN(most, steps - s->params.first);
         dispatch_scan(exec, s, false, s->state);
