@@ -7,7 +7,7 @@
 
 #include "ops/ssm.h"
 
-enum { STEPS = 150, CHANNELS = 24, STATE = 18, HEADS = 4, GROUPS = 2, BC = 2 * GROUPS * STATE };
+enum { STEPS = 550, CHANNELS = 24, STATE = 18, HEADS = 4, GROUPS = 2, BC = 2 * GROUPS * STATE };
 
 static const hel_device *device;
 
