@@ -96,14 +96,15 @@ void SIMD(cpu_fftconv_toeplitz)(const cpu_launch *launch, uint32_t first, uint32
 // Steps that are read at a time, with nothing round them for bands to fall on.
 enum { PIECE_STEPS = 1024, PIECE_EDGE = (BANDS_AT_ONCE - 1) * WIDTH };
 
-// sums[WIDTH j + s] += sum over k of z_(k + j) v_k[- s], for two s and `bands` j; a constant where it is inlined.
-static inline __attribute__((always_inline)) void correlate(const float *v, const float *z, uint32_t steps, const uint32_t bands,
-                                                            vec *sums) {
+// sums[WIDTH j + s] += sum over k of z_(k + j) v_k[- s], for two s and `bands` j, a constant where it is inlined; k goes from
+// begin / WIDTH - bands + 1 on.
+static inline __attribute__((always_inline)) void correlate(const float *v, const float *z, uint32_t begin, uint32_t steps,
+                                                            const uint32_t bands, vec *sums) {
     vec sum[TAPS_AT_ONCE][BANDS_AT_ONCE];
     for (uint32_t s = 0; s < TAPS_AT_ONCE; s++)
         for (uint32_t j = 0; j < bands; j++) sum[s][j] = sums[j * WIDTH + s];
     v -= (size_t)(bands - 1) * WIDTH, z -= (size_t)(bands - 1) * WIDTH;
-    for (uint32_t at = 0; at < steps + (bands - 1) * WIDTH; at += WIDTH) {
+    for (uint32_t at = begin; at < steps + (bands - 1) * WIDTH; at += WIDTH) {
         vec x[TAPS_AT_ONCE];
         for (uint32_t s = 0; s < TAPS_AT_ONCE; s++) x[s] = vec_load(v + at - s);
         for (uint32_t j = 0; j < bands; j++) {
@@ -115,16 +116,18 @@ static inline __attribute__((always_inline)) void correlate(const float *v, cons
         for (uint32_t j = 0; j < bands; j++) sums[j * WIDTH + s] = sum[s][j];
 }
 
-static void correlate_piece(const float *v, const float *z, uint32_t steps, uint32_t taps, vec *sums) {
+// Where the row begins with the piece, bands have nothing before their own first step.
+static void correlate_piece(const float *v, const float *z, bool first, uint32_t steps, uint32_t taps, vec *sums) {
     for (uint32_t c = 0; c < taps; c += BANDS_AT_ONCE * WIDTH) {
         uint32_t bands = (uint32_t)HEL_MIN(hel_ceil_div(taps - c, WIDTH), BANDS_AT_ONCE);
+        uint32_t begin = first ? c + (bands - 1) * WIDTH : 0;
         for (uint32_t s = 0; s < HEL_MIN(taps - c, WIDTH); s += TAPS_AT_ONCE) {
             const float *from = v - c - s;
             switch (bands) {
-            case 1: correlate(from, z, steps, 1, sums + c + s); break;
-            case 2: correlate(from, z, steps, 2, sums + c + s); break;
-            case 3: correlate(from, z, steps, 3, sums + c + s); break;
-            default: correlate(from, z, steps, BANDS_AT_ONCE, sums + c + s);
+            case 1: correlate(from, z, begin, steps, 1, sums + c + s); break;
+            case 2: correlate(from, z, begin, steps, 2, sums + c + s); break;
+            case 3: correlate(from, z, begin, steps, 3, sums + c + s); break;
+            default: correlate(from, z, begin, steps, BANDS_AT_ONCE, sums + c + s);
             }
         }
     }
@@ -140,7 +143,7 @@ static void correlate_slice(const cpu_row *input, const cpu_row *given, uint32_t
         load_tile(input, first, whole, steps, v);
         for (uint32_t i = 0; i < PIECE_STEPS + PIECE_EDGE; i += WIDTH)
             vec_store(z + PIECE_EDGE + i, i < steps ? row_input(given, first + i) : vec_zero());
-        correlate_piece(v + TOEPLITZ_REACH, z + PIECE_EDGE, steps, taps, sums);
+        correlate_piece(v + TOEPLITZ_REACH, z + PIECE_EDGE, first == 0, steps, taps, sums);
     }
     for (uint32_t i = 0; i < taps; i += WIDTH) store_some(out + i, HEL_MIN(taps - i, WIDTH), vec_sums(sums + i));
 }
