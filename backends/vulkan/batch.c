@@ -98,10 +98,10 @@ hel_status vulkan_batch_open(vulkan_device *device, vulkan_queue *queue, vulkan_
     return HEL_OK;
 }
 
-hel_status vulkan_batch_count(vulkan_device *device, vulkan_queue *queue, vulkan_batch **out) {
-    if (queue->open && queue->open->dispatches == VULKAN_BATCH_DISPATCHES) HEL_TRY(vulkan_queue_submit(device, queue));
+hel_status vulkan_batch_count(vulkan_device *device, vulkan_queue *queue, uint32_t count, vulkan_batch **out) {
+    if (queue->open && queue->open->dispatches + count > VULKAN_BATCH_DISPATCHES) HEL_TRY(vulkan_queue_submit(device, queue));
     HEL_TRY(vulkan_batch_open(device, queue, out));
-    (*out)->dispatches++;
+    (*out)->dispatches += count;
     return HEL_OK;
 }
 

@@ -74,6 +74,12 @@ static const hel_device_functions functions = {
     .recording_create = vulkan_recording_create,
     .recording_replay = vulkan_recording_replay,
     .recording_destroy = vulkan_recording_destroy,
+#ifdef HEL_HAVE_VULKAN_TRANSFORM
+    .transform_least = vulkan_transform_least,
+    .transform_create = vulkan_transform_create,
+    .transform_run = vulkan_transform_run,
+    .transform_destroy = vulkan_transform_destroy,
+#endif
 };
 
 static hel_status count(uint32_t *out) {

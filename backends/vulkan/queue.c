@@ -19,7 +19,7 @@ hel_status vulkan_dispatch(const hel_device *data, hel_kernel *base, const hel_b
     VkDescriptorSet set;
     hel_hazard_range ranges[HEL_MAX_BINDINGS];
     timer = data->features.timers ? timer : 0;
-    HEL_TRY(vulkan_batch_count(device, queue, &batch));
+    HEL_TRY(vulkan_batch_count(device, queue, 1, &batch));
     HEL_TRY(vulkan_set_create(device, batch->descriptors, kernel, bindings, &set));
     vulkan_ranges_of(kernel, bindings, ranges);
     HEL_TRY(vulkan_batch_enter(device, queue, ranges, base->source->n_bindings));

@@ -68,7 +68,7 @@ hel_status vulkan_recording_replay(const hel_device *data, hel_recording *base) 
     vulkan_queue *queue = &device->queues[0];
     vulkan_recording *recording = (vulkan_recording *)base;
     vulkan_batch *batch;
-    HEL_TRY(vulkan_batch_count(device, queue, &batch));
+    HEL_TRY(vulkan_batch_count(device, queue, 1, &batch));
     if (queue->hazards.count) vulkan_commands_barrier(batch->commands, queue, 0, 0);
     vulkan.vkCmdExecuteCommands(batch->commands, 1, &recording->commands);
     queue->hazards = recording->hazards;

@@ -211,8 +211,8 @@ void vulkan_commands_dispatch(VkCommandBuffer commands, const vulkan_kernel *ker
 hel_status vulkan_check_whole(const vulkan_device *device);
 // The queue's open batch; begins one where there is none, and waits for the oldest where too many are in flight.
 hel_status vulkan_batch_open(vulkan_device *device, vulkan_queue *queue, vulkan_batch **out);
-// The same for one more dispatch or replay; a batch with too many is submitted first.
-hel_status vulkan_batch_count(vulkan_device *device, vulkan_queue *queue, vulkan_batch **out);
+// The same for `count` more dispatches, or a replay; a batch with too many is submitted first.
+hel_status vulkan_batch_count(vulkan_device *device, vulkan_queue *queue, uint32_t count, vulkan_batch **out);
 // Before a command that touches `ranges` (buffers are vulkan_buffers): orders it and marks the buffers as used.
 hel_status vulkan_batch_enter(vulkan_device *device, vulkan_queue *queue, const hel_hazard_range *ranges, uint32_t count);
 hel_status vulkan_queue_submit(vulkan_device *device, vulkan_queue *queue);
@@ -256,6 +256,13 @@ void vulkan_kernel_destroy(const hel_device *device, hel_kernel *kernel);
 // Pipelines of earlier runs: read when the device is opened, written when it is closed and there are new ones.
 hel_status vulkan_pipelines_load(vulkan_device *device, const char *directory);
 void vulkan_pipelines_store(vulkan_device *device);
+
+// fft.c
+uint32_t vulkan_transform_least(const hel_device *device);
+hel_status vulkan_transform_create(const hel_device *device, uint32_t points, hel_transform **out);
+hel_status vulkan_transform_run(const hel_device *device, hel_transform *transform, const hel_binding *rows, uint32_t count,
+                                bool back);
+void vulkan_transform_destroy(const hel_device *device, hel_transform *transform);
 
 // queue.c
 hel_status vulkan_dispatch(const hel_device *device, hel_kernel *kernel, const hel_binding *bindings, const void *params,
