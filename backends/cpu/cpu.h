@@ -88,7 +88,7 @@ hel_status cpu_timer_query(const hel_device *device, uint32_t slot, uint64_t *ou
 hel_status cpu_scratch_reserve(cpu_device *device, size_t size);
 
 // kernels/table.c: the best version for this processor, NULL where the C form is all there is.
-const cpu_kernel_entry *cpu_kernel_best(const hel_kernel_source *source);
+const cpu_kernel_entry *cpu_kernel_best(const hel_kernel_source *source, hel_precision precision);
 // Names the instruction sets in use, for hel_device.driver ("AVX-512 VBMI VNNI BF16").
 const char *cpu_instruction_sets(void);
 

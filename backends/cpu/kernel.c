@@ -8,7 +8,8 @@ hel_status cpu_kernel_create(const hel_device *device, const hel_kernel_source *
     (void)constants; // they come with each dispatch
     cpu_kernel *kernel = hel_alloc_zero(1, sizeof *kernel);
     if (!kernel) return hel_fail_memory(sizeof *kernel);
-    if (!cpu_device_of(device)->scalar) kernel->vector = cpu_kernel_best(source);
+    const cpu_device *cpu = cpu_device_of(device);
+    if (!cpu->scalar) kernel->vector = cpu_kernel_best(source, cpu->precision);
     *out = &kernel->base;
     return HEL_OK;
 }

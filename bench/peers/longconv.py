@@ -27,7 +27,7 @@ def exact(u, h, gate):
     import numpy as np
     steps = u.shape[1]
     v, taps = u[0].astype(np.float64) * gate[0], h[0].astype(np.float64)
-    places = [steps * (i + 1) // PLACES - (steps >= PLACES) for i in range(PLACES)]
+    places = [(steps - 1) * (i + 1) // PLACES for i in range(PLACES)]
     return places, np.array([np.dot(taps[:t + 1], v[t::-1]) * gate[0, t] for t in places])
 
 

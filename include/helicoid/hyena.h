@@ -21,7 +21,7 @@ typedef struct hel_hyena hel_hyena;
 // target, shift) or, where it has none, are those in brackets.
 typedef struct hel_hyena_params {
     size_t struct_size;
-    const char *prefix;  // of the tensors; default "backbone.layers.0.mixer."
+    const char *prefix;  // of the tensors; NULL: the first layer's, "[hyena.]backbone.layers.0.mixer."
     uint32_t max_length; // of a sequence, which positions are relative to [as filter_fn.pos_emb.z has, else 1024]
     // Not heeded where the checkpoint has implicit_filter.1.freq, or modulation.deltas.
     double sine_frequency;                       // [1]
@@ -44,6 +44,7 @@ HEL_API void hel_hyena_destroy(hel_hyena **hyena); // accepts NULL and a pointer
 typedef struct hel_hyena_info {
     uint32_t width, order, max_length;
 } hel_hyena_info;
+// Of one that hel_hyena_create made. Thread-safety: safe.
 HEL_API void hel_hyena_describe(const hel_hyena *hyena, hel_hyena_info *out);
 
 // y of x, both [batch, length, width] in host memory, which may not overlap; nothing is kept. Some channels, and some steps, at a

@@ -35,9 +35,6 @@ int64_t hel_os_file_write(hel_os_file file, uint64_t offset, const void *bytes, 
 bool hel_os_file_sync(hel_os_file file);
 bool hel_os_file_truncate(hel_os_file file, uint64_t size);
 bool hel_os_file_lock(hel_os_file file); // against other handles, without waiting; gone with the handle or the process
-// Where the OS can map a file read-only (NULL otherwise, also for size 0).
-const void *hel_os_map(hel_os_file file, size_t size);
-void hel_os_unmap(const void *address, size_t size);
 
 // Zeroed pages that take memory only once they are touched, and give it back when freed.
 void *hel_os_pages_alloc(size_t size);

@@ -87,16 +87,6 @@ bool hel_os_file_truncate(hel_os_file file, uint64_t size) { return ftruncate((i
 
 bool hel_os_file_lock(hel_os_file file) { return flock((int)file.handle, LOCK_EX | LOCK_NB) == 0; }
 
-const void *hel_os_map(hel_os_file file, size_t size) {
-    if (!size) return NULL;
-    void *address = mmap(NULL, size, PROT_READ, MAP_PRIVATE, (int)file.handle, 0);
-    return address == MAP_FAILED ? NULL : address;
-}
-
-void hel_os_unmap(const void *address, size_t size) {
-    if (address) munmap((void *)(uintptr_t)address, size);
-}
-
 static void *map_pages(size_t size) {
     void *address = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     return address == MAP_FAILED ? NULL : address;

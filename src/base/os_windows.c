@@ -163,20 +163,6 @@ bool hel_os_file_lock(hel_os_file file) {
            failed();
 }
 
-const void *hel_os_map(hel_os_file file, size_t size) {
-    if (!size) return NULL;
-    HANDLE mapping = CreateFileMappingW(handle_of(file), NULL, PAGE_READONLY, 0, 0, NULL);
-    if (!mapping) return NULL;
-    const void *address = MapViewOfFile(mapping, FILE_MAP_READ, 0, 0, size);
-    CloseHandle(mapping); // the view keeps it
-    return address;
-}
-
-void hel_os_unmap(const void *address, size_t size) {
-    (void)size;
-    if (address) UnmapViewOfFile(address);
-}
-
 void *hel_os_pages_alloc(size_t size) { return VirtualAlloc(NULL, size, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE); }
 
 void hel_os_pages_free(void *address, size_t size) {
@@ -263,7 +249,8 @@ uint32_t hel_os_cpu_count(void) {
     return count ? count : GetActiveProcessorCount(ALL_PROCESSOR_GROUPS); // no mask: more than one processor group
 }
 
-bool hel_os_tiles_allow(void) { return true; } // where it saves them at all
+// It would have to be asked by a function that older ones lack, and no machine was at hand to try it on.
+bool hel_os_tiles_allow(void) { return false; }
 
 static MEMORYSTATUSEX memory_status(void) {
     MEMORYSTATUSEX status = {.dwLength = sizeof status};

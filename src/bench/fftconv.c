@@ -35,7 +35,7 @@ typedef struct fftconv_state {
     uint32_t n_lengths, groups;
 } fftconv_state;
 
-static uint32_t place_of(uint32_t steps, uint32_t i) { return (uint32_t)((uint64_t)steps * (i + 1) / PLACES) - (steps >= PLACES); }
+static uint32_t place_of(uint32_t steps, uint32_t i) { return (uint32_t)((uint64_t)(steps - 1) * (i + 1) / PLACES); }
 
 // ---------------------------------------------------------------- timing
 

@@ -25,7 +25,7 @@ typedef struct decode_state {
 } decode_state;
 
 static uint32_t place_of(const decode_state *s, uint32_t i) {
-    return (uint32_t)((uint64_t)s->steps * (i + 1) / PLACES) - (s->steps >= PLACES);
+    return (uint32_t)((uint64_t)(s->steps - 1) * (i + 1) / PLACES);
 }
 
 static hel_status give(const decode_state *s, uint32_t t) {

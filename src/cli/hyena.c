@@ -25,7 +25,7 @@ static bool on_progress(void *user, const char *stage, uint64_t done, uint64_t t
 static double speed_of(const hyena_run *run) { return run->seconds > 0 ? (double)run->steps / run->seconds : 0; }
 
 static json_t *report_of(const cli_options *options, const hel_device *device, const hyena_run *run) {
-    return json_pack("{s:s, s:s, s:s, s:s, s:I, s:i, s:i, s:i, s:f, s:f, s:s, s:i}", "x", options->arguments[0], "operator",
+    return json_pack("{s:s, s:s, s:s?, s:s, s:I, s:i, s:i, s:i, s:f, s:f, s:s, s:i}", "x", options->arguments[0], "operator",
                      options->arguments[1], "prefix", options->prefix, "output", options->output, "steps",
                      (json_int_t)run->steps, "width", (int)run->info.width, "order", (int)run->info.order, "longest",
                      (int)run->info.max_length, "seconds", run->seconds, "steps_per_second", speed_of(run), "device",

@@ -202,7 +202,9 @@ static hel_status write_pieces(exporter *e, const exported *item, hel_sha256 *ha
         if (same) HEL_TRY(hel_archive_read(e->archive, item->tensor, first * width, e->values, bytes));
         else if (item->tensor) HEL_TRY(hel_archive_read_f32(e->archive, item->tensor, first, count, e->values));
         else HEL_TRY(hel_weight_decode_rows(e->archive, &item->desc, first, count, e->values));
-        if (item->turned) hel_rwkv_turn_back(e->values, count);
+        if (item->turned && !hel_rwkv_turn_back(e->values, count))
+            return hel_fail(HEL_ERROR_FORMAT, "%s: tensor %s: a rate that grows cannot be written as the logarithm of a decay",
+                            e->archive->path, item->name);
         if (!same && width == 2) HEL_TRY(narrow_values(e, item, count * unit));
         HEL_TRY(put(e, item, hash, &offset, !same && width == 2 ? e->narrow : e->values, bytes));
     }

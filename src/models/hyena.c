@@ -3,6 +3,9 @@
 // have the same names without the first part.
 #include "models/hyena.h"
 
+#include <float.h>
+#include <math.h>
+
 #include "base/error.h"
 #include "base/json.h"
 #include "base/size.h"
@@ -137,15 +140,22 @@ static const hel_layer_kind *kind_of(const hel_hyper *hyper, uint32_t layer) {
 
 // ---------------------------------------------------------------- its hyper-parameters
 
+// Rates are the logarithm of the target over these.
+hel_status hel_hyena_check_decay(const hel_hyena_hyper *hyena) {
+    double depth = -log(hyena->decay_target);
+    bool fades = hyena->fast_decay > 0 && hyena->slow_decay > 0 && depth > 0;
+    if (fades && depth / hyena->fast_decay <= FLT_MAX && depth / hyena->slow_decay <= FLT_MAX) return HEL_OK;
+    return hel_fail(HEL_ERROR_FORMAT, "filters cannot fade to %g at %g and %g of the positions", hyena->decay_target,
+                    hyena->fast_decay, hyena->slow_decay);
+}
+
 static hel_status parse_decay(const json_t *config, hel_hyena_hyper *hyena) {
     HEL_TRY(hel_json_get_f64(config, "activation_freq", 1.0, &hyena->sine));
     HEL_TRY(hel_json_get_f64(config, "fast_decay_pct", 0.3, &hyena->fast_decay));
     HEL_TRY(hel_json_get_f64(config, "slow_decay_pct", 1.5, &hyena->slow_decay));
     HEL_TRY(hel_json_get_f64(config, "target", 1e-2, &hyena->decay_target));
     HEL_TRY(hel_json_get_f64(config, "shift", 0.05, &hyena->shift));
-    if (hyena->fast_decay > 0 && hyena->slow_decay > 0 && hyena->decay_target > 0 && hyena->decay_target < 1) return HEL_OK;
-    return hel_fail(HEL_ERROR_FORMAT, "filters cannot fade to %g at %g and %g of the positions", hyena->decay_target,
-                    hyena->fast_decay, hyena->slow_decay);
+    return hel_hyena_check_decay(hyena);
 }
 
 hel_status hel_hyena_parse_mixer(const json_t *config, hel_hyper *out) {

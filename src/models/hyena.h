@@ -26,6 +26,8 @@ typedef struct hel_hyena_mixer {
 
 // What config.json says beside the sizes, checked; `out` has hidden and context_length.
 hel_status hel_hyena_parse_mixer(const json_t *config, hel_hyper *out);
+// Whether rates of floats fade so.
+hel_status hel_hyena_check_decay(const hel_hyena_hyper *hyena);
 
 // The projections behind their short filters, [tokens, (N + 1) hidden]. `state` [short width - 1, (N + 1) hidden].
 hel_tensor hel_hyena_project(hel_exec *exec, const hel_hyper *hyper, const hel_hyena_mixer *mixer, hel_tensor x, hel_binding state);

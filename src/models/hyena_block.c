@@ -23,7 +23,7 @@ struct hel_hyena {
     void *user;
 };
 
-static const hel_hyena_params defaults = {.struct_size = sizeof(hel_hyena_params), .prefix = "backbone.layers.0.mixer."};
+static const hel_hyena_params defaults = {.struct_size = sizeof(hel_hyena_params)};
 
 void hel_hyena_params_init(hel_hyena_params *params, size_t struct_size) { HEL_PARAMS_WRITE(params, struct_size, &defaults); }
 
@@ -58,6 +58,13 @@ static hel_status require(const hel_archive *archive, const char *prefix, const 
     return HEL_OK;
 }
 
+// Of the first layer, as either family names it.
+static const char *first_prefix(const hel_archive *archive) {
+    static const char inside[] = "hyena.backbone.layers.0.mixer.";
+    const hel_tensor_info *taps = NULL;
+    return find(archive, inside, "short_filter.weight", &taps) == HEL_OK && taps ? inside : strchr(inside, '.') + 1;
+}
+
 // (N + 1) width rows of short filters, (N - 1) width biases.
 static hel_status take_sizes(const hel_archive *archive, const char *prefix, hel_hyper *hyper) {
     const hel_tensor_info *taps, *bias, *first;
@@ -80,13 +87,22 @@ static hel_status take_sizes(const hel_archive *archive, const char *prefix, hel
                     hyper->hyena.short_width, hyper->hyena.filter_hidden, hyper->hyena.features);
 }
 
-static hel_status take_length(const hel_archive *archive, const hel_hyena_params *params, hel_hyper *hyper) {
-    const hel_tensor_info *z;
-    HEL_TRY(find(archive, params->prefix, "filter_fn.pos_emb.z", &z));
-    uint32_t otherwise = z && z->rank == 3 && z->shape[1] <= HEL_CONVOLUTION_MAX_STEPS ? (uint32_t)z->shape[1] : 1024;
-    HEL_TRY(hel_hyper_get(archive->config, "max_seq_len", otherwise, 1, HEL_CONVOLUTION_MAX_STEPS, &hyper->context_length));
+static hel_status parse_config(const hel_archive *archive, uint32_t length, hel_hyper *hyper) {
+    hel_status status = hel_hyena_parse_mixer(archive->config, hyper);
+    if (status == HEL_OK)
+        status = hel_hyper_get(archive->config, "max_seq_len", length, 1, HEL_CONVOLUTION_MAX_STEPS, &hyper->context_length);
+    if (status != HEL_OK) hel_error_prefix("%s: config: ", archive->path);
+    return status;
+}
+
+// Positions that the file has are for one length.
+static hel_status take_length(const hel_archive *archive, const hel_hyena_params *params, const hel_tensor_info *z,
+                              hel_hyper *hyper) {
     if (params->max_length > HEL_CONVOLUTION_MAX_STEPS)
         return hel_fail(HEL_ERROR_UNSUPPORTED, "sequences of %u steps, %u at most", params->max_length, HEL_CONVOLUTION_MAX_STEPS);
+    if (z && params->max_length && z->shape[1] != params->max_length)
+        return hel_fail(HEL_ERROR_ARGUMENT, "%s: its filters' positions are for %llu steps, not for %u", archive->path,
+                        (unsigned long long)z->shape[1], params->max_length);
     if (params->max_length) hyper->context_length = params->max_length;
     return HEL_OK;
 }
@@ -99,11 +115,14 @@ static void take_params(const hel_hyena_params *params, hel_hyena_hyper *hyena) 
 }
 
 static hel_status take_hyper(const hel_archive *archive, const hel_hyena_params *params, hel_hyper *hyper) {
-    HEL_TRY(hel_hyena_parse_mixer(archive->config, hyper));
+    const hel_tensor_info *z;
+    HEL_TRY(find(archive, params->prefix, "filter_fn.pos_emb.z", &z));
+    if (z && (z->rank != 3 || z->shape[1] > HEL_CONVOLUTION_MAX_STEPS)) z = NULL; // refused when it is read
+    HEL_TRY(parse_config(archive, z ? (uint32_t)z->shape[1] : 1024, hyper));
     take_params(params, &hyper->hyena);
+    HEL_TRY(hel_hyena_check_decay(&hyper->hyena));
     HEL_TRY(take_sizes(archive, params->prefix, hyper));
-    HEL_REQUIRE(hyper->hyena.fast_decay > 0 && hyper->hyena.slow_decay > 0 && hyper->hyena.decay_target > 0);
-    return take_length(archive, params, hyper);
+    return take_length(archive, params, z, hyper);
 }
 
 // ---------------------------------------------------------------- tensors
@@ -150,12 +169,12 @@ hel_status hel_hyena_create(const hel_device *device, const char *path, const he
     *out = NULL;
     hel_hyena_params values = defaults;
     HEL_TRY(HEL_PARAMS_READ(params, &values, "hel_hyena_params"));
-    HEL_REQUIRE(values.prefix);
     hel_hyena *hyena = hel_alloc_zero(1, sizeof *hyena);
     if (!hyena) return hel_fail_memory(sizeof *hyena);
     *hyena = (hel_hyena){.device = device, .progress = values.progress, .user = values.user};
     hel_archive *archive = NULL;
     hel_status status = hel_source_open(path, &archive);
+    if (status == HEL_OK && !values.prefix) values.prefix = first_prefix(archive);
     if (status == HEL_OK) status = load(hyena, archive, &values);
     hel_archive_close(&archive);
     if (status == HEL_OK) *out = hyena;

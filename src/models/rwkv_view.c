@@ -247,6 +247,10 @@ void hel_rwkv_shape_back(const char *name, uint32_t *rank, uint64_t shape[HEL_MA
 bool hel_rwkv_turns_back(const char *name) { return turn_of(4, name) != TURN_NONE; }
 
 // Of TURN_RATE, the only one of version 4.
-void hel_rwkv_turn_back(float *values, uint64_t count) {
-    for (uint64_t i = 0; i < count; i++) values[i] = logf(-values[i]);
+bool hel_rwkv_turn_back(float *values, uint64_t count) {
+    for (uint64_t i = 0; i < count; i++) {
+        if (!(values[i] <= 0)) return false;
+        values[i] = logf(-values[i]);
+    }
+    return true;
 }

@@ -19,6 +19,6 @@ hel_status hel_rwkv_config_back(json_t *config); // becomes one of that class
 hel_status hel_rwkv_name_back(const char *name, char **out); // freed with hel_free
 void hel_rwkv_shape_back(const char *name, uint32_t *rank, uint64_t shape[HEL_MAX_RANK]);
 bool hel_rwkv_turns_back(const char *name); // whether its values are others there:
-void hel_rwkv_turn_back(float *values, uint64_t count);
+bool hel_rwkv_turn_back(float *values, uint64_t count);
 
 #endif

@@ -12,7 +12,9 @@ enum { FIRST_BLOCK = 1024, MOST_BLOCKS = 1 << 14, PIECE_VALUES = 1 << 18, DISPAT
 #define MOST_VALUES (UINT64_C(1) << 30)
 #define MOST_PARTIALS (UINT64_C(64) << 20)
 #define MOST_BLOCK (UINT32_C(1) << 24)
-#define DISPATCH_WORK (UINT64_C(1) << 32) // products in a dispatch: a fraction of a second, so that Ctrl-C is heard
+// Products in a dispatch: a fraction of a second, so that Ctrl-C is heard. The CPU packs the book for each.
+#define DISPATCH_WORK (UINT64_C(1) << 32)
+#define DISPATCH_WORK_CPU (UINT64_C(1) << 35)
 
 // ---------------------------------------------------------------- sizes
 
@@ -153,7 +155,8 @@ static hel_status sum_slice(const hel_cluster_device *on, const hel_cluster_slic
 
 static hel_status label_slice(const hel_cluster_device *on, const hel_cluster_slice *slice, hel_cluster_progress *progress,
                               uint32_t *labels) {
-    uint64_t piece = hel_round_up(DISPATCH_WORK / ((uint64_t)on->k * on->points->d) + 1, DISPATCH_POINTS), ticket;
+    uint64_t work = on->device->type == HEL_DEVICE_TYPE_CPU ? DISPATCH_WORK_CPU : DISPATCH_WORK, ticket;
+    uint64_t piece = hel_round_up(work / ((uint64_t)on->k * on->points->d) + 1, DISPATCH_POINTS);
     for (uint64_t first = 0; first < slice->count; first += piece) {
         uint32_t count = (uint32_t)HEL_MIN(piece, slice->count - first);
         HEL_TRY(label_piece(on, slice, (uint32_t)first, count));

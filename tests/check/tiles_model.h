@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A model of the tile instructions of backends/cpu/kernels/tiles.h for processors without them, in the order of operations
-// that the manual gives for TDPBF16PS: for each unit the first halves' product is added, then the second's.
+// that the manual gives for TDPBF16PS: the products of first halves and those of second halves have a sum each, and what they
+// come to is added to the third tile.
 #ifndef TESTS_CHECK_TILES_MODEL_H
 #define TESTS_CHECK_TILES_MODEL_H
 
@@ -17,6 +18,7 @@ static inline void tiles_begin(void) {
 }
 static inline void tiles_end(void) { tiles.configured = false; }
 static inline bool tiles_here(void) { return true; }
+static inline bool tiles_allowed(void) { return true; }
 
 static inline void tile_load(int tile, const void *from, size_t stride) {
     if (!tiles.configured) __builtin_trap();
@@ -28,22 +30,24 @@ static inline void tile_store(int tile, void *to, size_t stride) {
     for (int r = 0; r < 16; r++) memcpy((char *)to + r * stride, tiles.words[tile][r], 64);
 }
 
-// Halves of a word as floats; denormal numbers count as zeros.
+// Denormal numbers count as zeros.
+static inline float tile_normal(float value) { return fabsf(value) < 0x1p-126f ? 0.0f : value; }
 static inline float tile_half(uint32_t word, int which) {
-    float value = hel_bits_float(which ? word & 0xffff0000u : word << 16);
-    return fabsf(value) < 0x1p-126f ? 0.0f : value;
+    return tile_normal(hel_bits_float(which ? word & 0xffff0000u : word << 16));
 }
 
 static inline void tile_multiply(int sum, int a, int b) {
     if (!tiles.configured) __builtin_trap();
     for (int m = 0; m < 16; m++)
-        for (int k = 0; k < 16; k++)
-            for (int n = 0; n < 16; n++)
-                for (int half = 0; half < 2; half++) {
-                    float total = hel_bits_float(tiles.words[sum][m][n]);
-                    total = fmaf(tile_half(tiles.words[a][m][k], half), tile_half(tiles.words[b][k][n], half), total);
-                    tiles.words[sum][m][n] = hel_float_bits(total);
-                }
+        for (int n = 0; n < 16; n++) {
+            float of[2] = {0.0f, 0.0f};
+            for (int k = 0; k < 16; k++)
+                for (int half = 0; half < 2; half++)
+                    of[half] = tile_normal(fmaf(tile_half(tiles.words[a][m][k], half), tile_half(tiles.words[b][k][n], half),
+                                                of[half]));
+            float total = tile_normal(hel_bits_float(tiles.words[sum][m][n]));
+            tiles.words[sum][m][n] = hel_float_bits(tile_normal(total + tile_normal(of[0] + of[1])));
+        }
 }
 
 #endif

@@ -710,6 +710,11 @@ class Hyena(Arrays):
             self.assertNotEqual(self.y.read_bytes(), before, option)
         self.run_program("hyena", self.x, other, *prefix, "--steps", "200", "-o", self.y, "-f", "-d", "cpu", "--progress", "always")
         self.assertEqual(self.y.read_bytes(), before)
+        layers = []
+        for first in ([], ["--prefix", "hyena.backbone.layers.0.mixer."]):
+            self.run_program("hyena", self.x, other, *first, "--steps", "300", "-o", self.y, "-f", "-q", "-d", "cpu")
+            layers.append(self.y.read_bytes())
+        self.assertEqual(*layers)
 
     def test_wrong(self):
         self.run_program("hyena", self.x, "-o", self.y, code=USAGE)
@@ -717,7 +722,8 @@ class Hyena(Arrays):
         self.run_program("hyena", self.x, self.operator, code=USAGE)
         self.run_program("hyena", self.x, DATA / "hyena" / "hyenadna.safetensors", "--prefix", "hyena.backbone.layers.0.mixer.", "-o",
                          self.y, "--steps", "100", "-d", "cpu", code=UNSUPPORTED)
-        self.run_program("hyena", self.x, self.operator, "-o", self.y, "--steps", "100", "-d", "cpu", code=FAILED) # has 300 positions
+        self.run_program("hyena", self.x, self.operator, "-o", self.y, "--steps", "100", "-d", "cpu", code=USAGE)
+        self.assertIn("positions are for 300 steps, not for 100", self.errors)
         self.run_program("hyena", self.x, self.operator, "-o", self.y, "--steps", "5000000", "-d", "cpu", code=USAGE)
         self.run_program("hyena", self.x, self.operator, "-o", self.y, "--prefix", "nowhere.", "-d", "cpu", code=FAILED)
         self.assertIn("no tensor \"nowhere.", self.errors)

@@ -57,12 +57,14 @@ static const cpu_kernel_entry *find(const cpu_kernel_entry *entry, const char *n
     return NULL;
 }
 
-// Tiles have a list of their own, before that of the vectors.
-const cpu_kernel_entry *cpu_kernel_best(const hel_kernel_source *source) {
+// Tiles have a list of their own, before that of the vectors. Where nothing may be rounded to their halves the system is not
+// asked for them: its yes changes what it wants of the process's signal stacks.
+const cpu_kernel_entry *cpu_kernel_best(const hel_kernel_source *source, hel_precision precision) {
     cpu_isa isa = cpu_isa_best();
     const cpu_kernel_entry *entry = NULL;
+    (void)precision;
 #if defined(__x86_64__)
-    if (isa == CPU_ISA_AMX) entry = find(cpu_entries_amx, source->name);
+    if (isa == CPU_ISA_AMX && precision == HEL_PRECISION_BF16 && cpu_tiles_allowed()) entry = find(cpu_entries_amx, source->name);
 #endif
     return entry ? entry : find(entries_of(isa), source->name);
 }

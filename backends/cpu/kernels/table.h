@@ -61,8 +61,9 @@ CPU_VECTOR_KERNELS(amx)
 CPU_FIXED_KERNELS(avx512vbmi)
 CPU_FIXED_KERNELS(avx512bf16)
 
-// Whether this processor multiplies tiles and this process may: tiles.c.
+// Whether this processor multiplies tiles, and whether this process may, which asks the system: tiles.c.
 bool cpu_tiles_here(void);
+bool cpu_tiles_allowed(void);
 
 // Whether CPU_ISA_AVX512VBMI and up multiply a form of weight (the constants of linear_matvec) in fixed point. See
 // fixed.inc.c for the error.

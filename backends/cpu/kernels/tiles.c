@@ -62,6 +62,7 @@ static void multiply_pairs(const float *w, uint32_t rows, const matmul_panel *x,
 }
 
 bool cpu_tiles_here(void) { return tiles_here(); }
+bool cpu_tiles_allowed(void) { return tiles_allowed(); }
 
 const cpu_kernel_entry cpu_entries_amx[] = {
     {"linear_matmul", SIMD(cpu_linear_matmul), SIMD(cpu_linear_matmul_scratch), SIMD(cpu_linear_matmul_prepare)},
@@ -71,6 +72,7 @@ const cpu_kernel_entry cpu_entries_amx[] = {
 #else // the compiler does not know them
 
 bool cpu_tiles_here(void) { return false; }
+bool cpu_tiles_allowed(void) { return false; }
 const cpu_kernel_entry cpu_entries_amx[] = {{.name = NULL}};
 
 #endif

@@ -30,13 +30,16 @@ static inline void tiles_end(void) { __asm__ volatile("tilerelease"); }
     __asm__ volatile("tilestored %%tmm" #tile ", (%0, %1, 1)" : : "r"(to), "r"((size_t)(stride)) : "memory")
 #define tile_multiply(sum, a, b) __asm__ volatile("tdpbf16ps %tmm" #b ", %tmm" #a ", %tmm" #sum)
 
-// Whether the processor has them and the system saves them; the system wants to be asked first.
+// Whether the processor has them and the system saves them.
 static inline bool tiles_here(void) {
     enum { AMX_BF16 = 1 << 22, AMX_TILE = 1 << 24, STATE = 3 << 17 };
     unsigned a, b, c, d, low, high;
     if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(d & AMX_BF16) || !(d & AMX_TILE)) return false;
     __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-    return (low & STATE) == STATE && hel_os_tiles_allow();
+    return (low & STATE) == STATE;
 }
+
+// The system wants to be asked, once for the process.
+static inline bool tiles_allowed(void) { return hel_os_tiles_allow(); }
 
 #endif
