@@ -116,6 +116,19 @@ static void test_heads(void **state) { (void)state, check(HEADS, false, false); 
 static void test_ungated(void **state) { (void)state, check(0, false, false); }
 static void test_ungated_back(void **state) { (void)state, check(0, false, true); }
 
+// Steps before one that is no number are what they would be without it.
+static void test_causal(void **state) {
+    (void)state;
+    static results without, with;
+    enum { BROKEN = STEPS - 13 };
+    run(HEADS, false, false, 0, &without);
+    for (uint32_t c = 1; c < CHANNELS; c += 2) v.x[BROKEN * CHANNELS + c] = INFINITY;
+    run(HEADS, false, false, 0, &with);
+    assert_memory_equal(with.y, without.y, BROKEN * CHANNELS * sizeof *with.y);
+    assert_false(isfinite(with.y[BROKEN * CHANNELS + 1]));
+    for (uint32_t c = 1; c < CHANNELS; c += 2) v.x[BROKEN * CHANNELS + c] = 0.0f;
+}
+
 // A GPU's arena that was planned for a batch is enough for every shorter one, however that is cut.
 static uint64_t planned(uint32_t steps, uint32_t channels) {
     hel_device gpu = {.type = HEL_DEVICE_TYPE_DISCRETE, .limits = {.max_binding = UINT32_MAX, .max_buffer = UINT64_MAX}};
@@ -158,7 +171,7 @@ int main(int argc, char **argv) {
     if (!device_here(name)) return SKIPPED;
     if (hel_device_open(name, NULL, &device) != HEL_OK) return 1;
     fill_all();
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_channels), cmocka_unit_test(test_back), cmocka_unit_test(test_heads),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_channels), cmocka_unit_test(test_back), cmocka_unit_test(test_heads), cmocka_unit_test(test_causal),
                                        cmocka_unit_test(test_ungated), cmocka_unit_test(test_ungated_back),
                                        cmocka_unit_test(test_plans), cmocka_unit_test(test_threads)};
     int failed = cmocka_run_group_tests_name(name, tests, NULL, NULL);

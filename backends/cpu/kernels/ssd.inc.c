@@ -179,7 +179,11 @@ static inline __attribute__((always_inline)) void ssd_outputs(const ssd_block *b
     for (uint32_t r = 0; r < SSD_ROWS; r++)
         for (uint32_t v = 0; v < vectors; v++) sum[r][v] = vec_mul(sum[r][v], vec_set(b->from_start[t + r]));
     left = ssd_rows_of(b->mix[0], SSD_STEPS, t, b->steps, 1);
-    ssd_multiply(sum, &left, b->inputs[0] + vector * WIDTH, SSD_CHANNELS, HEL_MIN(b->steps, t + SSD_ROWS), vectors);
+    ssd_multiply(sum, &left, b->inputs[0] + vector * WIDTH, SSD_CHANNELS, t, vectors);
+    for (uint32_t r = 0; r < HEL_MIN(SSD_ROWS, b->steps - t); r++) // no later step: it might be no number
+        for (uint32_t s = t; s <= t + r; s++)
+            for (uint32_t v = 0; v < vectors; v++)
+                sum[r][v] = vec_fma(vec_set(b->mix[t + r][s]), vec_load(b->inputs[s] + (vector + v) * WIDTH), sum[r][v]);
     vec skip = vec_set(b->d[b->head]);
     for (uint32_t r = 0; r < HEL_MIN(SSD_ROWS, b->steps - t); r++) {
         float *y = b->y + (size_t)(b->step + t + r) * p->channels + b->channel;
