@@ -415,7 +415,8 @@ typedef struct point_shape {
 
 static point_shape random_points(check *c, bool in, bool out) {
     point_shape s = {.points = 2 * check_size(c, 1100), .rows = check_size(c, 3), .channels = check_size(c, 3)};
-    s.steps = 1 + check_random(c, s.points);
+    if (c->number % 3 == 1) s.points += 2 * HEL_FINE_TURNS; // coarse turns too
+    s.steps = c->number % 3 == 1 ? s.points : 1 + check_random(c, s.points);
     s.filters = check_random(c, 2) ? 1 : s.channels;
     s.first_row = check_random(c, 4);
     if (in) s.flags |= check_random(c, 2) * HEL_FLAG_HALF_IN | check_random(c, 2) * HEL_FLAG_GATE_IN;
