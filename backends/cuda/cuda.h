@@ -107,6 +107,16 @@ hel_status cuda_kernel_create(const hel_device *device, const hel_kernel_source 
                               hel_kernel **out);
 void cuda_kernel_destroy(const hel_device *device, hel_kernel *kernel);
 
+// "--gpu-architecture=...", as NVRTC takes it.
+void cuda_architecture_option(const cuda_device *device, char *out, size_t size);
+
+// fft.c
+uint32_t cuda_transform_least(const hel_device *device);
+hel_status cuda_transform_create(const hel_device *device, uint32_t points, hel_transform **out);
+hel_status cuda_transform_run(const hel_device *device, hel_transform *transform, const hel_binding *rows, uint32_t count,
+                              bool back);
+void cuda_transform_destroy(const hel_device *device, hel_transform *transform);
+
 // recording.c
 hel_status cuda_recording_create(const hel_device *device, const hel_checked_dispatch *dispatches, uint32_t count,
                                  hel_recording **out);

@@ -144,6 +144,12 @@ static const hel_device_functions functions = {
     .recording_create = cuda_recording_create,
     .recording_replay = cuda_recording_replay,
     .recording_destroy = cuda_recording_destroy,
+#ifdef HEL_HAVE_CUDA_TRANSFORM
+    .transform_least = cuda_transform_least,
+    .transform_create = cuda_transform_create,
+    .transform_run = cuda_transform_run,
+    .transform_destroy = cuda_transform_destroy,
+#endif
 };
 
 // ---------------------------------------------------------------- opening

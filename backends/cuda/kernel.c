@@ -41,14 +41,18 @@ hel_status cuda_choose_architecture(int capability, int *out) {
                     capability / 10, capability % 10);
 }
 
+void cuda_architecture_option(const cuda_device *device, char *out, size_t size) {
+    const char *kind = device->architecture == device->capability ? "sm" : "compute";
+    snprintf(out, size, "--gpu-architecture=%s_%d", kind, device->architecture);
+}
+
 static void choose_options(const cuda_device *device, const hel_kernel_source *source, const uint32_t *constants, cuda_build *out) {
     uint32_t workgroup = hel_kernel_workgroup(source, &device->base.data, constants);
     *out = (cuda_build){.source = source,
                         .definitions = hel_kernel_define(source, workgroup, constants),
                         .options = {out->architecture, "--std=c++17", "--fmad=false"},
                         .binary = device->architecture == device->capability};
-    snprintf(out->architecture, sizeof out->architecture, "--gpu-architecture=%s_%d", out->binary ? "sm" : "compute",
-             device->architecture);
+    cuda_architecture_option(device, out->architecture, sizeof out->architecture);
     for (uint32_t i = 0; i < out->definitions.count; i++) out->options[OWN_OPTIONS + i] = out->definitions.text[i];
     out->n_options = OWN_OPTIONS + (int)out->definitions.count;
 }

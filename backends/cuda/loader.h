@@ -15,6 +15,7 @@
 typedef int CUresult;
 typedef int CUdevice;
 typedef int CUdevice_attribute;
+typedef int CUfunction_attribute;
 typedef unsigned long long CUdeviceptr;
 typedef struct CUctx_st *CUcontext;
 typedef struct CUmod_st *CUmodule;
@@ -75,6 +76,7 @@ enum {
     X(cuModuleLoadData, (CUmodule *, const void *))                                                      \
     X(cuModuleUnload, (CUmodule))                                                                        \
     X(cuModuleGetFunction, (CUfunction *, CUmodule, const char *))                                       \
+    X(cuFuncSetAttribute, (CUfunction, CUfunction_attribute, int))                                       \
     X(cuLaunchKernel, (CUfunction, unsigned int, unsigned int, unsigned int, unsigned int, unsigned int, \
                        unsigned int, unsigned int, CUstream, void **, void **))
 

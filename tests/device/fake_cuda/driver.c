@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The fake driver: one device, lazy streams.
 #define _POSIX_C_SOURCE 200809L // clock_gettime
+#include <limits.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -8,6 +9,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "backends/cuda/vkfft/cuda.h"
 #include "driver.h"
 #include "fake.h"
 
@@ -358,6 +360,12 @@ CUresult cuModuleGetFunction(CUfunction *out, CUmodule module, const char *name)
     return leave(CUDA_SUCCESS);
 }
 
+// Nothing of ours asks for more shared memory than every function has.
+CUresult cuFuncSetAttribute(CUfunction function, CUfunction_attribute attribute, int value) {
+    BEGIN_IN_CONTEXT;
+    return leave(function && attribute >= 0 && value >= 0 ? CUDA_SUCCESS : INVALID_VALUE);
+}
+
 static unsigned workgroup_of(const struct CUmod_st *module) {
     const hel_kernel_source *source = module->source;
     return source->lanes_at < source->n_constants ? module->constants[source->lanes_at] : source->workgroup;
@@ -435,6 +443,14 @@ CUresult cuDeviceGetAttribute(int *out, CUdevice_attribute attribute, CUdevice d
     switch (attribute) {
     case CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK: *out = 1024; break;
     case CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK: *out = SHARED_MEMORY; break;
+    case CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN: *out = 232448; break;
+    case CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_X:
+    case CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_Y: *out = 1024; break;
+    case CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_Z: *out = 64; break;
+    case CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_X: *out = INT_MAX; break;
+    case CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_Y:
+    case CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_Z: *out = 65535; break;
+    case CU_DEVICE_ATTRIBUTE_SINGLE_TO_DOUBLE_PRECISION_PERF_RATIO: *out = 2; break;
     case CU_DEVICE_ATTRIBUTE_WARP_SIZE: *out = 32; break;
     case CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT: *out = 132; break;
     case CU_DEVICE_ATTRIBUTE_INTEGRATED: *out = 0; break;
