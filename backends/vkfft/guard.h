@@ -109,12 +109,18 @@ static void *vkfft_alloc(size_t size, bool zero) {
     return kept + 1;
 }
 
+static void *vkfft_alloc_array(size_t count, size_t size) {
+    uint64_t whole;
+    if (!hel_size_mul(count, size, &whole) || whole > SIZE_MAX) vkfft_leave(hel_fail_memory(SIZE_MAX));
+    return vkfft_alloc((size_t)whole, true);
+}
+
 static void vkfft_free(void *memory) {
     if (memory) vkfft_drop(vkfft_now->device, (vkfft_kept *)memory - 1);
 }
 
 #define malloc(size) vkfft_alloc(size, false)
-#define calloc(count, size) vkfft_alloc((count) * (size), true)
+#define calloc(count, size) vkfft_alloc_array(count, size)
 #define free(memory) vkfft_free(memory)
 #define printf(...) ((void)0)
 

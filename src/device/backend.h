@@ -88,6 +88,7 @@ typedef struct hel_device_base {
     hel_kernel *kernels;
     hel_recording *recordings;
     hel_transform *transforms;
+    uint32_t refused_transforms[16], n_refused_transforms; // points
     hel_choices choices;
     hel_verdict matrix_units; // what the room above found out about them
     uint64_t memory_used, memory_peak, memory_limit;

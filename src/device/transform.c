@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "base/os.h"
 #include "base/require.h"
+#include "base/size.h"
 #include "device/backend.h"
 #include "device/dispatch.h"
 
@@ -80,8 +81,24 @@ static hel_status try_transform(hel_device_base *base, hel_transform *transform)
 
 // ---------------------------------------------------------------- transforms
 
+// Sizes that cannot be had, so that each is compiled, and warned of, once. The oldest is forgotten.
+static bool is_refused(const hel_device_base *base, uint32_t points) {
+    for (uint32_t i = 0; i < HEL_COUNT(base->refused_transforms); i++)
+        if (base->refused_transforms[i] == points) return true;
+    return false;
+}
+
+static void keep_refused(hel_device_base *base, uint32_t points) {
+    base->refused_transforms[base->n_refused_transforms++ % HEL_COUNT(base->refused_transforms)] = points;
+}
+
 static hel_status create(hel_device_base *base, uint32_t points, hel_transform **out) {
-    HEL_TRY(base->functions->transform_create(&base->data, points, out));
+    if (is_refused(base, points))
+        return hel_fail(HEL_ERROR_UNSUPPORTED, "%s:%u has refused a transform of %u points", base->data.backend, base->data.index,
+                        points);
+    hel_status made = base->functions->transform_create(&base->data, points, out);
+    if (made == HEL_ERROR_UNSUPPORTED) keep_refused(base, points);
+    HEL_TRY(made);
     (*out)->points = points;
     hel_status status = try_transform(base, *out);
     if (status != HEL_OK) {

@@ -202,12 +202,6 @@ hel_status hel_fftconv_plan_init(const hel_device *device, uint32_t steps, uint3
     return hel_fftconv_plan_init_as(device, steps, taps, HEL_FFTCONV_FASTEST, out);
 }
 
-const char *hel_fftconv_plan_describe(const hel_fftconv_plan *plan) {
-    if (plan->toeplitz) return "Toeplitz blocks";
-    if (plan->own) return "the device's convolution";
-    return plan->transform ? "the device's transform" : "kernels";
-}
-
 void hel_fftconv_plan_finish(hel_fftconv_plan *plan) {
     if (!plan->device) return;
     hel_convolution_destroy(plan->device, &plan->own);

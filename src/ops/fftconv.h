@@ -42,7 +42,6 @@ typedef enum hel_fftconv_way {
 hel_status hel_fftconv_plan_init(const hel_device *device, uint32_t steps, uint32_t taps, hel_fftconv_plan *out);
 hel_status hel_fftconv_plan_init_as(const hel_device *device, uint32_t steps, uint32_t taps, hel_fftconv_way way,
                                     hel_fftconv_plan *out);
-const char *hel_fftconv_plan_describe(const hel_fftconv_plan *plan); // how it goes about it, in words
 void hel_fftconv_plan_finish(hel_fftconv_plan *plan); // accepts a zeroed plan
 
 // What hel_convolution_call says; filters, which `transform` makes spectra of, are f32 [rows, filter_steps].
