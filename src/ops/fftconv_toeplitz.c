@@ -19,13 +19,12 @@ typedef struct sooner {
 // At least 15 % sooner where it was measured (docs/fftconv.md); lists end with a zero.
 static const sooner vectors[] = {{64, 1, UINT32_MAX}, {192, 1, 256}, {128, 8192, UINT32_MAX}, {0, 0, 0}};
 static const sooner scalar[] = {{32, 1024, UINT32_MAX}, {0, 0, 0}};
-static const sooner pocl[] = {{32, 256, UINT32_MAX}, {128, 8192, UINT32_MAX}, {0, 0, 0}};
-static const sooner lavapipe[] = {{32, 256, UINT32_MAX}, {0, 0, 0}};
+static const sooner software[] = {{32, 256, UINT32_MAX}, {0, 0, 0}};
 static const sooner gpus[] = {{128, 256, UINT32_MAX}, {0, 0, 0}}; // never timed: the paper's filters
 
 static const sooner *rules_of(const hel_device *device) {
     if (device->type == HEL_DEVICE_TYPE_INTEGRATED || device->type == HEL_DEVICE_TYPE_DISCRETE) return gpus;
-    if (device->type != HEL_DEVICE_TYPE_CPU) return strcmp(device->backend, "vulkan") ? pocl : lavapipe;
+    if (device->type != HEL_DEVICE_TYPE_CPU) return software;
     return strcmp(device->driver, "scalar") && strcmp(device->driver, "C") ? vectors : scalar;
 }
 
