@@ -51,9 +51,5 @@ static int run_on(const cli_options *options, const hel_device *device) {
 
 int run_fftconv(const cli_options *options) {
     if (!options->output) return report_usage(options, "give the output with -o Y.npy");
-    const hel_device *device = NULL;
-    int code = runner_open_device(options, &device);
-    if (code == EXIT_OK) code = run_on(options, device);
-    hel_device_destroy(&device);
-    return code;
+    return runner_on_device(options, run_on);
 }

@@ -21,6 +21,14 @@ int runner_open_device(const cli_options *options, const hel_device **out) {
     return report_status(options, status);
 }
 
+int runner_on_device(const cli_options *options, int (*run)(const cli_options *options, const hel_device *device)) {
+    const hel_device *device = NULL;
+    int code = runner_open_device(options, &device);
+    if (code == EXIT_OK) code = run(options, device);
+    hel_device_destroy(&device);
+    return code;
+}
+
 int runner_load(const cli_options *options, const char *path, hel_model **out) {
     hel_model_params params = hel_model_params_default();
     params.devices = options->device;

@@ -13,6 +13,9 @@ hel_tuning runner_tuning(const cli_options *options);
 // Opens the device that the options name, or the best one; for verbs that work on one.
 int runner_open_device(const cli_options *options, const hel_device **out);
 
+// Opens it, runs and closes it again.
+int runner_on_device(const cli_options *options, int (*run)(const cli_options *options, const hel_device *device));
+
 // Loads a model onto the devices that the options name, with progress.
 int runner_load(const cli_options *options, const char *path, hel_model **out);
 

@@ -5,6 +5,7 @@
 
 #include "base/size.h"
 #include "kernels.h"
+#include "ops/operators.h"
 
 enum { TILE = HEL_TOEPLITZ_SPAN * HEL_TOEPLITZ_BLOCKS };
 _Static_assert(HEL_FFTCONV_TOEPLITZ_MAX_TAPS == HEL_FFTCONV_TOEPLITZ_TAPS_MAX_TAPS, "both directions go for the same filters");
@@ -85,21 +86,6 @@ static void sum_slices(const hel_fftconv_rows *rows, hel_tensor sums) {
                                               .groups = (uint64_t)rows->count * params.slices});
 }
 
-// The kernel is that of products whose columns were cut.
-static void add_slices(hel_exec *exec, hel_tensor sums, uint32_t slices, bool accumulate, hel_binding out) {
-    uint32_t flags = accumulate ? HEL_FLAG_ACCUMULATE : 0;
-    hel_linear_slices_params params = {.rows = sums.cols, .n = sums.rows / slices * sums.cols, .slices = slices};
-    hel_binding bindings[] = {sums.where, hel_bind(exec->nothing), out};
-    hel_exec_dispatch(exec, &(hel_call){.kernel = "linear_slices",
-                                        .constants = &flags,
-                                        .n_constants = 1,
-                                        .bindings = bindings,
-                                        .n_bindings = HEL_COUNT(bindings),
-                                        .params = &params,
-                                        .params_size = sizeof params,
-                                        .groups = hel_ceil_div(params.n, HEL_LINEAR_SLICES_CHUNK)});
-}
-
 void hel_fftconv_toeplitz_gradient(hel_exec *exec, const hel_fftconv_plan *plan, const hel_convolution_call *call,
                                    hel_binding filters) {
     uint64_t mark = hel_exec_mark(exec);
@@ -107,6 +93,6 @@ void hel_fftconv_toeplitz_gradient(hel_exec *exec, const hel_fftconv_plan *plan,
     hel_tensor sums = hel_exec_tensor(exec, slices * call->rows, plan->taps);
     hel_fftconv_rows rows = hel_fftconv_rows_bind(exec, plan, call, 0, call->rows);
     sum_slices(&rows, sums);
-    add_slices(exec, sums, slices, call->accumulate, filters);
+    hel_add_slices(exec, sums, slices, call->accumulate ? HEL_FLAG_ACCUMULATE : 0, (hel_binding){0}, filters);
     hel_exec_release(exec, mark);
 }

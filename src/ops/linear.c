@@ -105,11 +105,9 @@ static void dispatch(hel_exec *exec, const linear_call *call, hel_tensor y) {
     }
 }
 
-// y (+)= the sum of the slices of the columns, and the bias.
-static void add_slices(hel_exec *exec, hel_tensor sums, uint32_t slices, const hel_weight *weight, uint32_t flags,
-                       hel_tensor y) {
-    hel_linear_slices_params params = {.rows = weight->rows, .n = sums.rows / slices * sums.cols, .slices = slices};
-    hel_binding bindings[] = {sums.where, hel_exec_optional(exec, weight->bias), y.where};
+void hel_add_slices(hel_exec *exec, hel_tensor sums, uint32_t slices, uint32_t flags, hel_binding bias, hel_binding y) {
+    hel_linear_slices_params params = {.rows = sums.cols, .n = sums.rows / slices * sums.cols, .slices = slices};
+    hel_binding bindings[] = {sums.where, hel_exec_optional(exec, bias), y};
     hel_exec_dispatch(exec, &(hel_call){.kernel = "linear_slices",
                                         .constants = &flags,
                                         .n_constants = 1,
@@ -131,7 +129,7 @@ static void multiply_vectors(hel_exec *exec, rows_of x, const hel_weight *weight
     hel_tensor sums = hel_exec_tensor(exec, call.plan.splits * x.count, weight->rows);
     call.constants[HEL_LINEAR_MATVEC_AT_FLAGS] = flags & ~at_the_end;
     dispatch(exec, &call, sums);
-    add_slices(exec, sums, call.plan.splits, weight, flags & at_the_end, y);
+    hel_add_slices(exec, sums, call.plan.splits, flags & at_the_end, weight->bias, y.where);
     hel_exec_release(exec, mark);
 }
 

@@ -16,6 +16,10 @@ void hel_linear_add(hel_exec *exec, hel_tensor x, const hel_weight *weight, hel_
 // The same for rows first .. first + count of x alone, as logits are made in slices.
 hel_tensor hel_linear_rows(hel_exec *exec, hel_tensor x, uint32_t first, uint32_t count, const hel_weight *weight);
 
+// y [rows, cols] is, or with HEL_FLAG_ACCUMULATE grows by, the sum over slices of sums [slices rows, cols], in order, and with
+// HEL_FLAG_BIAS `bias` [cols], else none.
+void hel_add_slices(hel_exec *exec, hel_tensor sums, uint32_t slices, uint32_t flags, hel_binding bias, hel_binding y);
+
 // Row tokens[t] of the weight for each token; `tokens` is a u32 buffer [count].
 hel_tensor hel_embedding(hel_exec *exec, hel_binding tokens, uint32_t count, const hel_weight *weight);
 
