@@ -2,13 +2,14 @@
 // Compares every kernel on one device with an independent oracle in double precision.
 //
 //   check [--device NAME] [--kernel PATTERN] [--seed N] [--rounds N] [--scalar] [--isa SET] [--bf16]
-//         [--workgroup N] [--flags N] [--part K/N] [--compile | --bench]
+//         [--workgroup N] [--flags N] [--part K/N] [--kernels K/N] [--compile | --bench]
 //   check --lanes N [--ordered] --library PATH ...   the C forms with N threads to a work-group
 //
 // --isa limits the CPU to the vector kernels of avx2, avx512, avx512vbmi, avx512bf16 or amx; --bf16 lets products round. --flags
 // is the number of sets of flags that each form of weight is checked with: 1, 2 or, as the CPU compiles nothing, 16.
 // --part takes one N-th of the forms that kernels are compiled in, for which drivers take a second each: the K-th after the
-// one whose turn it is (support/part.h). Their cases are the same in whatever part.
+// one whose turn it is (support/part.h). Their cases are the same in whatever part. --kernels takes one N-th of the kernels in
+// the same way.
 // --compile stops where a kernel is compiled with the constants of the case.
 // Exit 0: all right; 1: a kernel is wrong; 2: usage; 77: the device is not there.
 #include <fnmatch.h>
@@ -24,7 +25,7 @@ typedef struct check_options {
     const char *device, *pattern, *library;
     uint64_t seed;
     uint32_t rounds, lanes, workgroup, flags;
-    test_part part;
+    test_part part, kernels;
     bool scalar, bf16, ordered, compile, bench;
     const char *isa; // the most that the CPU's vector kernels may use
 } check_options;
@@ -36,7 +37,7 @@ static const check_kernel *const families[] = {check_linear_kernels,    check_el
 
 static int usage(void) {
     fprintf(stderr, "usage: check [--device NAME] [--kernel PATTERN] [--seed N] [--rounds N] [--scalar] [--isa SET] [--bf16]\n"
-                    "             [--workgroup N] [--flags N] [--part K/N] [--compile | --bench]\n"
+                    "             [--workgroup N] [--flags N] [--part K/N] [--kernels K/N] [--compile | --bench]\n"
                     "             | --lanes N [--ordered] --library PATH ...\n");
     return 2;
 }
@@ -51,10 +52,10 @@ static bool take_flag(const char *word, check_options *out) {
     return true;
 }
 
-static bool take_part(const char *value, check_options *out) {
+static bool take_part(const char *value, test_part *out) {
     uint32_t offset, parts;
     if (sscanf(value, "%u/%u", &offset, &parts) != 2 || !parts) return false;
-    out->part = part_of(offset, parts);
+    *out = part_of(offset, parts);
     return true;
 }
 
@@ -67,7 +68,8 @@ static bool take_value(const char *word, const char *value, check_options *out) 
     else if (!strcmp(word, "--rounds")) out->rounds = (uint32_t)strtoul(value, NULL, 10);
     else if (!strcmp(word, "--flags")) out->flags = (uint32_t)strtoul(value, NULL, 10);
     else if (!strcmp(word, "--lanes")) out->lanes = (uint32_t)strtoul(value, NULL, 10);
-    else if (!strcmp(word, "--part")) return take_part(value, out);
+    else if (!strcmp(word, "--part")) return take_part(value, &out->part);
+    else if (!strcmp(word, "--kernels")) return take_part(value, &out->kernels);
     else if (!strcmp(word, "--workgroup")) out->workgroup = (uint32_t)strtoul(value, NULL, 10);
     else return false;
     return true;
@@ -126,8 +128,11 @@ static bool limit_isa(const char *name) {
 static int check_all(check *c, const check_options *options) {
     bool complete = true;
     if (options->bench) printf("kernel,device,shape,median_us,gb_per_s\n");
-    for (const hel_kernel_source *const *at = hel_kernel_sources; *at; at++)
-        if (!options->pattern || !fnmatch(options->pattern, (*at)->name, 0)) complete &= check_source(c, *at, options);
+    uint64_t number = 0;
+    for (const hel_kernel_source *const *at = hel_kernel_sources; *at; at++) {
+        if (options->pattern && fnmatch(options->pattern, (*at)->name, 0)) continue;
+        if (part_has(options->kernels, number++)) complete &= check_source(c, *at, options);
+    }
     check_finish(c);
     if (!options->bench)
         printf("check: %s (%s), part %u of %u: %u cases, %u left to other parts, %u failed, %u expected failures\n", c->device,
@@ -136,7 +141,7 @@ static int check_all(check *c, const check_options *options) {
 }
 
 int main(int argc, char **argv) {
-    check_options options = {.device = "cpu", .seed = 1, .rounds = 3, .part = {0, 1}};
+    check_options options = {.device = "cpu", .seed = 1, .rounds = 3, .part = {0, 1}, .kernels = {0, 1}};
     if (!parse(argc, argv, &options)) return usage();
     if (options.isa && !limit_isa(options.isa)) {
         printf("skipped: this processor has no %s\n", options.isa);
