@@ -264,7 +264,7 @@ static inline __attribute__((always_inline)) void fixed_tokens(const linear *l, 
                                                                const uint32_t bits, const int digits, float *out) {
     const fixed_table table = fixed_table_load(&operands->table, bits, digits);
     const fixed_x *x = operands->x;
-    const int alone = bits < 6 ? 2 : 1;
+    const int alone = bits < 8 ? 2 : 1;
     uint32_t t = 0;
     for (; t + 2 <= l->p->tokens; t += 2, x += 2 * operands->blocks)
         for (int r = 0; r < BLOCK_ROWS; r += 2)
