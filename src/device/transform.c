@@ -59,9 +59,9 @@ static hel_status try_impulses(trial *t) {
     HEL_TRY(transform_rows(t, false));
     multiply_rows(t->rows, points);
     HEL_TRY(transform_rows(t, true));
-    t->transform->wrong = !is_impulse(t->rows, points, points - 1) ||
-                          !is_impulse(t->rows + row, points, (points - 4 % points) % points);
-    return HEL_OK;
+    if (is_impulse(t->rows, points, points - 1) && is_impulse(t->rows + row, points, (points - 4 % points) % points)) return HEL_OK;
+    return hel_fail(HEL_ERROR_UNSUPPORTED, "%s:%u: the transform of %u points computes something else", t->base->data.backend,
+                    t->base->data.index, points);
 }
 
 static hel_status try_transform(hel_device_base *base, hel_transform *transform) {
@@ -81,7 +81,7 @@ static hel_status try_transform(hel_device_base *base, hel_transform *transform)
 
 // ---------------------------------------------------------------- transforms
 
-// Sizes that cannot be had, so that each is compiled, and warned of, once. The oldest is forgotten.
+// Sizes that cannot be had, or come out wrong, so that each is compiled once. The oldest is forgotten.
 static bool is_refused(const hel_device_base *base, uint32_t points) {
     for (uint32_t i = 0; i < HEL_COUNT(base->refused_transforms); i++)
         if (base->refused_transforms[i] == points) return true;
@@ -92,20 +92,24 @@ static void keep_refused(hel_device_base *base, uint32_t points) {
     base->refused_transforms[base->n_refused_transforms++ % HEL_COUNT(base->refused_transforms)] = points;
 }
 
-static hel_status create(hel_device_base *base, uint32_t points, hel_transform **out) {
-    if (is_refused(base, points))
-        return hel_fail(HEL_ERROR_UNSUPPORTED, "%s:%u has refused a transform of %u points", base->data.backend, base->data.index,
-                        points);
-    hel_status made = base->functions->transform_create(&base->data, points, out);
-    if (made == HEL_ERROR_UNSUPPORTED) keep_refused(base, points);
-    HEL_TRY(made);
+// `out` is NULL where it fails.
+static hel_status make_right(hel_device_base *base, uint32_t points, hel_transform **out) {
+    HEL_TRY(base->functions->transform_create(&base->data, points, out));
     (*out)->points = points;
     hel_status status = try_transform(base, *out);
-    if (status != HEL_OK) {
-        base->functions->transform_destroy(&base->data, *out);
-        *out = NULL;
-        return status;
-    }
+    if (status == HEL_OK) return HEL_OK;
+    base->functions->transform_destroy(&base->data, *out);
+    *out = NULL;
+    return status;
+}
+
+static hel_status create(hel_device_base *base, uint32_t points, hel_transform **out) {
+    if (is_refused(base, points))
+        return hel_fail(HEL_ERROR_UNSUPPORTED, "%s:%u has no right transform of %u points", base->data.backend, base->data.index,
+                        points);
+    hel_status status = make_right(base, points, out);
+    if (status == HEL_ERROR_UNSUPPORTED) keep_refused(base, points);
+    HEL_TRY(status);
     (*out)->next = base->transforms;
     base->transforms = *out;
     return HEL_OK;
@@ -113,11 +117,7 @@ static hel_status create(hel_device_base *base, uint32_t points, hel_transform *
 
 static hel_status find_or_create(hel_device_base *base, uint32_t points, hel_transform **out) {
     for (*out = base->transforms; *out && (*out)->points != points;) *out = (*out)->next;
-    if (!*out) HEL_TRY(create(base, points, out));
-    if (!(*out)->wrong) return HEL_OK;
-    *out = NULL;
-    return hel_fail(HEL_ERROR_UNSUPPORTED, "%s:%u: the transform of %u points computes something else", base->data.backend,
-                    base->data.index, points);
+    return *out ? HEL_OK : create(base, points, out);
 }
 
 hel_status hel_transform_get(const hel_device *device, uint32_t points, hel_transform **out) {

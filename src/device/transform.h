@@ -9,7 +9,6 @@
 // Of rows of so many points; a backend's begins with this.
 typedef struct hel_transform {
     uint32_t points;
-    bool wrong;                 // was seen to compute something else; kept so as not to be made again
     struct hel_transform *next; // in the device's list
 } hel_transform;
 
