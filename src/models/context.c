@@ -93,8 +93,7 @@ static hel_status make_rope(hel_context *context, hel_stage *stage) {
     float *table = hel_alloc(size);
     if (!table) return hel_fail_memory(size);
     hel_hyper_rope_table(hyper, context->capacity, table);
-    hel_status status = hel_buffer_create(stage->exec.device, size, &stage->rope_table);
-    if (status == HEL_OK) status = hel_buffer_write(stage->exec.device, HEL_QUEUE_COMPUTE, stage->rope_table, 0, table, size);
+    hel_status status = hel_buffer_create_from(stage->exec.device, table, size, &stage->rope_table);
     hel_free(table);
     // Half-split is what hel_source_open makes of GGUF and llama2.c files, which store q and k interleaved.
     stage->rope = (hel_rope){.table = {.buffer = stage->rope_table},

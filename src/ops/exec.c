@@ -12,6 +12,13 @@ enum { NOTHING_SIZE = 256 };
 // Kernels count elements in 32 bits, and round up to whole chunks of them.
 #define MAX_ELEMENTS (UINT32_C(1) << 31)
 
+hel_status hel_buffer_create_from(const hel_device *device, const void *bytes, uint64_t size, hel_buffer **out) {
+    HEL_TRY(hel_buffer_create(device, size, out));
+    hel_status status = hel_buffer_write(device, HEL_QUEUE_COMPUTE, *out, 0, bytes, size);
+    if (status != HEL_OK) hel_buffer_destroy(device, out);
+    return status;
+}
+
 hel_status hel_exec_init(hel_exec *exec, const hel_device *device) {
     *exec = (hel_exec){.device = device};
     HEL_TRY(hel_matrix_units_check(device, &exec->matrix));

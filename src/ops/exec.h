@@ -67,6 +67,9 @@ void hel_exec_download(hel_exec *exec, hel_tensor from, float *values);
 void hel_exec_transform(hel_exec *exec, hel_transform *transform, hel_tensor rows, bool back);
 void hel_exec_copy(hel_exec *exec, hel_binding to, hel_binding from);
 
+// A new buffer of these bytes, or none. Statuses: as hel_buffer_create and hel_buffer_write.
+hel_status hel_buffer_create_from(const hel_device *device, const void *bytes, uint64_t size, hel_buffer **out);
+
 // All of a buffer.
 static inline hel_binding hel_bind(hel_buffer *buffer) { return (hel_binding){.buffer = buffer}; }
 

@@ -141,8 +141,7 @@ static hel_status make_turns(hel_fftconv_plan *plan, uint32_t i) {
     if (!turns) return hel_fail_memory(size);
     if (split) fill_split(plan, i, turns);
     else fill_blocks(plan, turns);
-    hel_status status = hel_buffer_create(plan->device, size, &plan->turns[i]);
-    if (status == HEL_OK) status = hel_buffer_write(plan->device, HEL_QUEUE_COMPUTE, plan->turns[i], 0, turns, size);
+    hel_status status = hel_buffer_create_from(plan->device, turns, size, &plan->turns[i]);
     hel_free(turns);
     return status;
 }

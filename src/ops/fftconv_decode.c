@@ -36,8 +36,7 @@ static hel_status make_taps(hel_fftconv_decoder *decoder, const hel_fftconv_filt
     float *taps = hel_alloc_zero(count, sizeof *taps);
     if (!taps) return hel_fail_memory(size);
     for (uint32_t c = 0; c < decoder->channels; c++) put_taps(filters, c, BLOCK, taps + c, decoder->channels);
-    hel_status status = hel_buffer_create(decoder->device, size, &decoder->taps);
-    if (status == HEL_OK) status = hel_buffer_write(decoder->device, HEL_QUEUE_COMPUTE, decoder->taps, 0, taps, size);
+    hel_status status = hel_buffer_create_from(decoder->device, taps, size, &decoder->taps);
     hel_free(taps);
     return status;
 }

@@ -18,8 +18,7 @@ static hel_status make_turns(hel_fftconv_plan *plan) {
     for (uint32_t t = 0; t < HEL_FINE_TURNS; t++) hel_fftconv_put_turn(angle * t, turns + 2 * t);
     for (size_t t = 0; t < coarse; t++)
         hel_fftconv_put_turn(angle * HEL_FINE_TURNS * (double)t, turns + 2 * (HEL_FINE_TURNS + t));
-    hel_status status = hel_buffer_create(plan->device, size, &plan->turns[0]);
-    if (status == HEL_OK) status = hel_buffer_write(plan->device, HEL_QUEUE_COMPUTE, plan->turns[0], 0, turns, size);
+    hel_status status = hel_buffer_create_from(plan->device, turns, size, &plan->turns[0]);
     hel_free(turns);
     return status;
 }

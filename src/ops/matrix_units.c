@@ -66,9 +66,7 @@ static hel_status make_buffer(trial *t, uint32_t count, bool indices, hel_buffer
     uint32_t *words = hel_alloc_array(count, sizeof *words);
     if (!words) return hel_fail_memory(count * sizeof *words);
     for (uint32_t i = 0; i < count; i++) words[i] = random_word(t, indices);
-    hel_status status = hel_buffer_create(t->device, count * sizeof *words, out);
-    if (status == HEL_OK)
-        status = hel_buffer_write(t->device, HEL_QUEUE_COMPUTE, *out, 0, words, count * sizeof *words);
+    hel_status status = hel_buffer_create_from(t->device, words, count * sizeof *words, out);
     hel_free(words);
     return status;
 }

@@ -272,11 +272,7 @@ hel_status hel_vector_prepare_turned(const hel_device *device, hel_archive *arch
     if (!values) return hel_fail_memory(count * sizeof *values);
     hel_status status = hel_archive_read_f32(archive, tensor, 0, count, values);
     if (status == HEL_OK && turn) turn(values, rows, cols, kept);
-    if (status == HEL_OK) status = hel_buffer_create(device, count * sizeof *values, out);
-    if (status == HEL_OK) {
-        status = hel_buffer_write(device, HEL_QUEUE_COMPUTE, *out, 0, kept, count * sizeof *values);
-        if (status != HEL_OK) hel_buffer_destroy(device, out);
-    }
+    if (status == HEL_OK) status = hel_buffer_create_from(device, kept, count * sizeof *values, out);
     hel_free(values);
     return status;
 }
