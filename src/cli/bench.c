@@ -93,7 +93,6 @@ static int show(const cli_options *options, const hel_bench_report *report) {
 
 int run_bench(const cli_options *options) {
     if (options->list) return print_list(options);
-    if (options->output && strcmp(options->output, "-") == 0) return report_usage(options, "-o -: use --json");
     if (options->output && !options->force && hel_os_path_kind(options->output) != HEL_OS_MISSING)
         return report_error(options, EXIT_FAILED, "%s exists; -f overwrites it", options->output);
     hel_bench_params params = params_of(options);

@@ -88,8 +88,6 @@ static int print_report(const cli_options *options, const hel_compress_report *r
 
 int run_compress(const cli_options *options) {
     if (!options->output && !options->dry_run) return report_usage(options, "give the output with -o OUT");
-    if (options->output && strcmp(options->output, "-") == 0)
-        return report_usage(options, "-o -: the output must be a file or folder");
     hel_compress_params params = params_of(options);
     hel_compress_report report = {0};
     progress_start(options, PROGRESS_BYTES);

@@ -19,7 +19,6 @@ static hel_export_dtype dtype_of(const char *name) {
 
 int run_export(const cli_options *options) {
     if (!options->output) return report_usage(options, "give the output with -o OUT");
-    if (strcmp(options->output, "-") == 0) return report_usage(options, "-o -: the output must be a file or folder");
     hel_export_params params = hel_export_params_default();
     params.dtype = dtype_of(options->dtype);
     params.overwrite = options->force;

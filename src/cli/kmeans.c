@@ -59,7 +59,6 @@ static int print_report(const cli_options *options, const hel_device *device, co
 
 int run_kmeans(const cli_options *options) {
     if (!options->output) return report_usage(options, "give the output with -o CODEBOOK.npy");
-    if (strcmp(options->output, "-") == 0) return report_usage(options, "-o -: the output must be a file");
     hel_kmeans_params params = params_of(options);
     hel_kmeans_result result = {0};
     const hel_device *device = NULL;

@@ -90,7 +90,8 @@ const size_t verb_count = sizeof verb_table / sizeof verb_table[0];
 #define AT(field) offsetof(cli_options, field)
 
 const option_row option_table[] = {
-    {"output", 'o', OPTION_TEXT, AT(output), WRITERS, "OUT", .help = "where to write; for logits - is standard output"},
+    {"output", 'o', OPTION_FILE, AT(output), WRITERS & ~LOGITS, "OUT", .help = "where to write"},
+    {"output", 'o', OPTION_TEXT, AT(output), LOGITS, "OUT", .help = "where to write; - is standard output"},
     {"force", 'f', OPTION_SWITCH, AT(force), WRITERS, .set = 1, .help = "overwrite OUT"},
 
     {"format", 0, OPTION_CHOICE, AT(format), COMPRESS, "NAME", "hxq", "hxq", .help = "format of the output"},
@@ -116,7 +117,7 @@ const option_row option_table[] = {
      .help = "what they fade to; 0: as the checkpoint says, or 0.01"},
     {"shift", 0, OPTION_REAL, AT(shift), HYENA, "X", "0", .least = -1, .most = 1e6,
      .help = "what is left of a filter that has faded; 0: as the checkpoint says, or 0.05; negative: nothing"},
-    {"labels", 0, OPTION_TEXT, AT(labels), KMEANS, "LABELS", .help = "also write the nearest centroid of each point, as u32"},
+    {"labels", 0, OPTION_FILE, AT(labels), KMEANS, "LABELS", .help = "also write the nearest centroid of each point, as u32"},
     {"iterations", 0, OPTION_WHOLE, AT(iterations), KMEANS, "N", "25", .most = 4294967294.0, .help = "at most"},
     {"tolerance", 0, OPTION_REAL, AT(tolerance), KMEANS, "T", "1e-4", .most = 1e6,
      .help = "end once no centroid moves farther than this times the points' spread; 0: once no label changes"},

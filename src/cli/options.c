@@ -68,6 +68,7 @@ static bool store(const option_row *row, const char *text, cli_options *out) {
     switch (row->kind) {
     case OPTION_SWITCH: *(int *)field = row->set; return true;
     case OPTION_TEXT: *(const char **)field = text; return true;
+    case OPTION_FILE: *(const char **)field = text; return strcmp(text, "-") != 0;
     case OPTION_LIST: return list_append(field, text);
     case OPTION_CHOICE:
         if (!is_choice(row->choices, text)) return false;
@@ -91,6 +92,7 @@ static bool store(const option_row *row, const char *text, cli_options *out) {
 // `given` is the option or the variable that holds the value.
 static int refuse_value(const cli_options *out, const option_row *row, const char *given, const char *text) {
     if (row->kind == OPTION_CHOICE) return report_usage(out, "%s: '%s' is not one of %s", given, text, row->choices);
+    if (row->kind == OPTION_FILE) return report_usage(out, "%s: '%s' is not a file name (./- is)", given, text);
     return report_usage(out, "%s: '%s' is not a %snumber from %.10g to %.10g", given, text,
                         row->kind == OPTION_REAL ? "" : "whole ", row->least, row->most);
 }

@@ -53,6 +53,7 @@ typedef struct verb_row {
 typedef enum option_kind {
     OPTION_SWITCH, // no value; stores `set`
     OPTION_TEXT,
+    OPTION_FILE,   // the name of what is written, a file or folder: not -
     OPTION_CHOICE, // one of the words in `choices`
     OPTION_WHOLE,  // whole number
     OPTION_BYTES,  // whole number with K, M or G behind it
