@@ -53,6 +53,7 @@ static hel_status describe(uint32_t index, hel_device *out) {
     };
     hel_os_cpu_name(out->name, sizeof out->name);
     snprintf(out->driver, sizeof out->driver, "%s", cpu_instruction_sets());
+    out->features.scalar = strcmp(out->driver, "C") == 0;
     return HEL_OK;
 }
 
@@ -81,7 +82,10 @@ static hel_status open(uint32_t index, const hel_device_params *params, hel_devi
     device->base.functions = &functions;
     device->scalar = params->scalar;
     device->precision = params->precision;
-    if (device->scalar) snprintf(device->base.data.driver, sizeof device->base.data.driver, "scalar");
+    if (device->scalar) {
+        snprintf(device->base.data.driver, sizeof device->base.data.driver, "scalar");
+        device->base.data.features.scalar = true;
+    }
     *out = &device->base;
     return HEL_OK;
 }

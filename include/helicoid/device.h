@@ -43,6 +43,7 @@ typedef struct hel_device_features {
     bool transfer_queue; // HEL_QUEUE_TRANSFER runs beside the compute queue
     bool recording;      // sequences of dispatches can be recorded and replayed
     bool matrix_bf16;    // matrix units multiply bf16 and sum floats, and there are kernels for them
+    bool scalar;         // kernels compute one value at a time: plain C
 } hel_device_features;
 
 // How far operands of the matrix products may be rounded. A device without faster rounded products uses floats.

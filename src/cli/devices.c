@@ -17,7 +17,7 @@ typedef struct feature_name {
     bool present;
 } feature_name;
 
-enum { FEATURES = 5 };
+enum { FEATURES = 6 };
 
 static void features_of(const hel_device_features *features, feature_name out[FEATURES]) {
     out[0] = (feature_name){"mapped", features->mapped};
@@ -25,6 +25,7 @@ static void features_of(const hel_device_features *features, feature_name out[FE
     out[2] = (feature_name){"transfer_queue", features->transfer_queue};
     out[3] = (feature_name){"recording", features->recording};
     out[4] = (feature_name){"matrix_bf16", features->matrix_bf16};
+    out[5] = (feature_name){"scalar", features->scalar};
 }
 
 // Whether `name` ("vulkan" or "vulkan:1") means this entry; NULL means every one.

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ops/fftconv_toeplitz.h"
 
-#include <string.h>
-
 #include "base/size.h"
 #include "kernels.h"
 #include "ops/operators.h"
@@ -26,7 +24,7 @@ static const sooner gpus[] = {{128, 256, UINT32_MAX}, {0, 0, 0}}; // never timed
 static const sooner *rules_of(const hel_device *device) {
     if (device->type == HEL_DEVICE_TYPE_INTEGRATED || device->type == HEL_DEVICE_TYPE_DISCRETE) return gpus;
     if (device->type != HEL_DEVICE_TYPE_CPU) return software;
-    return strcmp(device->driver, "scalar") && strcmp(device->driver, "C") ? vectors : scalar;
+    return device->features.scalar ? scalar : vectors;
 }
 
 bool hel_fftconv_toeplitz_is_sooner(const hel_device *device, uint32_t steps, uint32_t taps) {
