@@ -184,12 +184,8 @@ static inline __m512 fixed_end(fixed_sums sums, float scale, __m512 total) {
 static uint32_t fixed_step_bytes(uint32_t bits) { return fixed_step(bits) / 8 * bits; }
 static __mmask64 fixed_mask(uint32_t bytes) { return bytes < 64 ? ((__mmask64)1 << bytes) - 1 : ~(__mmask64)0; }
 
-// How far ahead of its use a row's line is fetched: through the row and into the next one, as a thread reads them in one
-// piece. Two rows side by side reach four fifths of the memory's speed where one after the other reach it all.
-enum { FIXED_AHEAD = 8192 };
-
-static inline __m512i fixed_fields(const unsigned char *bytes, __mmask64 mask, const uint32_t bits) {
-    _mm_prefetch((const char *)bytes + FIXED_AHEAD, _MM_HINT_T0);
+static inline __m512i fixed_fields(const unsigned char *bytes, __mmask64 mask, uint32_t ahead, const uint32_t bits) {
+    _mm_prefetch((const char *)bytes + ahead, _MM_HINT_T0);
     __m512i packed = _mm512_maskz_loadu_epi8(mask, bytes);
     return bits == 4 || bits == 8 ? packed : vec_spread_fields(packed, bits);
 }
@@ -210,22 +206,32 @@ static inline __attribute__((always_inline)) fixed_table fixed_table_load(const 
 
 // Two rows meet two tokens; a single token meets one row, or two where fields are so narrow that computing takes longer than
 // reading.
-enum { FIXED_SUMS = 4 };
+enum { FIXED_SUMS = 4, FIXED_SEGMENT = 32 };
 typedef struct fixed_group { fixed_sums of[FIXED_SUMS]; } fixed_group; // [row][token]
 
+// A segment of the columns, in blocks.
+typedef struct fixed_part {
+    const fixed_operands *operands;
+    const fixed_table *table;
+    uint32_t first, end, row_bytes;
+    bool whole; // no columns are elsewhere
+} fixed_part;
+
 // `bits`, `digits`, `n_rows` and `tokens` are constants where these are inlined; x[t * stride] is the block of token t.
-static inline __attribute__((always_inline)) fixed_group fixed_step_add(fixed_group sums, const fixed_table *table,
+static inline __attribute__((always_inline)) fixed_group fixed_step_add(fixed_group sums, const fixed_part *part,
                                                                         const unsigned char *const *rows, uint32_t at,
-                                                                        __mmask64 mask, const fixed_x *x, size_t stride, uint32_t c,
+                                                                        __mmask64 mask, const fixed_x *x, uint32_t c,
                                                                         const uint32_t bits, const int digits, const int n_rows,
                                                                         const int tokens) {
     const bool apart = n_rows * tokens < FIXED_SUMS;
+    const size_t stride = part->operands->blocks;
     for (int r = 0; r < n_rows; r++) {
-        __m512i fields = fixed_fields(rows[r] + at, mask, bits), w[FIXED_DIGITS];
+        uint32_t ahead = part->whole ? ROW_AHEAD : n_rows * part->row_bytes;
+        __m512i fields = fixed_fields(rows[r] + at, mask, ahead, bits), w[FIXED_DIGITS];
         for (uint32_t half = 0; half < fixed_step(bits); half += 64) {
             if (half) fields = _mm512_srli_epi16(fields, 4);
             __mmask64 upper = bits == 8 ? _mm512_movepi8_mask(fields) : 0;
-            for (int d = 0; d < digits; d++) w[d] = vec_plane_look_up(table->planes[d], fields, upper, bits);
+            for (int d = 0; d < digits; d++) w[d] = vec_plane_look_up(part->table->planes[d], fields, upper, bits);
             for (int t = 0; t < tokens; t++)
                 sums.of[r * tokens + t] = fixed_add(sums.of[r * tokens + t], w, x + t * stride, c + half, digits, apart);
         }
@@ -233,54 +239,67 @@ static inline __attribute__((always_inline)) fixed_group fixed_step_add(fixed_gr
     return sums;
 }
 
-// out[r * BLOCK_TOKENS + t] = row[r] . x[t]
-static inline __attribute__((always_inline)) void fixed_rows(const linear *l, const fixed_operands *operands,
-                                                             const fixed_table *table, const unsigned char *const *rows,
+// totals[r * BLOCK_TOKENS + t] += row[r] . x[t] over the part's columns.
+static inline __attribute__((always_inline)) void fixed_rows(const fixed_part *part, const unsigned char *const *rows,
                                                              const fixed_x *x, const uint32_t bits, const int digits,
-                                                             const int n_rows, const int tokens, float *out) {
-    const uint32_t step = fixed_step(bits), step_bytes = fixed_step_bytes(bits), row_bytes = l->p->row_words * 4;
-    const uint32_t blocks = operands->blocks;
-    __m512 totals[FIXED_SUMS];
-    for (int i = 0; i < FIXED_SUMS; i++) totals[i] = _mm512_setzero_ps();
-    for (uint32_t b = 0, at = 0; b < blocks; b++, x++) {
+                                                             const int n_rows, const int tokens, __m512 *totals) {
+    const uint32_t step = fixed_step(bits), step_bytes = fixed_step_bytes(bits), block_bytes = FIXED_BLOCK / step * step_bytes;
+    const size_t stride = part->operands->blocks;
+    __m512 total[FIXED_SUMS];
+    for (int i = 0; i < n_rows * tokens; i++) total[i] = totals[i / tokens * BLOCK_TOKENS + i % tokens];
+    for (uint32_t b = part->first, at = b * block_bytes; b < part->end; b++) {
+        const fixed_x *of_b = x + b;
         fixed_group sums;
-        for (int i = 0; i < n_rows * tokens; i++) sums.of[i] = fixed_start(x + i % tokens * blocks);
-        uint32_t steps = HEL_MIN(FIXED_BLOCK / step, (row_bytes - at) / step_bytes), c = 0;
-        for (; c < steps * step; c += step, at += step_bytes)
-            sums = fixed_step_add(sums, table, rows, at, fixed_mask(step_bytes), x, blocks, c, bits, digits, n_rows, tokens);
-        if (c < FIXED_BLOCK && at < row_bytes) {
-            sums = fixed_step_add(sums, table, rows, at, fixed_mask(row_bytes - at), x, blocks, c, bits, digits, n_rows, tokens);
-            at = row_bytes;
+        for (int i = 0; i < n_rows * tokens; i++) sums.of[i] = fixed_start(of_b + i % tokens * stride);
+        if (part->row_bytes - at >= block_bytes) {
+#pragma GCC unroll 4
+            for (uint32_t c = 0; c < FIXED_BLOCK; c += step, at += step_bytes)
+                sums = fixed_step_add(sums, part, rows, at, fixed_mask(step_bytes), of_b, c, bits, digits, n_rows, tokens);
+        } else {
+            for (uint32_t c = 0, here; at < part->row_bytes; c += step, at += here) {
+                here = HEL_MIN(step_bytes, part->row_bytes - at);
+                sums = fixed_step_add(sums, part, rows, at, fixed_mask(here), of_b, c, bits, digits, n_rows, tokens);
+            }
         }
         for (int i = 0; i < n_rows * tokens; i++)
-            totals[i] = fixed_end(sums.of[i], x[i % tokens * blocks].scale, totals[i]);
+            total[i] = fixed_end(sums.of[i], of_b[i % tokens * stride].scale, total[i]);
     }
-    for (int i = 0; i < n_rows * tokens; i++)
-        out[i / tokens * BLOCK_TOKENS + i % tokens] = vec_sum(totals[i]) * operands->scale;
+    for (int i = 0; i < n_rows * tokens; i++) totals[i / tokens * BLOCK_TOKENS + i % tokens] = total[i];
 }
 
-static inline __attribute__((always_inline)) void fixed_tokens(const linear *l, const fixed_operands *operands,
+static inline __attribute__((always_inline)) void fixed_tokens(const fixed_part *part, uint32_t tokens,
                                                                const unsigned char *const rows[BLOCK_ROWS],
-                                                               const uint32_t bits, const int digits, float *out) {
-    const fixed_table table = fixed_table_load(&operands->table, bits, digits);
-    const fixed_x *x = operands->x;
+                                                               const uint32_t bits, const int digits, __m512 *totals) {
+    const fixed_x *x = part->operands->x;
     const int alone = bits < 8 ? 2 : 1;
     uint32_t t = 0;
-    for (; t + 2 <= l->p->tokens; t += 2, x += 2 * operands->blocks)
-        for (int r = 0; r < BLOCK_ROWS; r += 2)
-            fixed_rows(l, operands, &table, rows + r, x, bits, digits, 2, 2, out + r * BLOCK_TOKENS + t);
-    for (int r = 0; t < l->p->tokens && r < BLOCK_ROWS; r += alone)
-        fixed_rows(l, operands, &table, rows + r, x, bits, digits, alone, 1, out + r * BLOCK_TOKENS + t);
+    for (; t + 2 <= tokens; t += 2, x += 2 * part->operands->blocks)
+        for (int r = 0; r < BLOCK_ROWS; r += 2) fixed_rows(part, rows + r, x, bits, digits, 2, 2, totals + r * BLOCK_TOKENS + t);
+    for (int r = 0; t < tokens && r < BLOCK_ROWS; r += alone)
+        fixed_rows(part, rows + r, x, bits, digits, alone, 1, totals + r * BLOCK_TOKENS + t);
+}
+
+// Rows of many columns go by in segments, the next row's fetched meanwhile, so that x stays in the first-level cache.
+static inline __attribute__((always_inline)) void fixed_segments(const linear *l, const fixed_operands *operands,
+                                                                 const unsigned char *const rows[BLOCK_ROWS],
+                                                                 const uint32_t bits, const int digits, __m512 *totals) {
+    const fixed_table table = fixed_table_load(&operands->table, bits, digits);
+    const uint32_t tokens = l->p->tokens, blocks = operands->blocks, row_bytes = l->p->row_words * 4;
+    const uint32_t segments = (uint32_t)hel_ceil_div(blocks, FIXED_SEGMENT), segment = (uint32_t)hel_ceil_div(blocks, segments);
+    for (uint32_t first = 0; first < blocks; first += segment) {
+        fixed_part part = {operands, &table, first, HEL_MIN(first + segment, blocks), row_bytes, segments == 1};
+        fixed_tokens(&part, tokens, rows, bits, digits, totals);
+    }
 }
 
 static inline __attribute__((always_inline)) void fixed_bits(const linear *l, const fixed_operands *operands,
                                                              const unsigned char *const rows[BLOCK_ROWS], const int digits,
-                                                             float *out) {
+                                                             __m512 *totals) {
     switch (l->bits) {
-    case 4: fixed_tokens(l, operands, rows, 4, digits, out); break;
-    case 5: fixed_tokens(l, operands, rows, 5, digits, out); break;
-    case 6: fixed_tokens(l, operands, rows, 6, digits, out); break;
-    default: fixed_tokens(l, operands, rows, 8, digits, out);
+    case 4: fixed_segments(l, operands, rows, 4, digits, totals); break;
+    case 5: fixed_segments(l, operands, rows, 5, digits, totals); break;
+    case 6: fixed_segments(l, operands, rows, 6, digits, totals); break;
+    default: fixed_segments(l, operands, rows, 8, digits, totals);
     }
 }
 
@@ -291,11 +310,17 @@ static bool has_fixed(const cpu_launch *launch) {
 
 static void fixed_block(const linear *l, const fixed_operands *operands, uint32_t row0, uint32_t n_rows) {
     const unsigned char *rows[BLOCK_ROWS];
+    __m512 totals[BLOCK_ROWS * BLOCK_TOKENS];
     float sums[BLOCK_ROWS * BLOCK_TOKENS];
-    for (uint32_t r = 0; r < BLOCK_ROWS; r++)
+    for (uint32_t r = 0; r < BLOCK_ROWS; r++) {
         rows[r] = (const unsigned char *)(l->weights + (size_t)(row0 + HEL_MIN(r, n_rows - 1)) * l->p->row_words);
-    if (operands->digits == 2) fixed_bits(l, operands, rows, 2, sums);
-    else fixed_bits(l, operands, rows, 3, sums);
+        for (uint32_t t = 0; t < l->p->tokens; t++) totals[r * BLOCK_TOKENS + t] = _mm512_setzero_ps();
+    }
+    if (operands->digits == 2) fixed_bits(l, operands, rows, 2, totals);
+    else fixed_bits(l, operands, rows, 3, totals);
+    for (uint32_t r = 0; r < BLOCK_ROWS; r++)
+        for (uint32_t t = 0; t < l->p->tokens; t++)
+            sums[r * BLOCK_TOKENS + t] = vec_sum(totals[r * BLOCK_TOKENS + t]) * operands->scale;
     finish_block(l, row0, n_rows, sums);
 }
 

@@ -10,8 +10,18 @@
 
 #include "base/half.h"
 
-#if defined(__AVX512F__)
+#if defined(__AVX__)
 #include <immintrin.h>
+
+// Lanes i and i + 4, those sums i and i + 2, and the last two.
+static inline float sum_of_8(__m256 a) {
+    __m128 four = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+#endif
+
+#if defined(__AVX512F__)
 #if defined(SIMD_TILES)
 #define SIMD(name) name##_amx
 #elif defined(__AVX512BF16__)
@@ -66,6 +76,7 @@ static inline void vec_transpose(vec a[16]) {
     for (int i = 0; i < 16; i++) a[i] = b[i];
 }
 
+static inline float vec_sum(vec a) { return sum_of_8(_mm256_add_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps(a, 1))); }
 // Lane i of the result is the sum of a[i]'s lanes.
 static inline vec vec_sums(const vec a[16]) {
     vec pairs[8], fours[4];
@@ -85,7 +96,6 @@ static inline vec vec_of_bf16(const uint16_t *p) {
     return _mm512_castsi512_ps(_mm512_slli_epi32(words, 16));
 }
 #elif defined(__AVX2__)
-#include <immintrin.h>
 #define SIMD(name) name##_avx2
 typedef __m256 vec;
 enum { WIDTH = 8, LOG_WIDTH = 3, ROWS_AT_ONCE = 4, TOKENS_AT_ONCE = 3 };
@@ -127,6 +137,7 @@ static inline void vec_transpose(vec a[8]) {
         b[i] = _mm256_permute2f128_ps(a[i], a[4 + i], 0x20), b[4 + i] = _mm256_permute2f128_ps(a[i], a[4 + i], 0x31);
     for (int i = 0; i < 8; i++) a[i] = b[i];
 }
+static inline float vec_sum(vec a) { return sum_of_8(a); }
 static inline vec vec_sums(const vec a[8]) {
     vec low = _mm256_hadd_ps(_mm256_hadd_ps(a[0], a[1]), _mm256_hadd_ps(a[2], a[3]));
     vec high = _mm256_hadd_ps(_mm256_hadd_ps(a[4], a[5]), _mm256_hadd_ps(a[6], a[7]));
@@ -177,6 +188,7 @@ static inline void vec_transpose(vec a[4]) {
         a[2 + i] = vcombine_f32(vget_high_f32(top.val[i]), vget_high_f32(bottom.val[i]));
     }
 }
+static inline float vec_sum(vec a) { return vaddv_f32(vadd_f32(vget_low_f32(a), vget_high_f32(a))); }
 static inline vec vec_sums(const vec a[4]) { return vpaddq_f32(vpaddq_f32(a[0], a[1]), vpaddq_f32(a[2], a[3])); }
 static inline vec vec_of_halves(const uint16_t *p) { return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p))); }
 static inline vec vec_of_bf16(const uint16_t *p) { return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p), 16)); }
@@ -218,14 +230,6 @@ static inline vec vec_hold(vec a) {
     __asm__("" : "+v"(a));
 #endif
     return a;
-}
-
-static inline float vec_sum(vec a) {
-    float lanes[WIDTH];
-    vec_store(lanes, a);
-    for (int fold = WIDTH / 2; fold > 0; fold /= 2)
-        for (int i = 0; i < fold; i++) lanes[i] += lanes[i + fold];
-    return lanes[0];
 }
 
 // e^x within a unit in the last place, 0 below the denormals, infinite above the floats: 2^n e^r with |r| <= ln(2) / 2,
