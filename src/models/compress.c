@@ -68,8 +68,8 @@ static hel_status dry_run(hel_compress_job *job, uint64_t *out_bytes) {
 static hel_status produce(hel_compress_job *job, uint64_t *out_bytes) {
     HEL_TRY(hel_checkpoint_open(&job->checkpoint, job->params.resume));
     HEL_TRY(hel_journal_open(job, job->params.resume));
-    HEL_TRY(hel_checkpoint_set(&job->checkpoint, HEL_KEY_CREATED, job->created));
     HEL_TRY(hel_compress_fit(job));
+    HEL_TRY(hel_checkpoint_set(&job->checkpoint, HEL_KEY_CREATED, job->created));
     HEL_TRY(hel_compress_entries(job));
     HEL_TRY(hel_checkpoint_layout(&job->checkpoint, job->entries, job->n_entries));
     HEL_TRY(hel_journal_check_written(job));
@@ -98,6 +98,7 @@ static hel_status run(hel_compress_job *job, const char *output, uint64_t *out_b
     if (!resuming_over && !job->params.dry_run) HEL_TRY(hel_checkpoint_check(&job->checkpoint));
     HEL_TRY(hel_compress_plan(job));
     HEL_TRY(hel_compress_describe(job));
+    if (job->params.resume) HEL_TRY(hel_compress_describe_source(job));
     if (resuming_over) {
         HEL_TRY(hel_checkpoint_lock(&job->checkpoint)); // and what a killed run left of it goes
         HEL_TRY(finished_before(output, job, &finished));

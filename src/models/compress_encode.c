@@ -9,7 +9,7 @@
 #include "base/size.h"
 #include "models/compress_internal.h"
 
-enum { COPY_PIECE = 1 << 20 };
+enum { COPY_PIECE = 1 << 20, CODED_PIECE = 1 << 19 }; // bytes; the second stays in a core's cache
 
 // ---------------------------------------------------------------- threads
 
@@ -44,23 +44,27 @@ static hel_status advance(hel_compress_job *job, const char *stage, uint64_t byt
 typedef struct pass {
     hel_compress_job *job;
     const char *stage;
-    hel_status (*run)(hel_compress_job *job, size_t tensor);
+    hel_status (*first)(hel_compress_job *job); // beside the tensors; NULL for nothing
+    hel_status (*run)(hel_compress_job *job, size_t tensor, uint32_t thread);
 } pass;
 
+static hel_status run_tensor(const pass *p, size_t tensor, uint32_t thread) {
+    HEL_TRY(p->run(p->job, tensor, thread));
+    return advance(p->job, p->stage, p->job->tensors[tensor].info->bytes);
+}
+
 static void run_item(void *user, uint64_t item, uint32_t thread) {
-    (void)thread;
     pass *p = user;
     if (stopped(p->job)) return;
-    size_t tensor = (size_t)p->job->order[item];
-    hel_status status = p->run(p->job, tensor);
-    if (status == HEL_OK) status = advance(p->job, p->stage, p->job->tensors[tensor].info->bytes);
+    uint64_t ahead = p->first != NULL;
+    hel_status status = item < ahead ? p->first(p->job) : run_tensor(p, (size_t)p->job->order[item - ahead], thread);
     if (status != HEL_OK) note_failure(p->job, status);
 }
 
-static hel_status run_pass(hel_compress_job *job, const char *stage,
-                           hel_status (*run)(hel_compress_job *job, size_t tensor)) {
+static hel_status run_pass(pass p) {
+    hel_compress_job *job = p.job;
     job->ended = 0;
-    hel_threads_run(job->threads, job->count, run_item, &(pass){job, stage, run});
+    hel_threads_run(job->threads, job->count + (p.first != NULL), run_item, &p);
     return job->status == HEL_OK ? HEL_OK : hel_fail(job->status, "%s", job->message);
 }
 
@@ -81,36 +85,32 @@ static hel_status read_halves(void *user, uint64_t first, uint64_t count, uint16
     return hel_archive_read(source->job->archive, source->info, first * sizeof *out, out, (size_t)count * sizeof *out);
 }
 
-static hel_status read_whole(const hel_values *values) {
-    if (values->read_halves) return values->read_halves(values->user, 0, values->count, values->piece);
-    return values->read(values->user, 0, values->count, values->piece);
+// In pieces of what `memory` holds; bfloat16 as it is.
+static hel_values values_in(tensor_values *source, void *memory, uint64_t bytes) {
+    bool halves = source->info->dtype == HEL_BF16;
+    uint64_t count = source->info->elements, size = halves ? sizeof(uint16_t) : sizeof(float);
+    hel_values values = {.count = count, .user = source, .piece = memory, .piece_count = HEL_MIN(count, bytes / size)};
+    if (halves) values.read_halves = read_halves;
+    else values.read = read_values;
+    return values;
 }
 
-// Whole where the thread's share of memory holds it, else in pieces; bfloat16 as it is. `*out_memory` is freed with
-// hel_free.
-static hel_status open_values(hel_compress_job *job, tensor_values *source, hel_values *out, void **out_memory) {
-    bool halves = source->info->dtype == HEL_BF16;
-    size_t size = halves ? sizeof(uint16_t) : sizeof(float);
-    uint64_t count = source->info->elements, room = HEL_MIN(count, job->value_bytes / size);
-    void *memory = hel_alloc_array((size_t)room, size);
-    if (!memory) return hel_fail_memory((size_t)room * size);
-    *out = (hel_values){.count = count, .user = source, .piece = memory, .piece_count = room};
-    if (halves) out->read_halves = read_halves;
-    else out->read = read_values;
-    hel_status status = room == count ? read_whole(out) : HEL_OK;
-    if (status != HEL_OK) {
-        hel_free(memory);
-        return status;
+// Reads all of them at once where they are a single piece: they are gone through more than once.
+static hel_status load_values(hel_values *values) {
+    if (values->piece_count < values->count) return HEL_OK;
+    if (values->read_halves) {
+        HEL_TRY(values->read_halves(values->user, 0, values->count, values->piece));
+        values->halves = values->piece;
+    } else {
+        HEL_TRY(values->read(values->user, 0, values->count, values->piece));
+        values->data = values->piece;
     }
-    if (room == count && halves) out->halves = memory;
-    else if (room == count) out->data = memory;
-    *out_memory = memory;
     return HEL_OK;
 }
 
 // ---------------------------------------------------------------- fit
 
-static hel_status fit_tensor(hel_compress_job *job, size_t index) {
+static hel_status fit_tensor(hel_compress_job *job, size_t index, uint32_t thread) {
     hel_compress_tensor *tensor = &job->tensors[index];
     if (!tensor->compressed || tensor->fit_known) return HEL_OK;
     hel_fit_options options = {.k = job->params.k,
@@ -119,11 +119,9 @@ static hel_status fit_tensor(hel_compress_job *job, size_t index) {
                                .percentile = tensor->policy.percentile,
                                .cap = tensor->policy.cap};
     tensor_values source = {job, tensor->info};
-    hel_values values;
-    void *memory = NULL;
-    HEL_TRY(open_values(job, &source, &values, &memory));
+    hel_values values = values_in(&source, job->values + thread * job->value_bytes, job->value_bytes);
+    HEL_TRY(load_values(&values));
     hel_status status = hel_fit_values(&values, &options, &tensor->fitted);
-    hel_free(memory);
     if (status == HEL_ERROR_UNSUPPORTED) { // not finite: kept as it is
         hel_log(HEL_LOG_WARNING, "%s: %s; kept exactly", tensor->info->name, hel_error_message());
         tensor->compressed = false;
@@ -134,7 +132,30 @@ static hel_status fit_tensor(hel_compress_job *job, size_t index) {
     return job->params.dry_run ? HEL_OK : hel_journal_add_fit(job, index);
 }
 
-hel_status hel_compress_fit(hel_compress_job *job) { return run_pass(job, "fit", fit_tensor); }
+// Takes as long as fitting bfloat16 does, and only one thread.
+static hel_status note_source(hel_compress_job *job) {
+    HEL_TRY(hel_compress_describe_source(job));
+    return job->params.dry_run ? HEL_OK : hel_journal_add_source(job);
+}
+
+static uint64_t largest_tensor(const hel_compress_job *job) {
+    uint64_t most = 1;
+    for (size_t i = 0; i < job->count; i++)
+        if (job->tensors[i].compressed) most = HEL_MAX(most, job->tensors[i].info->elements);
+    return most;
+}
+
+// Threads keep their memory from tensor to tensor: pages that are new for each take as long as reading the values.
+hel_status hel_compress_fit(hel_compress_job *job) {
+    job->value_bytes = HEL_MIN(job->value_bytes / sizeof(float), largest_tensor(job)) * sizeof(float);
+    size_t bytes = (size_t)job->value_bytes * hel_threads_count(job->threads);
+    job->values = hel_alloc(bytes);
+    if (!job->values) return hel_fail_memory(bytes);
+    hel_status status = run_pass((pass){job, "fit", job->sourced ? NULL : note_source, fit_tensor});
+    hel_free(job->values);
+    job->values = NULL;
+    return status;
+}
 
 // ---------------------------------------------------------------- write
 
@@ -245,22 +266,28 @@ done:
     return status;
 }
 
-static hel_status write_codes(hel_compress_job *job, hel_compress_tensor *tensor) {
+// Goes through a tensor's values once more, in pieces.
+static hel_status encode(hel_compress_job *job, hel_compress_tensor *tensor, hel_codes_emit emit, void *user) {
     tensor_values source = {job, tensor->info};
-    hel_values values;
-    void *memory = NULL;
+    void *piece = hel_alloc(CODED_PIECE);
+    if (!piece) return hel_fail_memory(CODED_PIECE);
+    hel_values values = values_in(&source, piece, CODED_PIECE);
+    hel_status status = hel_fit_encode(&values, &tensor->fitted, emit, user, &tensor->error);
+    hel_free(piece);
+    return status;
+}
+
+static hel_status write_codes(hel_compress_job *job, hel_compress_tensor *tensor) {
     sink s;
     hel_status status;
     HEL_TRY_DONE(begin(job, tensor->entries[1], &s));
-    HEL_TRY_DONE(open_values(job, &source, &values, &memory));
     s.bits = hel_compress_index_bits(&job->params);
     s.cols = tensor->info->shape[1];
     s.packed = hel_alloc(HEL_FIT_CODES + 1);
     HEL_TRY_DONE(s.packed ? HEL_OK : hel_fail_memory(HEL_FIT_CODES));
-    HEL_TRY_DONE(hel_fit_encode(&values, &tensor->fitted, put_codes, &s, &tensor->error));
+    HEL_TRY_DONE(encode(job, tensor, put_codes, &s));
     status = end(&s);
 done:
-    hel_free(memory);
     finish(&s);
     return status;
 }
@@ -296,14 +323,15 @@ static hel_status write_exact(hel_compress_job *job, hel_compress_tensor *tensor
     return status;
 }
 
-static hel_status write_tensor(hel_compress_job *job, size_t index) {
+static hel_status write_tensor(hel_compress_job *job, size_t index, uint32_t thread) {
+    (void)thread;
     hel_compress_tensor *tensor = &job->tensors[index];
     if (tensor->written) return HEL_OK;
     HEL_TRY(tensor->compressed ? write_compressed(job, tensor) : write_exact(job, tensor));
     return hel_journal_add_written(job, index);
 }
 
-hel_status hel_compress_write(hel_compress_job *job) { return run_pass(job, "write", write_tensor); }
+hel_status hel_compress_write(hel_compress_job *job) { return run_pass((pass){job, "write", NULL, write_tensor}); }
 
 // ---------------------------------------------------------------- dry run
 
@@ -312,16 +340,10 @@ static hel_status ignore_codes(void *user, uint64_t first, const uint8_t *codes,
     return HEL_OK;
 }
 
-static hel_status measure_tensor(hel_compress_job *job, size_t index) {
+static hel_status measure_tensor(hel_compress_job *job, size_t index, uint32_t thread) {
+    (void)thread;
     hel_compress_tensor *tensor = &job->tensors[index];
-    if (!tensor->compressed) return HEL_OK;
-    tensor_values source = {job, tensor->info};
-    hel_values values;
-    void *memory = NULL;
-    HEL_TRY(open_values(job, &source, &values, &memory));
-    hel_status status = hel_fit_encode(&values, &tensor->fitted, ignore_codes, NULL, &tensor->error);
-    hel_free(memory);
-    return status;
+    return tensor->compressed ? encode(job, tensor, ignore_codes, NULL) : HEL_OK;
 }
 
-hel_status hel_compress_measure(hel_compress_job *job) { return run_pass(job, "measure", measure_tensor); }
+hel_status hel_compress_measure(hel_compress_job *job) { return run_pass((pass){job, "measure", NULL, measure_tensor}); }

@@ -43,11 +43,14 @@ typedef struct hel_compress_job {
     hel_safetensors_entry *entries;
     size_t n_entries;
     hel_journal journal;
-    uint8_t plan[HEL_SHA256_SIZE]; // digest of all that decides the output
+    uint8_t decisions[HEL_SHA256_SIZE]; // digest of all that decides the output but the source's bytes
+    uint8_t plan[HEL_SHA256_SIZE];      // of those, too
+    bool sourced;                       // the source's files have been read for that
     char created[HEL_TIME_TEXT];
     hel_threads *threads;
     uint64_t *order;               // tensors by falling size, so that the last ones are short
     uint64_t value_bytes;          // of values a thread may hold
+    unsigned char *values;         // during a fit: as many for each thread
     hel_os_mutex *mutex;           // for the five below
     uint64_t done, total;          // bytes of progress
     size_t ended;                  // tensors of the pass
@@ -58,22 +61,26 @@ typedef struct hel_compress_job {
 // --- compress_plan.c ---
 // Decides about every tensor. Models that are compressed already are HEL_ERROR_UNSUPPORTED.
 hel_status hel_compress_plan(hel_compress_job *job);
-// Tokenizer, what the metadata says, and the digest of the plan.
+// Tokenizer, settings, and the digest of the decisions.
 hel_status hel_compress_describe(hel_compress_job *job);
+// Digests of the source's files and of the plan: reads all of them. Nothing else may touch the metadata meanwhile.
+hel_status hel_compress_describe_source(hel_compress_job *job);
 // config.json with quantization_config; names, shapes and order of what is written. Needs the fits.
 hel_status hel_compress_entries(hel_compress_job *job);
 uint32_t hel_compress_index_bits(const hel_compress_params *params); // 8, or less where packed
 
 // --- compress_encode.c: in parallel over tensors ---
-hel_status hel_compress_fit(hel_compress_job *job);
+hel_status hel_compress_fit(hel_compress_job *job); // and, meanwhile, what is not known of the source yet
 hel_status hel_compress_write(hel_compress_job *job);
 hel_status hel_compress_measure(hel_compress_job *job); // errors without writing
 
 // --- compress_journal.c ---
-// Reads what is there and agrees with the plan, or starts anew. Sets `fit_known` and the job's time stamp.
+// Reads what is there and agrees with the plan, which needs the source described, or starts anew. Sets `fit_known` and the
+// job's time stamp.
 hel_status hel_journal_open(hel_compress_job *job, bool resume);
 // With the checkpoint laid out: sets `written`.
 hel_status hel_journal_check_written(hel_compress_job *job);
+hel_status hel_journal_add_source(hel_compress_job *job); // fits count only beside it
 hel_status hel_journal_add_fit(hel_compress_job *job, size_t tensor);
 hel_status hel_journal_add_written(hel_compress_job *job, size_t tensor); // digests of the checkpoint included
 void hel_journal_close(hel_journal *journal);

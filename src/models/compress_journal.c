@@ -10,7 +10,7 @@
 #include "base/text.h"
 #include "models/compress_internal.h"
 
-enum { KIND_PLAN = 1, KIND_FIT, KIND_WRITTEN, HEAD = 16, MAX_JOURNAL = 1 << 30 };
+enum { KIND_PLAN = 1, KIND_FIT, KIND_WRITTEN, KIND_SOURCE, HEAD = 16, MAX_JOURNAL = 1 << 30 };
 
 typedef struct record {
     uint32_t kind, tensor;
@@ -59,6 +59,14 @@ static bool next_record(const char *bytes, size_t size, size_t *at, record *out)
     *out = (record){head[0], head[1], bytes + *at + HEAD, head[2]};
     *at += covered + HEL_SHA256_SIZE;
     return true;
+}
+
+hel_status hel_journal_add_source(hel_compress_job *job) {
+    hel_text payload = {0};
+    hel_text_append(&payload, job->plan, sizeof job->plan);
+    hel_status status = append(&job->journal, KIND_SOURCE, 0, &payload);
+    hel_text_finish(&payload);
+    return status;
 }
 
 hel_status hel_journal_add_fit(hel_compress_job *job, size_t index) {
@@ -130,21 +138,31 @@ static hel_status take_written(hel_compress_job *job, const record *r) {
     return HEL_OK;
 }
 
+// Were the records behind `at` made from the same source?
+static bool of_this_source(const hel_compress_job *job, const char *bytes, size_t size, size_t at) {
+    record r;
+    while (next_record(bytes, size, &at, &r))
+        if (r.kind == KIND_SOURCE) return r.size == sizeof job->plan && memcmp(r.payload, job->plan, r.size) == 0;
+    return false;
+}
+
 // Everything up to the first record that is not whole; none where the plan is another.
 static hel_status take_records(hel_compress_job *job, const char *bytes, size_t size) {
     size_t at = 0;
     record r;
-    if (!next_record(bytes, size, &at, &r) || r.kind != KIND_PLAN || r.size != sizeof job->plan + sizeof job->created ||
-        memcmp(r.payload, job->plan, sizeof job->plan) != 0) {
+    if (!next_record(bytes, size, &at, &r) || r.kind != KIND_PLAN ||
+        r.size != sizeof job->decisions + sizeof job->created ||
+        memcmp(r.payload, job->decisions, sizeof job->decisions) != 0 || !of_this_source(job, bytes, size, at)) {
         hel_log(HEL_LOG_WARNING, "%s: belongs to another run; starting anew", job->journal.path);
         return HEL_OK;
     }
-    memcpy(job->created, r.payload + sizeof job->plan, sizeof job->created);
+    memcpy(job->created, r.payload + sizeof job->decisions, sizeof job->created);
     job->created[sizeof job->created - 1] = 0;
     job->journal.size = at;
     while (next_record(bytes, size, &at, &r)) {
         if (r.tensor >= job->count) break;
-        HEL_TRY(r.kind == KIND_FIT ? take_fit(job, &r) : take_written(job, &r));
+        if (r.kind == KIND_FIT) HEL_TRY(take_fit(job, &r));
+        if (r.kind == KIND_WRITTEN) HEL_TRY(take_written(job, &r));
         job->journal.size = at;
     }
     return HEL_OK;
@@ -152,11 +170,11 @@ static hel_status take_records(hel_compress_job *job, const char *bytes, size_t 
 
 static hel_status begin(hel_compress_job *job) {
     hel_text payload = {0};
-    hel_text_append(&payload, job->plan, sizeof job->plan);
+    hel_text_append(&payload, job->decisions, sizeof job->decisions);
     hel_text_append(&payload, job->created, sizeof job->created);
     hel_status status = append(&job->journal, KIND_PLAN, 0, &payload);
     hel_text_finish(&payload);
-    return status;
+    return status == HEL_OK && job->sourced ? hel_journal_add_source(job) : status;
 }
 
 hel_status hel_journal_open(hel_compress_job *job, bool resume) {

@@ -174,9 +174,9 @@ static hel_status add_config(hel_compress_job *job) {
     return status;
 }
 
-// Everything but the time: the metadata so far (texts of a single file included), the config, the files beside it, the
-// decisions.
-static hel_status digest_plan(hel_compress_job *job) {
+// Everything but the source and the time: the metadata so far (texts of a single file included), the config, the files
+// beside it, the decisions.
+static hel_status digest_decisions(hel_compress_job *job) {
     hel_sha256 *hash;
     char *text;
     size_t size;
@@ -193,7 +193,7 @@ static hel_status digest_plan(hel_compress_job *job) {
             hel_sha256_update(hash, job->tensors[i].info->name, strlen(job->tensors[i].info->name) + 1);
             hel_sha256_update(hash, job->tensors[i].compressed ? "c" : "k", 1);
         }
-        status = hel_sha256_finish(hash, job->plan);
+        status = hel_sha256_finish(hash, job->decisions);
         hel_sha256_destroy(&hash);
     }
     hel_free(text);
@@ -201,15 +201,30 @@ static hel_status digest_plan(hel_compress_job *job) {
 }
 
 hel_status hel_compress_describe(hel_compress_job *job) {
-    char text[HEL_SHA256_TEXT];
     HEL_TRY(hel_checkpoint_add_tokenizer(&job->checkpoint, job->archive, job->params.tokenizer));
-    HEL_TRY(hel_checkpoint_set_source(&job->checkpoint, job->archive));
     json_t *settings = json_pack("{s:i, s:b, s:b, s:s}", "k", (int)job->params.k, "sidecar", job->params.sidecar, "packed",
                                  job->params.packed, "fit", job->params.fit == HEL_FIT_REFERENCE ? "reference" : "optimal");
     HEL_TRY(hel_checkpoint_set_json(&job->checkpoint, HEL_KEY_SETTINGS, settings));
-    HEL_TRY(digest_plan(job));
-    hel_sha256_text(job->plan, text);
-    return hel_checkpoint_set(&job->checkpoint, HEL_KEY_PLAN, text);
+    return digest_decisions(job);
+}
+
+hel_status hel_compress_describe_source(hel_compress_job *job) {
+    char digest[HEL_SHA256_TEXT];
+    hel_text text = {0};
+    HEL_TRY(hel_checkpoint_set_source(&job->checkpoint, job->archive));
+    char *metadata;
+    size_t size;
+    HEL_TRY(hel_json_print(job->checkpoint.metadata, 0, &metadata, &size));
+    hel_text_append(&text, job->decisions, sizeof job->decisions);
+    hel_text_append(&text, metadata, size);
+    hel_free(metadata);
+    hel_status status = hel_text_ok(&text);
+    if (status == HEL_OK) status = hel_sha256_of(text.bytes, text.size, job->plan);
+    hel_text_finish(&text);
+    HEL_TRY(status);
+    hel_sha256_text(job->plan, digest);
+    job->sourced = true;
+    return hel_checkpoint_set(&job->checkpoint, HEL_KEY_PLAN, digest);
 }
 
 // ---------------------------------------------------------------- entries
