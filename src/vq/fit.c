@@ -110,28 +110,36 @@ static hel_status gathered_bins(job *j) {
     return hel_bins_from_tallies(j->tallies, j->n_tallies, &j->bins);
 }
 
-// Whether some of a run of values lies outside low .. high.
-static bool any_outside(const uint16_t *halves, uint64_t count, float low, float high) {
-    bool any = false;
+enum { RUN = 64 }; // most hold nothing
+
+// Orders as the values do, but -0 before +0.
+static inline int16_t half_order(uint16_t bits) {
+    int16_t value = (int16_t)bits;
+    return (int16_t)(value ^ (value >> 15 & 0x7fff));
+}
+
+// Whether some of a run of values may lie outside low .. high, which were rounded to bfloat16 and so may be outside, too.
+static bool any_outside(const uint16_t halves[RUN], int16_t low, int16_t high) {
+    int16_t any = 0;
+    for (int i = 0; i < RUN; i++) any |= -((half_order(halves[i]) <= low) | (half_order(halves[i]) >= high));
+    return any;
+}
+
+static void offer_halves(hel_sidecar *sidecar, uint64_t first, const uint16_t *halves, uint64_t count) {
     for (uint64_t i = 0; i < count; i++) {
         float value = hel_bf16_to_float(halves[i]);
-        any |= (value < low) | (value > high);
+        bool evicted;
+        hel_sidecar_offer(sidecar, first + i, &value, &evicted);
     }
-    return any;
 }
 
 static hel_status sift_halves(void *user, uint64_t first, const uint16_t *halves, uint64_t count) {
     hel_sidecar *sidecar = user;
-    enum { RUN = 64 }; // most hold nothing
-    for (uint64_t i = 0; i < count; i += RUN) {
-        uint64_t here = HEL_MIN(RUN, count - i);
-        if (!any_outside(halves + i, here, sidecar->low, sidecar->high)) continue;
-        for (uint64_t j = i; j < i + here; j++) {
-            float value = hel_bf16_to_float(halves[j]);
-            bool evicted;
-            hel_sidecar_offer(sidecar, first + j, &value, &evicted);
-        }
-    }
+    int16_t low = half_order(hel_float_to_bf16(sidecar->low)), high = half_order(hel_float_to_bf16(sidecar->high));
+    uint64_t i = 0;
+    for (; i + RUN <= count; i += RUN)
+        if (any_outside(halves + i, low, high)) offer_halves(sidecar, first + i, halves + i, RUN);
+    offer_halves(sidecar, first + i, halves + i, count - i);
     return HEL_OK;
 }
 
