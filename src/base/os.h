@@ -33,6 +33,7 @@ bool hel_os_file_info(hel_os_file file, hel_os_info *out);
 int64_t hel_os_file_read(hel_os_file file, uint64_t offset, void *bytes, size_t size);        // bytes read, 0 at end, -1
 int64_t hel_os_file_write(hel_os_file file, uint64_t offset, const void *bytes, size_t size); // bytes written, -1
 bool hel_os_file_sync(hel_os_file file);
+bool hel_os_file_forget(hel_os_file file); // what memory caches of a synced file, so that reading goes to the disk
 bool hel_os_file_truncate(hel_os_file file, uint64_t size);
 bool hel_os_file_lock(hel_os_file file); // against other handles, without waiting; gone with the handle or the process
 

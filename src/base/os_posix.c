@@ -83,6 +83,16 @@ int64_t hel_os_file_write(hel_os_file file, uint64_t offset, const void *bytes, 
 
 bool hel_os_file_sync(hel_os_file file) { return fsync((int)file.handle) == 0; }
 
+bool hel_os_file_forget(hel_os_file file) {
+#ifdef POSIX_FADV_DONTNEED
+    return posix_fadvise((int)file.handle, 0, 0, POSIX_FADV_DONTNEED) == 0;
+#else
+    (void)file;
+    errno = ENOSYS;
+    return false;
+#endif
+}
+
 bool hel_os_file_truncate(hel_os_file file, uint64_t size) { return ftruncate((int)file.handle, (off_t)size) == 0; }
 
 bool hel_os_file_lock(hel_os_file file) { return flock((int)file.handle, LOCK_EX | LOCK_NB) == 0; }

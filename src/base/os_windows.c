@@ -152,6 +152,12 @@ int64_t hel_os_file_write(hel_os_file file, uint64_t offset, const void *bytes, 
 
 bool hel_os_file_sync(hel_os_file file) { return FlushFileBuffers(handle_of(file)) || failed(); }
 
+bool hel_os_file_forget(hel_os_file file) {
+    (void)file;
+    errno = ENOSYS;
+    return false;
+}
+
 bool hel_os_file_truncate(hel_os_file file, uint64_t size) {
     FILE_END_OF_FILE_INFO end = {.EndOfFile.QuadPart = (LONGLONG)size};
     return SetFileInformationByHandle(handle_of(file), FileEndOfFileInfo, &end, sizeof end) || failed();

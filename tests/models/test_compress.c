@@ -375,7 +375,7 @@ static void test_cancel(void **state) {
     assert_int_equal(unlink(f.file), 0);
     for (int at = 1; at <= 2 * SMALL_TENSORS; at++) {
         stopper s = {0, at};
-        hel_compress_params params = threads_of(1);
+        hel_compress_params params = threads_of(1 + at % 2); // of two, one reads the source while the other fits
         params.progress = stop_at;
         params.user = &s;
         assert_status(hel_compress(f.model, f.file, &params, NULL), HEL_ERROR_CANCELLED);
@@ -384,7 +384,7 @@ static void test_cancel(void **state) {
         params.resume = true;
         hel_compress_report report;
         assert_status(hel_compress(f.model, f.file, &params, &report), HEL_OK);
-        if (at > SMALL_TENSORS + 1) assert_true(report.resumed > 0);
+        if (at > SMALL_TENSORS + 2) assert_true(report.resumed > 0);
         hel_compress_report_finish(&report);
         read_file(f.file, &bytes, &again);
         assert_int_equal(size, again);
@@ -398,6 +398,39 @@ static void test_cancel(void **state) {
     hel_free(expected);
 }
 
+// What was fitted to a source that has changed since is not taken over.
+static void test_changed_source(void **state) {
+    (void)state;
+    stopper s = {0, SMALL_TENSORS};
+    hel_compress_params params = threads_of(1);
+    params.progress = stop_at;
+    params.user = &s;
+    assert_status(hel_compress(f.model, f.file, &params, NULL), HEL_ERROR_CANCELLED);
+    char weights[TESTS_PATH], *bytes, *expected;
+    size_t size, again;
+    support_join(weights, f.model, "model.safetensors");
+    FILE *file = fopen(weights, "r+b");
+    assert_int_equal(fseek(file, -2, SEEK_END), 0);
+    int last = fgetc(file);
+    assert_int_equal(fseek(file, -2, SEEK_END), 0);
+    fputc(last ^ 1, file); // of a fraction
+    fclose(file);
+    params = threads_of(1);
+    params.resume = true;
+    hel_compress_report report;
+    assert_status(hel_compress(f.model, f.file, &params, &report), HEL_OK);
+    assert_int_equal(report.resumed, 0);
+    hel_compress_report_finish(&report);
+    read_file(f.file, &bytes, &size);
+    assert_int_equal(unlink(f.file), 0);
+    assert_status(hel_compress(f.model, f.file, NULL, NULL), HEL_OK);
+    read_file(f.file, &expected, &again);
+    assert_int_equal(size, again);
+    assert_memory_equal(bytes, expected, size);
+    hel_free(bytes);
+    hel_free(expected);
+}
+
 #define WITH_MODEL(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void) {
@@ -406,6 +439,7 @@ int main(void) {
         WITH_MODEL(test_choices),      WITH_MODEL(test_not_finite),    WITH_MODEL(test_flipped_bytes),
         WITH_MODEL(test_verify_structure), WITH_MODEL(test_info),      WITH_MODEL(test_export),
         WITH_MODEL(test_cancel),
+        WITH_MODEL(test_changed_source),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
