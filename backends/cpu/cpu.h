@@ -91,5 +91,6 @@ hel_status cpu_scratch_reserve(cpu_device *device, size_t size);
 const cpu_kernel_entry *cpu_kernel_best(const hel_kernel_source *source, hel_precision precision);
 // Names the instruction sets in use, for hel_device.driver ("AVX-512 VBMI VNNI BF16").
 const char *cpu_instruction_sets(void);
+bool cpu_has_vectors(void);
 
 #endif

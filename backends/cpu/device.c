@@ -53,7 +53,7 @@ static hel_status describe(uint32_t index, hel_device *out) {
     };
     hel_os_cpu_name(out->name, sizeof out->name);
     snprintf(out->driver, sizeof out->driver, "%s", cpu_instruction_sets());
-    out->features.scalar = strcmp(out->driver, "C") == 0;
+    out->features.scalar = !cpu_has_vectors();
     return HEL_OK;
 }
 

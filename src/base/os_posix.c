@@ -85,7 +85,8 @@ bool hel_os_file_sync(hel_os_file file) { return fsync((int)file.handle) == 0; }
 
 bool hel_os_file_forget(hel_os_file file) {
 #ifdef POSIX_FADV_DONTNEED
-    return posix_fadvise((int)file.handle, 0, 0, POSIX_FADV_DONTNEED) == 0;
+    errno = posix_fadvise((int)file.handle, 0, 0, POSIX_FADV_DONTNEED); // which does not set it
+    return errno == 0;
 #else
     (void)file;
     errno = ENOSYS;

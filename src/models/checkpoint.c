@@ -213,7 +213,7 @@ hel_status hel_checkpoint_write(hel_checkpoint *checkpoint, size_t entry, uint64
 static hel_status digest_written(const hel_checkpoint *checkpoint, uint64_t offset, uint64_t size,
                                  uint8_t digest[HEL_SHA256_SIZE]) {
     hel_file written = hel_writer_view(&checkpoint->writer);
-    return hel_file_digest(&written, offset, size, digest);
+    return hel_file_digest(&written, offset, size, NULL, digest);
 }
 
 hel_status hel_checkpoint_digest(hel_checkpoint *checkpoint, size_t entry, uint8_t digest[HEL_SHA256_SIZE]) {

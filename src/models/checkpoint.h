@@ -75,8 +75,14 @@ hel_status hel_checkpoint_add_tokenizer(hel_checkpoint *checkpoint, const hel_ar
 hel_status hel_checkpoint_set(hel_checkpoint *checkpoint, const char *key, const char *value);
 // Compact text of `value`, which it takes over; NULL, from a failed json_pack, is HEL_ERROR_MEMORY.
 hel_status hel_checkpoint_set_json(hel_checkpoint *checkpoint, const char *key, json_t *value);
-// Where the model comes from: this library's version and the digests of the archive's files.
-hel_status hel_checkpoint_set_source(hel_checkpoint *checkpoint, const hel_archive *archive);
+// Told of what has been read since; what it returns ends the reading where it is not HEL_OK.
+typedef struct hel_digest_watch {
+    hel_status (*advance)(void *user, uint64_t bytes);
+    void *user;
+} hel_digest_watch;
+// Where the model comes from: this library's version and the digests of the archive's files. `watch` may be NULL.
+hel_status hel_checkpoint_set_source(hel_checkpoint *checkpoint, const hel_archive *archive, const hel_digest_watch *watch);
+uint64_t hel_checkpoint_source_bytes(const hel_archive *archive); // that it reads
 
 // Until the checkpoint is finished no other process writes this output; HEL_ERROR_EXISTS where one does. Opening locks too.
 hel_status hel_checkpoint_lock(hel_checkpoint *checkpoint);
@@ -104,7 +110,8 @@ enum { HEL_TIME_TEXT = 32 };
 void hel_checkpoint_time(char text[HEL_TIME_TEXT]);
 
 // Digest of a part of an open file.
-hel_status hel_file_digest(const hel_file *file, uint64_t offset, uint64_t size, uint8_t digest[HEL_SHA256_SIZE]);
+hel_status hel_file_digest(const hel_file *file, uint64_t offset, uint64_t size, const hel_digest_watch *watch,
+                           uint8_t digest[HEL_SHA256_SIZE]);
 
 // Bytes that must still be read as zeros to check the header's digest: its 64 digits, or NULL where there are none.
 char *hel_checkpoint_header_digits(char *header, size_t size);

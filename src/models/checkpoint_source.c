@@ -15,7 +15,8 @@ enum { PIECE = 1 << 20, MAX_SIDE_FILE = 256 << 20 };
 
 // ---------------------------------------------------------------- digests
 
-hel_status hel_file_digest(const hel_file *file, uint64_t offset, uint64_t size, uint8_t digest[HEL_SHA256_SIZE]) {
+hel_status hel_file_digest(const hel_file *file, uint64_t offset, uint64_t size, const hel_digest_watch *watch,
+                           uint8_t digest[HEL_SHA256_SIZE]) {
     hel_sha256 *hash = NULL;
     char *piece = hel_alloc(PIECE);
     if (!piece) return hel_fail_memory(PIECE);
@@ -25,6 +26,7 @@ hel_status hel_file_digest(const hel_file *file, uint64_t offset, uint64_t size,
         size_t count = (size_t)HEL_MIN(PIECE, size - done);
         HEL_TRY_DONE(hel_file_read(file, offset + done, piece, count));
         HEL_TRY_DONE(hel_sha256_update(hash, piece, count));
+        if (watch) HEL_TRY_DONE(watch->advance(watch->user, count));
         done += count;
     }
     status = hel_sha256_finish(hash, digest);
@@ -34,12 +36,12 @@ done:
     return status;
 }
 
-static hel_status describe_file(const char *path, json_t *out) {
+static hel_status describe_file(const char *path, const hel_digest_watch *watch, json_t *out) {
     hel_file file;
     uint8_t digest[HEL_SHA256_SIZE];
     char text[HEL_SHA256_TEXT];
     HEL_TRY(hel_file_open(path, &file));
-    hel_status status = hel_file_digest(&file, 0, file.size, digest);
+    hel_status status = hel_file_digest(&file, 0, file.size, watch, digest);
     hel_sha256_text(digest, text);
     json_t *entry =
         json_pack("{s:s, s:I, s:s}", "file", hel_path_name(path), "bytes", (json_int_t)file.size, "sha256", text);
@@ -54,12 +56,20 @@ static bool seen_before(const hel_archive *archive, size_t tensor) {
     return false;
 }
 
-hel_status hel_checkpoint_set_source(hel_checkpoint *checkpoint, const hel_archive *archive) {
+uint64_t hel_checkpoint_source_bytes(const hel_archive *archive) {
+    uint64_t bytes = 0;
+    hel_os_info info;
+    for (size_t i = 0; i < archive->n_tensors; i++)
+        if (!seen_before(archive, i) && hel_os_path_info(archive->tensors[i].file, &info)) bytes += info.size;
+    return bytes;
+}
+
+hel_status hel_checkpoint_set_source(hel_checkpoint *checkpoint, const hel_archive *archive, const hel_digest_watch *watch) {
     HEL_TRY(hel_checkpoint_set(checkpoint, HEL_KEY_VERSION, hel_version()));
     json_t *files = json_array();
     hel_status status = HEL_OK;
     for (size_t i = 0; status == HEL_OK && i < archive->n_tensors; i++)
-        if (!seen_before(archive, i)) status = describe_file(archive->tensors[i].file, files);
+        if (!seen_before(archive, i)) status = describe_file(archive->tensors[i].file, watch, files);
     if (status == HEL_OK) return hel_checkpoint_set_json(checkpoint, HEL_KEY_SOURCE, files);
     json_decref(files);
     return status;

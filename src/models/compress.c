@@ -45,6 +45,7 @@ static hel_status start_threads(hel_compress_job *job) {
 static hel_status order_tensors(hel_compress_job *job) {
     job->order = hel_alloc_array(job->count, sizeof *job->order);
     if (!job->order) return hel_fail_memory(job->count * sizeof *job->order);
+    job->total = hel_checkpoint_source_bytes(job->archive);
     for (size_t i = 0; i < job->count; i++) { // insertion by falling size, stable
         size_t at = i;
         for (; at > 0 && job->tensors[job->order[at - 1]].info->bytes < job->tensors[i].info->bytes; at--)
@@ -98,7 +99,8 @@ static hel_status run(hel_compress_job *job, const char *output, uint64_t *out_b
     if (!resuming_over && !job->params.dry_run) HEL_TRY(hel_checkpoint_check(&job->checkpoint));
     HEL_TRY(hel_compress_plan(job));
     HEL_TRY(hel_compress_describe(job));
-    if (job->params.resume) HEL_TRY(hel_compress_describe_source(job));
+    HEL_TRY(order_tensors(job));
+    if (job->params.resume) HEL_TRY(hel_compress_read_source(job));
     if (resuming_over) {
         HEL_TRY(hel_checkpoint_lock(&job->checkpoint)); // and what a killed run left of it goes
         HEL_TRY(finished_before(output, job, &finished));
@@ -106,7 +108,6 @@ static hel_status run(hel_compress_job *job, const char *output, uint64_t *out_b
         job->params.dry_run = true;
     }
     HEL_TRY(start_threads(job));
-    HEL_TRY(order_tensors(job));
     return job->params.dry_run ? dry_run(job, out_bytes) : produce(job, out_bytes);
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The two passes over the tensors. Each tensor is one thread's from beginning to end, and what it becomes depends on
-// its values only.
+// The passes over the tensors: fit, with the source read for its digest meanwhile, and write, or measure. Each tensor is one
+// thread's from beginning to end, and what it becomes depends on its values only.
 #include <stdio.h>
 #include <string.h>
 
@@ -29,12 +29,12 @@ static bool stopped(hel_compress_job *job) {
     return stop;
 }
 
-static hel_status advance(hel_compress_job *job, const char *stage, uint64_t bytes) {
+static hel_status advance(hel_compress_job *job, const char *stage, uint64_t bytes, size_t tensors) {
     bool go_on = true;
     char text[96];
     hel_os_mutex_lock(job->mutex);
     job->done += bytes;
-    job->ended++;
+    job->ended += tensors;
     snprintf(text, sizeof text, "%s %zu of %zu tensors", stage, job->ended, job->count);
     if (job->params.progress) go_on = job->params.progress(job->params.user, text, job->done, job->total);
     hel_os_mutex_unlock(job->mutex);
@@ -50,7 +50,7 @@ typedef struct pass {
 
 static hel_status run_tensor(const pass *p, size_t tensor, uint32_t thread) {
     HEL_TRY(p->run(p->job, tensor, thread));
-    return advance(p->job, p->stage, p->job->tensors[tensor].info->bytes);
+    return advance(p->job, p->stage, p->job->tensors[tensor].info->bytes, 1);
 }
 
 static void run_item(void *user, uint64_t item, uint32_t thread) {
@@ -132,25 +132,39 @@ static hel_status fit_tensor(hel_compress_job *job, size_t index, uint32_t threa
     return job->params.dry_run ? HEL_OK : hel_journal_add_fit(job, index);
 }
 
+static hel_status advance_source(void *user, uint64_t bytes) {
+    hel_compress_job *job = user;
+    return stopped(job) ? hel_fail(HEL_ERROR_CANCELLED, "cancelled") : advance(job, "fit", bytes, 0);
+}
+
+hel_status hel_compress_read_source(hel_compress_job *job) {
+    return hel_compress_describe_source(job, &(hel_digest_watch){advance_source, job});
+}
+
 // Takes as long as fitting bfloat16 does, and only one thread.
 static hel_status note_source(hel_compress_job *job) {
-    HEL_TRY(hel_compress_describe_source(job));
+    HEL_TRY(hel_compress_read_source(job));
     return job->params.dry_run ? HEL_OK : hel_journal_add_source(job);
 }
 
-static uint64_t largest_tensor(const hel_compress_job *job) {
-    uint64_t most = 1;
+static uint64_t bytes_of_values(const hel_tensor_info *info) {
+    return info->elements * (info->dtype == HEL_BF16 ? sizeof(uint16_t) : sizeof(float));
+}
+
+static uint64_t largest_fit(const hel_compress_job *job) {
+    uint64_t most = sizeof(float);
     for (size_t i = 0; i < job->count; i++)
-        if (job->tensors[i].compressed) most = HEL_MAX(most, job->tensors[i].info->elements);
+        if (job->tensors[i].compressed && !job->tensors[i].fit_known)
+            most = HEL_MAX(most, bytes_of_values(job->tensors[i].info));
     return most;
 }
 
 // Threads keep their memory from tensor to tensor: pages that are new for each take as long as reading the values.
 hel_status hel_compress_fit(hel_compress_job *job) {
-    job->value_bytes = HEL_MIN(job->value_bytes / sizeof(float), largest_tensor(job)) * sizeof(float);
-    size_t bytes = (size_t)job->value_bytes * hel_threads_count(job->threads);
-    job->values = hel_alloc(bytes);
-    if (!job->values) return hel_fail_memory(bytes);
+    uint32_t threads = hel_threads_count(job->threads);
+    job->value_bytes = HEL_MIN(HEL_MIN(job->value_bytes, largest_fit(job)), SIZE_MAX / threads) / sizeof(float) * sizeof(float);
+    job->values = hel_alloc_array(threads, (size_t)job->value_bytes);
+    if (!job->values) return hel_fail_memory((size_t)job->value_bytes * threads);
     hel_status status = run_pass((pass){job, "fit", job->sourced ? NULL : note_source, fit_tensor});
     hel_free(job->values);
     job->values = NULL;

@@ -31,6 +31,7 @@ typedef struct hel_journal {
     hel_os_file file;
     char *path;
     uint64_t size;
+    bool sourced; // has the source's record
     hel_os_mutex *mutex;
 } hel_journal;
 
@@ -64,12 +65,13 @@ hel_status hel_compress_plan(hel_compress_job *job);
 // Tokenizer, settings, and the digest of the decisions.
 hel_status hel_compress_describe(hel_compress_job *job);
 // Digests of the source's files and of the plan: reads all of them. Nothing else may touch the metadata meanwhile.
-hel_status hel_compress_describe_source(hel_compress_job *job);
+hel_status hel_compress_describe_source(hel_compress_job *job, const hel_digest_watch *watch);
 // config.json with quantization_config; names, shapes and order of what is written. Needs the fits.
 hel_status hel_compress_entries(hel_compress_job *job);
 uint32_t hel_compress_index_bits(const hel_compress_params *params); // 8, or less where packed
 
 // --- compress_encode.c: in parallel over tensors ---
+hel_status hel_compress_read_source(hel_compress_job *job); // describes it; tells how far, and can be stopped
 hel_status hel_compress_fit(hel_compress_job *job); // and, meanwhile, what is not known of the source yet
 hel_status hel_compress_write(hel_compress_job *job);
 hel_status hel_compress_measure(hel_compress_job *job); // errors without writing

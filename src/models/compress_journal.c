@@ -138,27 +138,35 @@ static hel_status take_written(hel_compress_job *job, const record *r) {
     return HEL_OK;
 }
 
-// Were the records behind `at` made from the same source?
-static bool of_this_source(const hel_compress_job *job, const char *bytes, size_t size, size_t at) {
-    record r;
-    while (next_record(bytes, size, &at, &r))
-        if (r.kind == KIND_SOURCE) return r.size == sizeof job->plan && memcmp(r.payload, job->plan, r.size) == 0;
+static bool find_source(const char *bytes, size_t size, size_t at, record *out) {
+    while (next_record(bytes, size, &at, out))
+        if (out->kind == KIND_SOURCE) return true;
     return false;
 }
 
-// Everything up to the first record that is not whole; none where the plan is another.
+static hel_status start_anew(const hel_journal *journal, const char *why) {
+    hel_log(HEL_LOG_WARNING, "%s: %s; starting anew", journal->path, why);
+    return HEL_OK;
+}
+
+// Everything up to the first record that is not whole; none where the plan or the source is another. Of a run that ended before
+// the source was read the time stamp is kept.
 static hel_status take_records(hel_compress_job *job, const char *bytes, size_t size) {
     size_t at = 0;
-    record r;
+    record r, source;
     if (!next_record(bytes, size, &at, &r) || r.kind != KIND_PLAN ||
         r.size != sizeof job->decisions + sizeof job->created ||
-        memcmp(r.payload, job->decisions, sizeof job->decisions) != 0 || !of_this_source(job, bytes, size, at)) {
-        hel_log(HEL_LOG_WARNING, "%s: belongs to another run; starting anew", job->journal.path);
-        return HEL_OK;
+        memcmp(r.payload, job->decisions, sizeof job->decisions) != 0)
+        return start_anew(&job->journal, "belongs to another run");
+    job->journal.sourced = find_source(bytes, size, at, &source);
+    if (job->journal.sourced && (source.size != sizeof job->plan || memcmp(source.payload, job->plan, source.size) != 0)) {
+        job->journal.sourced = false;
+        return start_anew(&job->journal, "the source has changed");
     }
     memcpy(job->created, r.payload + sizeof job->decisions, sizeof job->created);
     job->created[sizeof job->created - 1] = 0;
     job->journal.size = at;
+    if (!job->journal.sourced) return start_anew(&job->journal, "the source was not read to its end");
     while (next_record(bytes, size, &at, &r)) {
         if (r.tensor >= job->count) break;
         if (r.kind == KIND_FIT) HEL_TRY(take_fit(job, &r));
@@ -168,13 +176,13 @@ static hel_status take_records(hel_compress_job *job, const char *bytes, size_t 
     return HEL_OK;
 }
 
-static hel_status begin(hel_compress_job *job) {
+static hel_status add_plan(hel_compress_job *job) {
     hel_text payload = {0};
     hel_text_append(&payload, job->decisions, sizeof job->decisions);
     hel_text_append(&payload, job->created, sizeof job->created);
     hel_status status = append(&job->journal, KIND_PLAN, 0, &payload);
     hel_text_finish(&payload);
-    return status == HEL_OK && job->sourced ? hel_journal_add_source(job) : status;
+    return status;
 }
 
 hel_status hel_journal_open(hel_compress_job *job, bool resume) {
@@ -192,7 +200,8 @@ hel_status hel_journal_open(hel_compress_job *job, bool resume) {
     if (!hel_os_file_open(journal->path, HEL_OS_APPEND, &journal->file))
         return hel_fail_errno(journal->path, "cannot create");
     if (!hel_os_file_truncate(journal->file, journal->size)) return hel_fail_errno(journal->path, "cannot shorten");
-    return journal->size ? HEL_OK : begin(job);
+    if (!journal->size) HEL_TRY(add_plan(job));
+    return job->sourced && !journal->sourced ? hel_journal_add_source(job) : HEL_OK;
 }
 
 // Tensors whose bytes in the file are those that the journal claims need not be written again.

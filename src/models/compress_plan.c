@@ -208,20 +208,24 @@ hel_status hel_compress_describe(hel_compress_job *job) {
     return digest_decisions(job);
 }
 
-hel_status hel_compress_describe_source(hel_compress_job *job) {
+static hel_status digest_plan(hel_compress_job *job) {
+    static const char *const keys[] = {HEL_KEY_VERSION, HEL_KEY_SOURCE};
+    hel_sha256 *hash;
+    HEL_TRY(hel_sha256_create(&hash));
+    hel_status status = hel_sha256_update(hash, job->decisions, sizeof job->decisions);
+    for (size_t i = 0; status == HEL_OK && i < HEL_COUNT(keys); i++) {
+        const char *text = json_string_value(json_object_get(job->checkpoint.metadata, keys[i]));
+        status = hel_sha256_update(hash, text, strlen(text) + 1);
+    }
+    if (status == HEL_OK) status = hel_sha256_finish(hash, job->plan);
+    hel_sha256_destroy(&hash);
+    return status;
+}
+
+hel_status hel_compress_describe_source(hel_compress_job *job, const hel_digest_watch *watch) {
     char digest[HEL_SHA256_TEXT];
-    hel_text text = {0};
-    HEL_TRY(hel_checkpoint_set_source(&job->checkpoint, job->archive));
-    char *metadata;
-    size_t size;
-    HEL_TRY(hel_json_print(job->checkpoint.metadata, 0, &metadata, &size));
-    hel_text_append(&text, job->decisions, sizeof job->decisions);
-    hel_text_append(&text, metadata, size);
-    hel_free(metadata);
-    hel_status status = hel_text_ok(&text);
-    if (status == HEL_OK) status = hel_sha256_of(text.bytes, text.size, job->plan);
-    hel_text_finish(&text);
-    HEL_TRY(status);
+    HEL_TRY(hel_checkpoint_set_source(&job->checkpoint, job->archive, watch));
+    HEL_TRY(digest_plan(job));
     hel_sha256_text(job->plan, digest);
     job->sourced = true;
     return hel_checkpoint_set(&job->checkpoint, HEL_KEY_PLAN, digest);

@@ -160,7 +160,7 @@ static hel_status describe(exporter *e) {
         HEL_TRY(hel_checkpoint_add_file(&e->checkpoint, "config.json", text, size));
     }
     HEL_TRY(hel_checkpoint_add_tokenizer(&e->checkpoint, e->archive, e->params.tokenizer));
-    HEL_TRY(hel_checkpoint_set_source(&e->checkpoint, e->archive));
+    HEL_TRY(hel_checkpoint_set_source(&e->checkpoint, e->archive, NULL));
     hel_checkpoint_time(created);
     return hel_checkpoint_set(&e->checkpoint, HEL_KEY_CREATED, created);
 }

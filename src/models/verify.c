@@ -63,7 +63,7 @@ static hel_status check_tensors(verifier *v, const hel_file *file, uint64_t data
         const hel_tensor_info *tensor = &v->archive->tensors[i];
         char what[256];
         uint8_t digest[HEL_SHA256_SIZE];
-        HEL_TRY(hel_file_digest(file, tensor->offset, tensor->stored_bytes, digest));
+        HEL_TRY(hel_file_digest(file, tensor->offset, tensor->stored_bytes, NULL, digest));
         snprintf(what, sizeof what, "tensor \"%.200s\"", tensor->name);
         HEL_TRY(expect(file->path, tensor->offset, what, digest,
                        json_string_value(json_object_get(digests, tensor->name))));
@@ -84,7 +84,7 @@ static hel_status check_file(verifier *v, const char *folder, const char *name, 
     hel_status status = hel_file_open(path, &file);
     if (status == HEL_ERROR_NOT_FOUND) status = hel_fail_file(HEL_ERROR_INTEGRITY, path, 0, "the file is missing");
     if (status == HEL_OK) {
-        status = hel_file_digest(&file, 0, file.size, digest);
+        status = hel_file_digest(&file, 0, file.size, NULL, digest);
         if (status == HEL_OK) status = expect(path, 0, "the file", digest, expected);
         if (status == HEL_OK) status = advance(v, file.size);
         v->report.bytes += file.size;
@@ -142,7 +142,7 @@ static hel_status check_digests(verifier *v, const char *path) {
     HEL_TRY_DONE(advance(v, header));
     HEL_TRY_DONE(metadata_json(v, HEL_KEY_TENSORS, &digests));
     HEL_TRY_DONE(check_tensors(v, &file, header, digests));
-    HEL_TRY_DONE(hel_file_digest(&file, header, file.size - header, digest));
+    HEL_TRY_DONE(hel_file_digest(&file, header, file.size - header, NULL, digest));
     HEL_TRY_DONE(expect(path, header, "the data", digest,
                         json_string_value(json_object_get(v->archive->metadata, HEL_KEY_DATA_DIGEST))));
     HEL_TRY_DONE(advance(v, file.size - header));

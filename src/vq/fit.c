@@ -110,7 +110,7 @@ static hel_status gathered_bins(job *j) {
     return hel_bins_from_tallies(j->tallies, j->n_tallies, &j->bins);
 }
 
-enum { RUN = 64 }; // most hold nothing
+enum { RUN = 64 }; // values looked at together: most runs hold none of the sidecar's
 
 // Orders as the values do, but -0 before +0.
 static inline int16_t half_order(uint16_t bits) {

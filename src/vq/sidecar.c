@@ -61,7 +61,7 @@ static void sift_up(hel_sidecar *sidecar, hel_kept item) {
 
 bool hel_sidecar_offer(hel_sidecar *sidecar, uint64_t position, float *value, bool *evicted) {
     *evicted = false;
-    if (*value >= sidecar->low && *value <= sidecar->high) return false;
+    if (!(*value < sidecar->low || *value > sidecar->high)) return false; // so, too, where a limit is NaN
     hel_kept item = {position, *value};
     if (sidecar->count < sidecar->cap) {
         sift_up(sidecar, item);

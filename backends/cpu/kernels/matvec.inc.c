@@ -5,9 +5,10 @@
 // cols / WIDTH + log2 WIDTH + segments roundings. Where fixed.inc.c can it does the work instead.
 enum { BLOCK_ROWS = HEL_LINEAR_MATVEC_ROWS, SEGMENT = 2048, BLOCK_TOKENS = HEL_LINEAR_MATVEC_MAX_TOKENS };
 
-// How far ahead of its use a line of a row that is read alone is fetched: through the row and into the next one, as a thread
-// reads them in one piece. Two rows side by side reach four fifths of the memory's speed where one after the other reach it all.
-enum { ROW_AHEAD = 8192 };
+// How far ahead of its use a line of a row is fetched: of rows one after the other through the row and into the next one, as a
+// thread reads them in one piece; of rows side by side less. Two rows side by side reach four fifths of the memory's speed where
+// one after the other reach it all; narrow vectors need some for enough sums that do not wait for one another.
+enum { ROW_AHEAD = 8192, BLOCK_AHEAD = 1024, ROWS_ALONE = 16 / WIDTH };
 
 // ---------------------------------------------------------------- products of a few rows and a few tokens
 
@@ -25,11 +26,11 @@ static inline vec load_dense(const void *row, uint32_t c, uint32_t count, const 
     return format == HEL_FORMAT_F16 ? vec_of_halves(halves) : vec_of_bf16(halves);
 }
 
-// sums[r * BLOCK_TOKENS + t] += w[r] . x[t] over `count` columns; `format`, `rows` and `tokens` are constants where it is
-// inlined.
+// sums[r * BLOCK_TOKENS + t] += w[r] . x[t] over `count` columns; `format`, `rows`, `tokens` and `ahead` are constants where it
+// is inlined.
 static inline __attribute__((always_inline)) void multiply(const void *const *w, const float *x, size_t x_stride, uint32_t count,
                                                            const uint32_t format, const int rows, const int tokens,
-                                                           float *sums) {
+                                                           const int ahead, float *sums) {
     vec sum[ROWS_AT_ONCE][TOKENS_AT_ONCE];
     for (int r = 0; r < rows; r++)
         for (int t = 0; t < tokens; t++) sum[r][t] = vec_zero();
@@ -38,7 +39,7 @@ static inline __attribute__((always_inline)) void multiply(const void *const *w,
         vec of_x[TOKENS_AT_ONCE];
         for (int t = 0; t < tokens; t++) of_x[t] = vec_load(x + t * x_stride + c);
         for (int r = 0; r < rows; r++) {
-            if (rows == 1 || format != HEL_FORMAT_F32) __builtin_prefetch(row_at(w[r], c, format) + (rows == 1 ? ROW_AHEAD : 1024));
+            if (ahead) __builtin_prefetch(row_at(w[r], c, format) + ahead);
             vec of_w = load_dense(w[r], c, WIDTH, format);
             for (int t = 0; t < tokens; t++) sum[r][t] = vec_fma(of_w, of_x[t], sum[r][t]);
         }
@@ -55,12 +56,13 @@ static inline __attribute__((always_inline)) void multiply(const void *const *w,
 static inline __attribute__((always_inline)) void multiply_rows(const void *const w[BLOCK_ROWS], const float *x, size_t x_stride,
                                                                 uint32_t count, const uint32_t format, uint32_t tokens,
                                                                 float *sums) {
+    const int ahead = format == HEL_FORMAT_F32 ? 0 : BLOCK_AHEAD;
     for (int r = 0; r < BLOCK_ROWS; r += ROWS_AT_ONCE) {
         float *out = sums + r * BLOCK_TOKENS;
         uint32_t t = 0;
         for (; t + TOKENS_AT_ONCE <= tokens; t += TOKENS_AT_ONCE)
-            multiply(w + r, x + t * x_stride, x_stride, count, format, ROWS_AT_ONCE, TOKENS_AT_ONCE, out + t);
-        for (; t < tokens; t++) multiply(w + r, x + t * x_stride, x_stride, count, format, ROWS_AT_ONCE, 1, out + t);
+            multiply(w + r, x + t * x_stride, x_stride, count, format, ROWS_AT_ONCE, TOKENS_AT_ONCE, ahead, out + t);
+        for (; t < tokens; t++) multiply(w + r, x + t * x_stride, x_stride, count, format, ROWS_AT_ONCE, 1, ahead, out + t);
     }
 }
 
@@ -106,11 +108,10 @@ static bool is_plain(const linear *l) { return l->format != HEL_FORMAT_CODEBOOK 
 // Columns first .. first + count of a block of rows, as `out` points to them; behind the last row it repeats.
 static void block_rows(const linear *l, uint32_t row0, uint32_t rows, uint32_t first, uint32_t count, float *decoded,
                        const void *out[BLOCK_ROWS]) {
-    size_t size = l->format == HEL_FORMAT_F32 ? sizeof(float) : sizeof(uint16_t);
     for (uint32_t r = 0; r < BLOCK_ROWS; r++) {
         uint32_t row = row0 + HEL_MIN(r, rows - 1);
         if (is_plain(l)) {
-            out[r] = (const unsigned char *)(l->weights + (size_t)row * l->p->row_words) + first * size;
+            out[r] = row_at(l->weights + (size_t)row * l->p->row_words, first, l->format);
             continue;
         }
         out[r] = decoded + (size_t)r * SEGMENT;
@@ -121,14 +122,17 @@ static void block_rows(const linear *l, uint32_t row0, uint32_t rows, uint32_t f
 static inline __attribute__((always_inline)) void multiply_alone(const linear *l, uint32_t row0, uint32_t rows,
                                                                  const uint32_t format, float *sums) {
     const hel_linear_params *p = l->p;
-    for (uint32_t r = 0; r < rows; r++)
+    for (uint32_t r = 0; r < rows; r += ROWS_ALONE)
         for (uint32_t c = 0; c < p->cols; c += SEGMENT) {
-            const void *row = row_at(l->weights + (size_t)(row0 + r) * p->row_words, c, format);
-            multiply(&row, l->x + p->x_first + c, 0, HEL_MIN(SEGMENT, p->cols - c), format, 1, 1, sums + r * BLOCK_TOKENS);
+            const void *w[ROWS_ALONE];
+            for (uint32_t i = 0; i < ROWS_ALONE; i++)
+                w[i] = row_at(l->weights + (size_t)(row0 + HEL_MIN(r + i, rows - 1)) * p->row_words, c, format);
+            multiply(w, l->x + p->x_first + c, 0, HEL_MIN(SEGMENT, p->cols - c), format, ROWS_ALONE, 1, ROW_AHEAD,
+                     sums + r * BLOCK_TOKENS);
         }
 }
 
-// One token and rows that lie as they are multiplied: memory is what bounds this, so they are read one after the other.
+// One token and rows that lie as they are multiplied: memory is what bounds this, so as few as possible are read side by side.
 static void run_alone(const linear *l, uint32_t row0, uint32_t rows) {
     float sums[BLOCK_ROWS * BLOCK_TOKENS] = {0};
     switch (l->format) {

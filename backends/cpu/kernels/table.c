@@ -89,6 +89,8 @@ bool cpu_is_fixed(const uint32_t *constants) {
     return format == HEL_FORMAT_CODEBOOK && bits <= 8 && d == 1 && !(flags & HEL_FLAG_GROUPS);
 }
 
+bool cpu_has_vectors(void) { return cpu_isa_best() != CPU_ISA_C; }
+
 const char *cpu_instruction_sets(void) {
     static const char *const names[] = {[CPU_ISA_C] = "C", [CPU_ISA_NEON] = "NEON", [CPU_ISA_AVX2] = "AVX2 FMA",
                                         [CPU_ISA_AVX512] = "AVX-512", [CPU_ISA_AVX512VBMI] = "AVX-512 VBMI VNNI",
