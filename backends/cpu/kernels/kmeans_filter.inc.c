@@ -237,27 +237,38 @@ static void load_floats(cluster_search *s, uint32_t at, const float *point) {
 }
 
 #ifdef SIMD_WHOLE
-// Of points out of reach the estimates mean nothing.
+// |x|^2 and the margins of the points of a vector, whose coordinates are BATCH floats apart. Of points out of reach the estimates
+// mean nothing.
+static void measure_points(const cluster_book *book, const float *coordinates, float *squares, float *margins) {
+    vec square = vec_zero(), sum = vec_zero(), most = vec_zero();
+    for (uint32_t j = 0; j < book->d; j++) {
+        vec away = vec_sub(vec_load(coordinates + j * BATCH), vec_set(book->middle[j]));
+        vec magnitude = vec_greater(away, vec_sub(vec_zero(), away));
+        square = vec_add(square, vec_mul(away, away));
+        sum = vec_add(sum, magnitude);
+        most = vec_greater(most, magnitude);
+    }
+    float sums[WIDTH], farthest[WIDTH];
+    vec_store(squares, square);
+    vec_store(sums, sum);
+    vec_store(farthest, most);
+    for (uint32_t i = 0; i < WIDTH; i++)
+        margins[i] = farthest[i] <= book->reach ? whole_margin(book, squares[i], sums[i]) : INFINITY;
+}
+
 static void load_pairs(cluster_search *s, uint32_t batch) {
     const cluster_book *book = s->book;
     cluster_batches *b = &s->batches;
-    uint32_t d = book->d;
+    uint32_t d = book->d, first = batch * BATCH;
     float rows[BATCH * WHOLE_TO];
     for (uint32_t i = 0; i < BATCH; i++) {
-        const float *point = b->points + (size_t)HEL_MIN(batch * BATCH + i, b->count - 1) * d;
-        float square = 0.0f, sum = 0.0f, most = 0.0f;
-        for (uint32_t j = 0; j < d; j++) {
-            float away = point[j] - book->middle[j];
-            rows[j * BATCH + i] = point[j];
-            square += away * away;
-            sum += fabsf(away);
-            most = HEL_MAX(most, fabsf(away));
-        }
-        b->square[batch * BATCH + i] = square;
-        b->margin[batch * BATCH + i] = most <= book->reach ? whole_margin(book, square, sum) : INFINITY;
+        const float *point = b->points + (size_t)HEL_MIN(first + i, b->count - 1) * d;
+        for (uint32_t j = 0; j < d; j++) rows[j * BATCH + i] = point[j];
     }
-    for (uint32_t i = 0; i < BATCH; i += WIDTH)
-        pair_vector(book, rows + i, BATCH, -1 / book->step, b->pairs + (size_t)batch * BATCH * ((d + 1) / 2) + i);
+    for (uint32_t i = 0; i < BATCH; i += WIDTH) {
+        measure_points(book, rows + i, b->square + first + i, b->margin + first + i);
+        pair_vector(book, rows + i, BATCH, -1 / book->step, b->pairs + (size_t)first * ((d + 1) / 2) + i);
+    }
 }
 #endif
 
