@@ -2,7 +2,6 @@
 // Compressing a whole model, beside reading and writing as many bytes: from the disk, and from memory where the source's files
 // are cached.
 #include <helicoid/compress.h>
-#include <string.h>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -33,8 +32,7 @@ static hel_status forget_file(const char *path) {
 // So that the source is read from the disk.
 static hel_status forget_source(const compress_state *s) {
     for (size_t i = 0; i < s->archive->n_tensors; i++)
-        if (i == 0 || strcmp(s->archive->tensors[i].file, s->archive->tensors[i - 1].file) != 0)
-            HEL_TRY(forget_file(s->archive->tensors[i].file));
+        if (hel_archive_begins_file(s->archive, i)) HEL_TRY(forget_file(s->archive->tensors[i].file));
     return HEL_OK;
 }
 

@@ -87,6 +87,12 @@ const hel_tensor_info *hel_archive_find(const hel_archive *archive, const char *
     return NULL;
 }
 
+bool hel_archive_begins_file(const hel_archive *archive, size_t tensor) {
+    for (size_t i = tensor; i-- > 0;) // most often the one before is of the same file
+        if (strcmp(archive->tensors[i].file, archive->tensors[tensor].file) == 0) return false;
+    return true;
+}
+
 // ---------------------------------------------------------------- lifetime
 
 hel_status hel_archive_create(const hel_archive_format *format, const char *path, size_t state_size, hel_archive **out) {

@@ -72,6 +72,7 @@ void hel_archive_close(hel_archive **archive);
 
 // NULL where there is no such tensor. Average O(1).
 const hel_tensor_info *hel_archive_find(const hel_archive *archive, const char *name);
+bool hel_archive_begins_file(const hel_archive *archive, size_t tensor); // no tensor before it lies in the same file
 
 // Bytes offset .. offset + size of the tensor's elements in `dtype`, both multiples of the element size.
 // Out of range is HEL_ERROR_ARGUMENT.

@@ -82,7 +82,6 @@ typedef struct hel_digest_watch {
 } hel_digest_watch;
 // Where the model comes from: this library's version and the digests of the archive's files. `watch` may be NULL.
 hel_status hel_checkpoint_set_source(hel_checkpoint *checkpoint, const hel_archive *archive, const hel_digest_watch *watch);
-uint64_t hel_checkpoint_source_bytes(const hel_archive *archive); // that it reads
 
 // Until the checkpoint is finished no other process writes this output; HEL_ERROR_EXISTS where one does. Opening locks too.
 hel_status hel_checkpoint_lock(hel_checkpoint *checkpoint);

@@ -50,26 +50,12 @@ static hel_status describe_file(const char *path, const hel_digest_watch *watch,
     return status;
 }
 
-static bool seen_before(const hel_archive *archive, size_t tensor) {
-    for (size_t i = tensor; i-- > 0;) // most often the one before is of the same file
-        if (strcmp(archive->tensors[i].file, archive->tensors[tensor].file) == 0) return true;
-    return false;
-}
-
-uint64_t hel_checkpoint_source_bytes(const hel_archive *archive) {
-    uint64_t bytes = 0;
-    hel_os_info info;
-    for (size_t i = 0; i < archive->n_tensors; i++)
-        if (!seen_before(archive, i) && hel_os_path_info(archive->tensors[i].file, &info)) bytes += info.size;
-    return bytes;
-}
-
 hel_status hel_checkpoint_set_source(hel_checkpoint *checkpoint, const hel_archive *archive, const hel_digest_watch *watch) {
     HEL_TRY(hel_checkpoint_set(checkpoint, HEL_KEY_VERSION, hel_version()));
     json_t *files = json_array();
     hel_status status = HEL_OK;
     for (size_t i = 0; status == HEL_OK && i < archive->n_tensors; i++)
-        if (!seen_before(archive, i)) status = describe_file(archive->tensors[i].file, watch, files);
+        if (hel_archive_begins_file(archive, i)) status = describe_file(archive->tensors[i].file, watch, files);
     if (status == HEL_OK) return hel_checkpoint_set_json(checkpoint, HEL_KEY_SOURCE, files);
     json_decref(files);
     return status;

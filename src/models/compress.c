@@ -45,7 +45,7 @@ static hel_status start_threads(hel_compress_job *job) {
 static hel_status order_tensors(hel_compress_job *job) {
     job->order = hel_alloc_array(job->count, sizeof *job->order);
     if (!job->order) return hel_fail_memory(job->count * sizeof *job->order);
-    job->total = hel_checkpoint_source_bytes(job->archive);
+    job->total = job->archive->file_bytes;
     for (size_t i = 0; i < job->count; i++) { // insertion by falling size, stable
         size_t at = i;
         for (; at > 0 && job->tensors[job->order[at - 1]].info->bytes < job->tensors[i].info->bytes; at--)

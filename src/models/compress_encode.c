@@ -85,12 +85,17 @@ static hel_status read_halves(void *user, uint64_t first, uint64_t count, uint16
     return hel_archive_read(source->job->archive, source->info, first * sizeof *out, out, (size_t)count * sizeof *out);
 }
 
-// In pieces of what `memory` holds; bfloat16 as it is.
+// As they are gone through: bfloat16 as it is, others as floats.
+static uint64_t value_size(const hel_tensor_info *info) {
+    return info->dtype == HEL_BF16 ? sizeof(uint16_t) : sizeof(float);
+}
+
+// In pieces of what `memory` holds.
 static hel_values values_in(tensor_values *source, void *memory, uint64_t bytes) {
-    bool halves = source->info->dtype == HEL_BF16;
-    uint64_t count = source->info->elements, size = halves ? sizeof(uint16_t) : sizeof(float);
-    hel_values values = {.count = count, .user = source, .piece = memory, .piece_count = HEL_MIN(count, bytes / size)};
-    if (halves) values.read_halves = read_halves;
+    const hel_tensor_info *info = source->info;
+    uint64_t room = HEL_MIN(info->elements, bytes / value_size(info));
+    hel_values values = {.count = info->elements, .user = source, .piece = memory, .piece_count = room};
+    if (info->dtype == HEL_BF16) values.read_halves = read_halves;
     else values.read = read_values;
     return values;
 }
@@ -147,15 +152,11 @@ static hel_status note_source(hel_compress_job *job) {
     return job->params.dry_run ? HEL_OK : hel_journal_add_source(job);
 }
 
-static uint64_t bytes_of_values(const hel_tensor_info *info) {
-    return info->elements * (info->dtype == HEL_BF16 ? sizeof(uint16_t) : sizeof(float));
-}
-
 static uint64_t largest_fit(const hel_compress_job *job) {
     uint64_t most = sizeof(float);
     for (size_t i = 0; i < job->count; i++)
         if (job->tensors[i].compressed && !job->tensors[i].fit_known)
-            most = HEL_MAX(most, bytes_of_values(job->tensors[i].info));
+            most = HEL_MAX(most, job->tensors[i].info->elements * value_size(job->tensors[i].info));
     return most;
 }
 

@@ -101,7 +101,7 @@ class Bench(Case):
             (["frobnicate"], 'no work "frobnicate"'),
             (["read", "-k", "17"], "17"),
             (["read", "--rounds", "0"], "--rounds"),
-            (["read", "-o", "-"], "--output"),
+            (["read", "-o", "-"], "--output: '-' is not a file name"),
             (["decode", "--tokens", "2032", "--hidden", "64", "--device", "nonsense"], "nonsense"),
         ]:
             self.run_program("bench", "--data", self.data, *arguments, code=USAGE)
