@@ -38,7 +38,7 @@ typedef struct hel_bench_params {
     uint32_t columns;            // tokens of a product, or of a prompt
     uint64_t bytes;              // weights that matvec and matmul walk through, at least; a buffer to be read
     uint64_t count;              // values to be fitted, or points to be labelled
-    uint32_t k;                  // codebook entries: 256, 64, 32 or 16; 0 those that the work compares
+    uint32_t k;                  // codebook entries: 256, 64, 32 or 16, for `assign` to 65536; 0 those that the work compares
     uint32_t layers, hidden, vocabulary; // of the random model; heads and feed-forward follow from `hidden`
     uint32_t tokens;             // generated one by one in a round
     const char *model;           // compress: this model instead of a random one

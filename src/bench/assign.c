@@ -137,4 +137,5 @@ static void finish(hel_bench_run *run, void *state) {
 }
 
 const hel_bench_work_row hel_bench_work_assign = {
-    {"assign", "The nearest of k centroids for each point, as k-means asks for it", "count dims k"}, prepare, finish};
+    .about = {"assign", "The nearest of k centroids for each point, as k-means asks for it", "count dims k"},
+    .prepare = prepare, .finish = finish, .any_k = true};

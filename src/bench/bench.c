@@ -25,11 +25,27 @@ void hel_bench_params_init(hel_bench_params *params, size_t struct_size) {
 
 // ---------------------------------------------------------------- settings
 
+static bool is_wanted(const hel_bench_params *params, const char *name) {
+    if (!params->works || !params->works[0]) return true;
+    for (const char *const *wanted = params->works; *wanted; wanted++)
+        if (strcmp(*wanted, name) == 0) return true;
+    return false;
+}
+
+static hel_status check_codes(const hel_bench_params *params) {
+    uint32_t k = params->k;
+    if (k == 0 || k == 256 || k == 64 || k == 32 || k == 16) return HEL_OK;
+    if (k > 65536) return hel_fail(HEL_ERROR_ARGUMENT, "k is %u, at most 65536 are possible", k);
+    for (const hel_bench_work_row *const *row = hel_bench_work_table; *row; row++)
+        if (is_wanted(params, (*row)->about.name) && !(*row)->any_k)
+            return hel_fail(HEL_ERROR_ARGUMENT, "k is %u, possible for %s are 256, 64, 32 and 16", k, (*row)->about.name);
+    return HEL_OK;
+}
+
 static hel_status check_params(const hel_bench_params *params) {
     for (const char *const *name = params->works; name && *name; name++)
         if (!hel_bench_work_find(*name)) return hel_fail(HEL_ERROR_ARGUMENT, "there is no work \"%s\"", *name);
-    if (params->k && params->k != 256 && params->k != 64 && params->k != 32 && params->k != 16)
-        return hel_fail(HEL_ERROR_ARGUMENT, "k is %u, possible are 256, 64, 32 and 16", params->k);
+    HEL_TRY(check_codes(params));
     if (params->layers > 1000 || params->hidden > 65536 || params->vocabulary > 1 << 24 || params->rows > 1 << 30 ||
         params->cols > 1 << 30 || params->columns > 1 << 20 || params->dims > 512 ||
         params->channels > 1 << 16 || params->length > 1 << 22 || params->taps > 1 << 22)
@@ -112,13 +128,6 @@ static hel_status run_work(hel_bench_run *run, const hel_bench_work_row *row) {
     if (status == HEL_OK) status = hel_bench_record(run);
     hel_bench_clear(run);
     return status;
-}
-
-static bool is_wanted(const hel_bench_params *params, const char *name) {
-    if (!params->works || !params->works[0]) return true;
-    for (const char *const *wanted = params->works; *wanted; wanted++)
-        if (strcmp(*wanted, name) == 0) return true;
-    return false;
 }
 
 static hel_status run_works(hel_bench_run *run) {

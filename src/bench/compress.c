@@ -159,4 +159,5 @@ static void finish(hel_bench_run *run, void *state) {
 }
 
 const hel_bench_work_row hel_bench_work_compress = {
-    {"compress", "Compressing a whole model, beside copying it", "layers hidden vocabulary model k"}, prepare, finish};
+    .about = {"compress", "Compressing a whole model, beside copying it", "layers hidden vocabulary model k"},
+    .prepare = prepare, .finish = finish};

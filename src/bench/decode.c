@@ -35,4 +35,5 @@ static void finish(hel_bench_run *run, void *state) {
 }
 
 const hel_bench_work_row hel_bench_work_decode = {
-    {"decode", "Tokens a second of a random LLaMA, one by one", "layers hidden vocabulary tokens k"}, prepare, finish};
+    .about = {"decode", "Tokens a second of a random LLaMA, one by one", "layers hidden vocabulary tokens k"},
+    .prepare = prepare, .finish = finish};

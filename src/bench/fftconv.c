@@ -224,4 +224,5 @@ static void finish(hel_bench_run *run, void *state) {
 }
 
 const hel_bench_work_row hel_bench_work_fftconv = {
-    {"fftconv", "Long convolutions between gates, filters transformed before", "channels length taps"}, prepare, finish};
+    .about = {"fftconv", "Long convolutions between gates, filters transformed before", "channels length taps"},
+    .prepare = prepare, .finish = finish};

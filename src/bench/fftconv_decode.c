@@ -174,4 +174,5 @@ static void finish(hel_bench_run *run, void *state) {
 }
 
 const hel_bench_work_row hel_bench_work_fftconv_decode = {
-    {"fftconv_decode", "Long convolutions one step after the other", "channels length"}, prepare, finish};
+    .about = {"fftconv_decode", "Long convolutions one step after the other", "channels length"},
+    .prepare = prepare, .finish = finish};

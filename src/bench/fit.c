@@ -155,5 +155,5 @@ static void finish(hel_bench_run *run, void *state) {
 }
 
 const hel_bench_work_row hel_bench_work_fit = {
-    {"fit", "Optimal codebooks for the values of a matrix, beside a plain histogram of them", "count k"},
-    prepare, finish};
+    .about = {"fit", "Optimal codebooks for the values of a matrix, beside a plain histogram of them", "count k"},
+    .prepare = prepare, .finish = finish};

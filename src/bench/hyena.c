@@ -72,4 +72,5 @@ static void finish(hel_bench_run *run, void *state) {
 }
 
 const hel_bench_work_row hel_bench_work_hyena = {
-    {"hyena", "The Hyena operator over a long sequence", "channels length"}, prepare, finish};
+    .about = {"hyena", "The Hyena operator over a long sequence", "channels length"},
+    .prepare = prepare, .finish = finish};

@@ -25,4 +25,5 @@ static void finish(hel_bench_run *run, void *state) {
 }
 
 const hel_bench_work_row hel_bench_work_matmul = {
-    {"matmul", "Products with the tokens of a prompt", "rows cols columns bytes k"}, prepare, finish};
+    .about = {"matmul", "Products with the tokens of a prompt", "rows cols columns bytes k"},
+    .prepare = prepare, .finish = finish};

@@ -31,5 +31,5 @@ static void finish(hel_bench_run *run, void *state) {
 }
 
 const hel_bench_work_row hel_bench_work_matvec = {
-    {"matvec", "Matrix-vector products with weights in every form, out of memory", "rows cols bytes k"},
-    prepare, finish};
+    .about = {"matvec", "Matrix-vector products with weights in every form, out of memory", "rows cols bytes k"},
+    .prepare = prepare, .finish = finish};

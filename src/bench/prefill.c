@@ -32,5 +32,5 @@ static void finish(hel_bench_run *run, void *state) {
 }
 
 const hel_bench_work_row hel_bench_work_prefill = {
-    {"prefill", "Tokens a second of a random LLaMA, a prompt at once", "layers hidden vocabulary columns k"},
-    prepare, finish};
+    .about = {"prefill", "Tokens a second of a random LLaMA, a prompt at once", "layers hidden vocabulary columns k"},
+    .prepare = prepare, .finish = finish};

@@ -124,4 +124,5 @@ static hel_status prepare(hel_bench_run *run, void **state) {
 }
 
 const hel_bench_work_row hel_bench_work_read = {
-    {"read", "Reading memory, the bound of products with vectors", "bytes"}, prepare, NULL};
+    .about = {"read", "Reading memory, the bound of products with vectors", "bytes"},
+    .prepare = prepare};

@@ -46,6 +46,7 @@ typedef struct hel_bench_work_row {
     hel_bench_work about;
     hel_status (*prepare)(hel_bench_run *run, void **state);
     void (*finish)(hel_bench_run *run, void *state);
+    bool any_k; // codebooks of any size, not those of weights alone
 } hel_bench_work_row;
 
 // A new item of the current work; NULL out of memory, with words. Valid until the next one is added.

@@ -177,4 +177,5 @@ static void finish(hel_bench_run *run, void *state) {
 }
 
 const hel_bench_work_row hel_bench_work_scan = {
-    {"scan", "Selective scans of Mamba and Mamba-2, a text at once", "channels length"}, prepare, finish};
+    .about = {"scan", "Selective scans of Mamba and Mamba-2, a text at once", "channels length"},
+    .prepare = prepare, .finish = finish};

@@ -78,6 +78,24 @@ static const hel_bench_item *find(const hel_bench_report *report, const char *na
     return NULL;
 }
 
+// Points are labelled with books of any size, weights have those of their forms.
+static void test_codes(void **state) {
+    (void)state;
+    hel_bench_report report;
+    hel_bench_params params = small_params((const char *const[]){"assign", NULL});
+    params.k = 300;
+    assert_int_equal(hel_bench(&params, &report), HEL_OK);
+    assert_true(find(&report, "d2 k300")->median_seconds > 0);
+    hel_bench_report_finish(&report);
+    params.k = 65537;
+    assert_int_equal(hel_bench(&params, &report), HEL_ERROR_ARGUMENT);
+    params = small_params((const char *const[]){"assign", "matvec", NULL});
+    params.k = 300;
+    assert_int_equal(hel_bench(&params, &report), HEL_ERROR_ARGUMENT);
+    assert_non_null(strstr(hel_error_message(), "matvec"));
+    assert_tidy();
+}
+
 static void test_ratios(void **state) {
     (void)state;
     hel_bench_report report;
@@ -219,7 +237,7 @@ int main(int argc, char **argv) {
     if (argc > 1) stride = atol(argv[1]);
     heap_install();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_works),  cmocka_unit_test(test_arguments), cmocka_unit_test(test_ratios),
+        cmocka_unit_test(test_works),  cmocka_unit_test(test_arguments), cmocka_unit_test(test_codes), cmocka_unit_test(test_ratios),
         cmocka_unit_test(test_assign), cmocka_unit_test(test_fftconv), cmocka_unit_test(test_fftconv_decode), cmocka_unit_test(test_scan),
         cmocka_unit_test(test_cancel), cmocka_unit_test(test_memory),
     };

@@ -3,6 +3,7 @@
 // threads, every slicing of the points and with and without vectors.
 #include "kmeans_points.h"
 
+#include "backends/cpu/kernels/table.h"
 #include "base/size.h"
 
 static const hel_device *device;
@@ -247,34 +248,59 @@ static void fill(float *values, uint64_t count, value_kind kind, uint64_t seed) 
         }
 }
 
-// Vectors find what the C forms find, to the label, however close the centroids are.
+typedef struct label_case {
+    uint32_t n, d, k;
+    value_kind kind;
+    float *points, *book;
+    uint32_t *expected;
+} label_case;
+
+static label_case make_case(const uint32_t shape[3], value_kind kind, uint64_t seed) {
+    uint32_t n = shape[0], d = shape[1], k = shape[2];
+    label_case c = {n, d, k, kind, malloc(n * d * sizeof(float)), malloc(k * d * sizeof(float)), malloc(n * sizeof(uint32_t))};
+    fill(c.points, n * d, kind, seed);
+    fill(c.book, k * d, kind, seed + 50);
+    memcpy(c.book + k / 2 * d, c.book, d * sizeof *c.book); // two that are one
+    const hel_device *scalar = open_cpu(1, true);
+    assert_int_equal(hel_kmeans_assign(scalar, c.points, n, d, c.book, k, c.expected, NULL), HEL_OK);
+    hel_device_destroy(&scalar);
+    return c;
+}
+
+static void expect_labels(const label_case *c, const hel_device *on) {
+    uint32_t *labels = malloc(c->n * sizeof *labels);
+    float *far = malloc(c->n * sizeof *far);
+    assert_int_equal(hel_kmeans_assign(on, c->points, c->n, c->d, c->book, c->k, labels, far), HEL_OK);
+    for (uint32_t i = 0; i < c->n; i++) {
+        const float *point = c->points + i * c->d;
+        if (labels[i] != c->expected[i])
+            fail_msg("d %u k %u kind %d point %u: %u, without vectors %u", c->d, c->k, (int)c->kind, i, labels[i], c->expected[i]);
+        assert_true(far[i] == (float)point_distance(point, c->book + labels[i] * c->d, c->d));
+        if (c->kind == WHOLE) assert_int_equal(labels[i], nearest_centroid(point, c->book, c->k, c->d));
+    }
+    assert_int_equal(hel_kmeans_assign(on, c->points, c->n, c->d, c->book, c->k, NULL, far), HEL_OK);
+    free(labels), free(far);
+}
+
+// Vectors of every width here find what the C forms find, to the label, however close the centroids are. The last books are
+// large enough to be sorted.
 static void test_labels(void **state) {
     (void)state;
-    static const uint32_t shapes[][3] = {{700, 1, 300}, {700, 2, 300}, {1100, 3, 2100}, {2100, 4, 1500}, {1500, 8, 700},
-                                         {300, 16, 1100}, {200, 100, 300}, {60, 512, 70}, {20, 513, 40}, {20000, 4, 600}};
-    const hel_device *scalar = open_cpu(1, true), *one = open_cpu(1, false);
+    static const uint32_t shapes[][3] = {{700, 1, 300},  {700, 2, 300},  {1100, 3, 2100}, {2100, 4, 1500}, {1500, 8, 700},
+                                         {300, 16, 1100}, {200, 100, 300}, {60, 512, 70},  {20, 513, 40},  {20000, 4, 600},
+                                         {2100, 4, 2700}, {2500, 5, 4099}, {2048, 7, 6000}, {2048, 8, 9001}};
+    static const cpu_isa sets[] = {CPU_ISA_AVX2, CPU_ISA_AVX512, CPU_ISA_AMX};
     for (size_t s = 0; s < HEL_COUNT(shapes); s++)
         for (value_kind kind = 0; kind < KINDS; kind++) {
-            uint32_t n = shapes[s][0], d = shapes[s][1], k = shapes[s][2];
-            float *points = malloc(n * d * sizeof *points), *book = malloc(k * d * sizeof *book), *far = malloc(n * sizeof *far);
-            uint32_t *labels = malloc(n * sizeof *labels), *expected = malloc(n * sizeof *expected);
-            fill(points, n * d, kind, s);
-            fill(book, k * d, kind, s + 50);
-            memcpy(book + k / 2 * d, book, d * sizeof *book); // two that are one
-            assert_int_equal(hel_kmeans_assign(one, points, n, d, book, k, labels, far), HEL_OK);
-            assert_int_equal(hel_kmeans_assign(scalar, points, n, d, book, k, expected, NULL), HEL_OK);
-            for (uint32_t i = 0; i < n; i++) {
-                if (labels[i] != expected[i])
-                    fail_msg("d %u kind %d point %u: %u, without vectors %u", d, (int)kind, i, labels[i], expected[i]);
-                double distance = point_distance(points + i * d, book + labels[i] * d, d);
-                assert_true(far[i] == (float)distance);
-                if (kind == WHOLE) assert_int_equal(labels[i], nearest_centroid(points + i * d, book, k, d));
+            label_case c = make_case(shapes[s], kind, s);
+            for (size_t set = 0; set < HEL_COUNT(sets); set++) {
+                cpu_isa_limit(sets[set]); // the best of those that the processor has
+                const hel_device *on = open_cpu(1, false);
+                expect_labels(&c, on);
+                hel_device_destroy(&on);
             }
-            assert_int_equal(hel_kmeans_assign(device, points, n, d, book, k, NULL, far), HEL_OK);
-            free(points), free(book), free(far), free(labels), free(expected);
+            free(c.points), free(c.book), free(c.expected);
         }
-    hel_device_destroy(&scalar);
-    hel_device_destroy(&one);
 }
 
 int main(void) {

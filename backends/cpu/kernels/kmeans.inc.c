@@ -2,71 +2,24 @@
 // kmeans_assign (shaders/kmeans_assign.k) with points as lanes, bit for bit the labels of the C form; kmeans_partial and
 // kmeans_update, bit for bit too.
 //
-// Points from 3 dimensions on go through a filter, kmeans_filter.inc.c: a cheap estimate of |c|^2 - 2 x.c of which, for each
-// point, the least three over blocks of BLOCK centroids are kept, and which blocks the first two are. The first block is
-// gone over in the C form's arithmetic, the second too where it is within the estimate's error, and where the third is,
-// the whole book. Narrower points are compared in the C form's arithmetic at once: it costs as little, and their
-// centroids lie close.
+// Points from 3 dimensions on go through a filter: a cheap estimate of |c|^2 - 2 x.c (kmeans_bounds) of which, for each
+// point, the least three over blocks of BLOCK centroids are kept, and which blocks the first two are (kmeans_filter). Where
+// one centroid alone is within the estimates' error of the least it is the nearest; else the first block, or the first two, or
+// the whole book are gone over in the C form's arithmetic (kmeans_labels). Points of few dimensions meet only the near blocks
+// of a large book (kmeans_tree, kmeans_boxes). Narrower ones are compared in the C form's arithmetic at once: it costs as
+// little, and their centroids lie close.
 #include <math.h>
 #include <string.h>
 
 #include "../cpu.h"
 #include "base/size.h"
 #include "kernels.h"
+#include "kmeans_bounds.inc.c"
+#include "kmeans_tree.inc.c"
+#include "kmeans_book.inc.c"
 #include "kmeans_filter.inc.c"
-
-// ---------------------------------------------------------------- one point, in the C form's arithmetic
-
-static inline vec distance_vector(const float *point, const float *coordinates, uint32_t d) {
-    vec sum = vec_zero();
-    for (uint32_t j = 0; j < d; j++) {
-        vec difference = vec_sub(vec_set(point[j]), vec_load(coordinates + j * BLOCK));
-        sum = vec_add(sum, vec_mul(difference, difference));
-    }
-    return sum;
-}
-
-// Takes the first of the block's nearest centroids where it is the nearest so far.
-static void take_block(cluster_search *s, uint32_t i, uint32_t block) {
-    uint32_t d = s->book->d;
-    const float *coordinates = s->book->coordinates + (size_t)block * BLOCK * d, *point = s->batches.points + (size_t)i * d;
-    vec distances[BLOCK_VECTORS], nearest = vec_set(FLOAT_MOST);
-    for (uint32_t v = 0; v < BLOCK_VECTORS; v++) distances[v] = distance_vector(point, coordinates + v * WIDTH, d);
-    for (uint32_t v = 0; v < BLOCK_VECTORS; v++) nearest = vec_lesser(distances[v], nearest);
-    float distance = vec_least(nearest);
-    uint32_t lanes = 0;
-    for (uint32_t v = 0; v < BLOCK_VECTORS; v++) lanes |= vec_equal_lanes(distances[v], vec_set(distance)) << v * WIDTH;
-    uint32_t label = block * BLOCK + (lanes ? (uint32_t)__builtin_ctz(lanes) : 0);
-    cluster_batches *b = &s->batches;
-    if (distance > b->distance[i] || (distance == b->distance[i] && label > b->label[i])) return;
-    if (distance == FLOAT_MOST) return; // as far as that is no label
-    b->distance[i] = distance;
-    b->label[i] = label;
-}
-
-// Goes over the whole book.
-static void take_book(cluster_search *s, uint32_t i) {
-    const cluster_book *book = s->book;
-    const float *point = s->batches.points + (size_t)i * book->d;
-    vec best = vec_set(FLOAT_MOST), place = vec_set(0.0f);
-    for (uint32_t v = 0; v < book->blocks * BLOCK_VECTORS; v++) {
-        const float *block = book->coordinates + (size_t)(v / BLOCK_VECTORS) * BLOCK * book->d + v % BLOCK_VECTORS * WIDTH;
-        vec distance = distance_vector(point, block, book->d);
-        vec_mask nearer = vec_less(distance, best);
-        best = vec_select(nearer, distance, best);
-        place = vec_select(nearer, vec_set(hel_bits_float(v)), place);
-    }
-    float distances[WIDTH], places[WIDTH], least = FLOAT_MOST;
-    vec_store(distances, best);
-    vec_store(places, place);
-    s->batches.label[i] = 0;
-    for (uint32_t lane = 0; lane < WIDTH; lane++) {
-        uint32_t centroid = hel_float_bits(places[lane]) * WIDTH + lane;
-        if (!(distances[lane] < least || (distances[lane] == least && centroid < s->batches.label[i]))) continue;
-        least = distances[lane];
-        s->batches.label[i] = centroid;
-    }
-}
+#include "kmeans_labels.inc.c"
+#include "kmeans_boxes.inc.c"
 
 // ---------------------------------------------------------------- points against the book
 
@@ -80,21 +33,25 @@ static void compare_points(cluster_search *s) {
     }
 }
 
-// How many points had to meet all of the book.
-static uint32_t choose_labels(cluster_search *s) {
-    cluster_batches *b = &s->batches;
-    uint32_t uncertain = 0;
-    for (uint32_t i = 0; i < b->count; i++) {
-        if (s->filter != FILTER_NONE && !filter_tells(s, i, b->third[i])) {
-            take_book(s, i);
-            uncertain++;
-            continue;
-        }
+// Where the estimates are the C form's distances.
+static void take_blocks(cluster_search *s) {
+    const cluster_batches *b = &s->batches;
+    for (uint32_t i = 0; i < b->count; i++)
         if (b->block[i] != NO_BLOCK) take_block(s, i, b->block[i]);
-        if (s->filter == FILTER_NONE || b->second_block[i] == NO_BLOCK) continue;
-        if (!filter_tells(s, i, b->second[i])) take_block(s, i, b->second_block[i]);
+}
+
+static void label_points(cluster_search *s) {
+    const cluster_batches *b = &s->batches;
+#ifdef SIMD_WHOLE
+    if (s->book->boxed) {
+        choose_boxed(s);
+        return;
     }
-    return uncertain;
+#endif
+    compare_points(s);
+    if (s->filter == FILTER_NONE) take_blocks(s);
+    else if (choose_labels(s) > b->count / 8 && s->filter == FILTER_WHOLE)
+        s->filter = FILTER_FLOAT; // the points ahead are like those behind
 }
 
 static void assign_narrow(cluster_search *s, uint32_t begin, uint32_t end, uint32_t *labels) {
@@ -102,10 +59,7 @@ static void assign_narrow(cluster_search *s, uint32_t begin, uint32_t end, uint3
     s->filter = s->book->filter;
     for (uint32_t first = begin; first < end; first += most) {
         load_points(s, first, HEL_MIN(most, end - first));
-        compare_points(s);
-        uint32_t uncertain = choose_labels(s);
-        if (uncertain > s->batches.count / 8 && s->filter == FILTER_WHOLE)
-            s->filter = FILTER_FLOAT; // the points ahead are like those behind
+        label_points(s);
         memcpy(labels + first, s->batches.label, s->batches.count * sizeof *labels);
     }
 }
@@ -129,13 +83,17 @@ static void assign_wide(const hel_kmeans_assign_params *p, void *const *buffers,
 cpu_scratch SIMD(cpu_kmeans_assign_scratch)(const cpu_launch *launch) {
     const hel_kmeans_assign_params *p = launch->params;
     if (p->d > MOST_DIMENSIONS) return (cpu_scratch){0, 0};
-    return (cpu_scratch){book_room((uint32_t)hel_ceil_div(p->k, BLOCK), p->d), 1};
+    return (cpu_scratch){lay_out_book((uint32_t)hel_ceil_div(p->k, BLOCK), p->d).size, 1};
 }
 
 void SIMD(cpu_kmeans_assign_prepare)(const cpu_launch *launch, uint32_t item) {
     (void)item; // the book is small beside the points
     const hel_kmeans_assign_params *p = launch->params;
-    make_book(launch->scratch, launch->buffers[1], p->k, p->d);
+    make_book(launch->scratch, p, launch->buffers[1]);
+#ifdef SIMD_WHOLE
+    cluster_book *book = launch->scratch;
+    if (book->boxed) book->boxed = boxes_pay(book, launch->buffers[0], p->n);
+#endif
 }
 
 void SIMD(cpu_kmeans_assign)(const cpu_launch *launch, uint32_t first, uint32_t count) {

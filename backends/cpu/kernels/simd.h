@@ -247,9 +247,16 @@ static inline vec vec_exp(vec x) {
 
 // The first `count` of WIDTH lanes, zeros behind them.
 static inline vec vec_load_part(const float *p, uint32_t count) {
+#if defined(__AVX512F__)
+    return _mm512_maskz_loadu_ps((__mmask16)((1u << count) - 1), p);
+#elif defined(__AVX2__)
+    __m256i lanes = _mm256_set_epi32(7, 6, 5, 4, 3, 2, 1, 0);
+    return _mm256_maskload_ps(p, _mm256_cmpgt_epi32(_mm256_set1_epi32((int32_t)count), lanes));
+#else
     float lanes[WIDTH] = {0};
     memcpy(lanes, p, count * sizeof *p);
     return vec_load(lanes);
+#endif
 }
 static inline void vec_store_part(float *p, uint32_t count, vec a) {
     float lanes[WIDTH];
