@@ -207,7 +207,6 @@ static inline __attribute__((always_inline)) fixed_table fixed_table_load(const 
 // Two rows meet two tokens; a single token meets one row, or two where fields are so narrow that computing takes longer than
 // reading.
 enum { FIXED_SUMS = 4, FIXED_SEGMENT = 32 };
-typedef struct fixed_group { fixed_sums of[FIXED_SUMS]; } fixed_group; // [row][token]
 
 // A segment of the columns, in blocks.
 typedef struct fixed_part {
@@ -217,26 +216,29 @@ typedef struct fixed_part {
     bool whole; // no columns are elsewhere
 } fixed_part;
 
-// `bits`, `digits`, `n_rows` and `tokens` are constants where these are inlined; x[t * stride] is the block of token t.
-static inline __attribute__((always_inline)) fixed_group fixed_step_add(fixed_group sums, const fixed_part *part,
-                                                                        const unsigned char *const *rows, uint32_t at,
-                                                                        __mmask64 mask, const fixed_x *x, uint32_t c,
-                                                                        const uint32_t bits, const int digits, const int n_rows,
-                                                                        const int tokens) {
+// `bits`, `digits`, `n_rows` and `tokens` are constants where these are inlined; x[t * stride] is the block of token t, sums are
+// [row][token]. Loops over them say that they unroll: what GCC unrolls by itself comes too late for sums to be registers.
+static inline __attribute__((always_inline)) void fixed_step_add(const fixed_part *part, const unsigned char *const *rows,
+                                                                 uint32_t at, __mmask64 mask, const fixed_x *x, uint32_t c,
+                                                                 const uint32_t bits, const int digits, const int n_rows,
+                                                                 const int tokens, fixed_sums *sums) {
     const bool apart = n_rows * tokens < FIXED_SUMS;
     const size_t stride = part->operands->blocks;
+#pragma GCC unroll 2
     for (int r = 0; r < n_rows; r++) {
         uint32_t ahead = part->whole ? ROW_AHEAD : n_rows * part->row_bytes;
         __m512i fields = fixed_fields(rows[r] + at, mask, ahead, bits), w[FIXED_DIGITS];
+#pragma GCC unroll 2
         for (uint32_t half = 0; half < fixed_step(bits); half += 64) {
             if (half) fields = _mm512_srli_epi16(fields, 4);
             __mmask64 upper = bits == 8 ? _mm512_movepi8_mask(fields) : 0;
+#pragma GCC unroll 3
             for (int d = 0; d < digits; d++) w[d] = vec_plane_look_up(part->table->planes[d], fields, upper, bits);
+#pragma GCC unroll 2
             for (int t = 0; t < tokens; t++)
-                sums.of[r * tokens + t] = fixed_add(sums.of[r * tokens + t], w, x + t * stride, c + half, digits, apart);
+                sums[r * tokens + t] = fixed_add(sums[r * tokens + t], w, x + t * stride, c + half, digits, apart);
         }
     }
-    return sums;
 }
 
 // totals[r * BLOCK_TOKENS + t] += row[r] . x[t] over the part's columns.
@@ -249,20 +251,22 @@ static inline __attribute__((always_inline)) void fixed_rows(const fixed_part *p
     for (int i = 0; i < n_rows * tokens; i++) total[i] = totals[i / tokens * BLOCK_TOKENS + i % tokens];
     for (uint32_t b = part->first, at = b * block_bytes; b < part->end; b++) {
         const fixed_x *of_b = x + b;
-        fixed_group sums;
-        for (int i = 0; i < n_rows * tokens; i++) sums.of[i] = fixed_start(of_b + i % tokens * stride);
+        fixed_sums sums[FIXED_SUMS];
+#pragma GCC unroll 4
+        for (int i = 0; i < n_rows * tokens; i++) sums[i] = fixed_start(of_b + i % tokens * stride);
         if (part->row_bytes - at >= block_bytes) {
 #pragma GCC unroll 4
             for (uint32_t c = 0; c < FIXED_BLOCK; c += step, at += step_bytes)
-                sums = fixed_step_add(sums, part, rows, at, fixed_mask(step_bytes), of_b, c, bits, digits, n_rows, tokens);
+                fixed_step_add(part, rows, at, fixed_mask(step_bytes), of_b, c, bits, digits, n_rows, tokens, sums);
         } else {
             for (uint32_t c = 0, here; at < part->row_bytes; c += step, at += here) {
                 here = HEL_MIN(step_bytes, part->row_bytes - at);
-                sums = fixed_step_add(sums, part, rows, at, fixed_mask(here), of_b, c, bits, digits, n_rows, tokens);
+                fixed_step_add(part, rows, at, fixed_mask(here), of_b, c, bits, digits, n_rows, tokens, sums);
             }
         }
+#pragma GCC unroll 4
         for (int i = 0; i < n_rows * tokens; i++)
-            total[i] = fixed_end(sums.of[i], of_b[i % tokens * stride].scale, total[i]);
+            total[i] = fixed_end(sums[i], of_b[i % tokens * stride].scale, total[i]);
     }
     for (int i = 0; i < n_rows * tokens; i++) totals[i / tokens * BLOCK_TOKENS + i % tokens] = total[i];
 }
