@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// IEEE binary16 and bfloat16 to and from float, bit-exact, round to nearest even.
+// IEEE binary16 and bfloat16 to and from float, bit-exact, round to nearest even; floats as keys.
 #ifndef HEL_BASE_HALF_H
 #define HEL_BASE_HALF_H
 
@@ -16,6 +16,16 @@ static inline float hel_bits_float(uint32_t bits) {
     float value;
     memcpy(&value, &bits, sizeof value);
     return value;
+}
+
+// Keys order as the floats do; -0 and +0 have one key. NaN lies beyond the infinities.
+static inline uint32_t hel_float_key(float value) {
+    uint32_t bits = hel_float_bits(value + 0.0f);
+    return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
+}
+
+static inline float hel_key_float(uint32_t key) {
+    return hel_bits_float(key & 0x80000000u ? key & 0x7fffffffu : ~key);
 }
 
 static inline float hel_bf16_to_float(uint16_t half) { return hel_bits_float((uint32_t)half << 16); }

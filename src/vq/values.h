@@ -34,16 +34,6 @@ hel_status hel_values_scan_halves(const hel_values *values, hel_halves_visit vis
 // All of them as floats, in order: out [values->count].
 hel_status hel_values_copy(const hel_values *values, float *out);
 
-// Keys order as the floats do; -0 and +0 have one key. NaN lies beyond the infinities.
-static inline uint32_t hel_float_key(float value) {
-    uint32_t bits = hel_float_bits(value + 0.0f);
-    return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
-}
-
-static inline float hel_key_float(uint32_t key) {
-    return hel_bits_float(key & 0x80000000u ? key & 0x7fffffffu : ~key);
-}
-
 enum { HEL_KEY_MINUS_INFINITY = 0x007fffff };
 #define HEL_KEY_PLUS_INFINITY 0xff800000u
 

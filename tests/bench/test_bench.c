@@ -237,9 +237,10 @@ int main(int argc, char **argv) {
     if (argc > 1) stride = atol(argv[1]);
     heap_install();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_works),  cmocka_unit_test(test_arguments), cmocka_unit_test(test_codes), cmocka_unit_test(test_ratios),
-        cmocka_unit_test(test_assign), cmocka_unit_test(test_fftconv), cmocka_unit_test(test_fftconv_decode), cmocka_unit_test(test_scan),
-        cmocka_unit_test(test_cancel), cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_works),          cmocka_unit_test(test_arguments), cmocka_unit_test(test_codes),
+        cmocka_unit_test(test_ratios),         cmocka_unit_test(test_assign),    cmocka_unit_test(test_fftconv),
+        cmocka_unit_test(test_fftconv_decode), cmocka_unit_test(test_scan),      cmocka_unit_test(test_cancel),
+        cmocka_unit_test(test_memory),
     };
     return cmocka_run_group_tests(tests, folder_make, folder_remove);
 }

@@ -29,8 +29,11 @@ static inline double point_distance(const float *point, const float *centroid, u
 
 static inline uint32_t nearest_centroid(const float *point, const float *centroids, uint32_t k, uint32_t d) {
     uint32_t label = 0;
-    for (uint32_t c = 1; c < k; c++)
-        if (point_distance(point, centroids + c * d, d) < point_distance(point, centroids + label * d, d)) label = c;
+    double least = INFINITY;
+    for (uint32_t c = 0; c < k; c++) {
+        double distance = point_distance(point, centroids + c * d, d);
+        if (distance < least) least = distance, label = c;
+    }
     return label;
 }
 

@@ -43,20 +43,21 @@ static void take_blocks(cluster_search *s) {
 static void label_points(cluster_search *s) {
     const cluster_batches *b = &s->batches;
 #ifdef SIMD_WHOLE
-    if (s->book->boxed) {
-        choose_boxed(s);
+    if (s->boxed) {
+        s->boxed = boxes_pay(s->book, b->count, choose_boxed(s)); // the points ahead are like those behind
         return;
     }
 #endif
     compare_points(s);
     if (s->filter == FILTER_NONE) take_blocks(s);
     else if (choose_labels(s) > b->count / 8 && s->filter == FILTER_WHOLE)
-        s->filter = FILTER_FLOAT; // the points ahead are like those behind
+        s->filter = FILTER_FLOAT; // likewise
 }
 
 static void assign_narrow(cluster_search *s, uint32_t begin, uint32_t end, uint32_t *labels) {
     uint32_t most = HEL_MIN(MOST_POINTS, POINTS_ROOM / s->book->d / BATCH * BATCH);
     s->filter = s->book->filter;
+    s->boxed = s->book->boxed;
     for (uint32_t first = begin; first < end; first += most) {
         load_points(s, first, HEL_MIN(most, end - first));
         label_points(s);
@@ -92,7 +93,7 @@ void SIMD(cpu_kmeans_assign_prepare)(const cpu_launch *launch, uint32_t item) {
     make_book(launch->scratch, p, launch->buffers[1]);
 #ifdef SIMD_WHOLE
     cluster_book *book = launch->scratch;
-    if (book->boxed) book->boxed = boxes_pay(book, launch->buffers[0], p->n);
+    if (book->boxed) book->boxed = boxes_pay_some(book, launch->buffers[0], p->n);
 #endif
 }
 

@@ -105,6 +105,6 @@ static void make_book(cluster_book *book, const hel_kmeans_assign_params *p, con
     sort_book(book);
     for (uint32_t b = 0; b < book->blocks; b++) pack_block(book, b);
 #ifdef SIMD_WHOLE
-    for (uint32_t g = 0; book->boxed && g < book->groups; g++) box_group(book, g);
+    if (book->boxed) box_groups(book);
 #endif
 }

@@ -40,6 +40,7 @@ enum {
     BOXED_POINTS = 2048, // or more: sorting takes as long as some hundreds
     MEAN_RUN = 1024,
 };
+_Static_assert((PANEL_BLOCKS & (PANEL_BLOCKS - 1)) == 0, "marks are whole bits");
 #define FLOAT_MOST 0x1.fffffep127f
 #define NO_BLOCK UINT32_MAX
 

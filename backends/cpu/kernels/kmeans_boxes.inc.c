@@ -6,16 +6,13 @@
 enum { BOXED_PAIRS = BOXED_TO / 2 };
 
 typedef struct boxed_point {
-    ivec fine[BOXED_PAIRS], coarse[BOXED_PAIRS]; // times -1, in steps of q and 4 q
+    ivec pairs[BOXED_PAIRS]; // times -1, in steps of 4 q
 } boxed_point;
 
 // `pairs` is a constant where these are inlined.
-TILE_INLINE spread_point(const cluster_batches *b, uint32_t i, const uint32_t pairs, boxed_point *out) {
-    const int32_t *from = b->pairs + i / BATCH * BATCH * pairs + i % BATCH;
-    for (uint32_t p = 0; p < pairs; p++) {
-        out->fine[p] = ivec_set(from[p * BATCH]);
-        out->coarse[p] = ivec_shift16(out->fine[p], BOX_SHIFT);
-    }
+TILE_INLINE box_point(const cluster_batches *b, uint32_t i, const uint32_t pairs, boxed_point *out) {
+    const int32_t *from = point_pairs(b, i, pairs);
+    for (uint32_t p = 0; p < pairs; p++) out->pairs[p] = ivec_shift16(ivec_set(from[p * BATCH]), BOX_SHIFT);
 }
 
 static inline __attribute__((always_inline)) ivec box_distances(const int32_t *boxes, uint32_t vector, const boxed_point *x,
@@ -23,17 +20,9 @@ static inline __attribute__((always_inline)) ivec box_distances(const int32_t *b
     ivec sum = ivec_set(0);
     boxes += vector * pairs * 2 * WIDTH;
     for (uint32_t p = 0; p < pairs; p++, boxes += 2 * WIDTH) {
-        ivec outside = ivec_above16(ivec_magnitude16(ivec_add16(x->coarse[p], ivec_load(boxes))), ivec_load(boxes + WIDTH));
+        ivec outside = ivec_above16(ivec_magnitude16(ivec_add16(x->pairs[p], ivec_load(boxes))), ivec_load(boxes + WIDTH));
         sum = ivec_add_pairs(outside, outside, sum);
     }
-    return sum;
-}
-
-static inline __attribute__((always_inline)) ivec block_estimates(const cluster_book *book, uint32_t block, uint32_t lane,
-                                                                  const boxed_point *x, const uint32_t pairs) {
-    const int32_t *centroids = book->pairs + (size_t)block * pairs * BLOCK + lane;
-    ivec sum = ivec_load(book->whole_squares + block * BLOCK + lane);
-    for (uint32_t p = 0; p < pairs; p++) sum = ivec_add_pairs(x->fine[p], ivec_load(centroids + p * BLOCK), sum);
     return sum;
 }
 
@@ -62,7 +51,7 @@ static inline __attribute__((always_inline)) uint32_t nearest_group(const cluste
 TILE_INLINE guess_least(cluster_search *s, uint32_t i, const uint32_t pairs) {
     const cluster_book *book = s->book;
     boxed_point x;
-    spread_point(&s->batches, i, pairs, &x);
+    box_point(&s->batches, i, pairs, &x);
     uint32_t at = nearest_group(book, &x, pairs);
     uint32_t end = HEL_MIN(WIDTH, book->blocks - at * WIDTH);
     ivec distances = box_distances(book->boxes, at, &x, pairs);
@@ -70,15 +59,17 @@ TILE_INLINE guess_least(cluster_search *s, uint32_t i, const uint32_t pairs) {
     uint32_t first = nearest_lane(distances, nearest_of_all, end);
     distances = ivec_select_less(ivec_set(nearest_of_all), distances, distances, ivec_set(INT32_MAX));
     uint32_t second = nearest_lane(distances, ivec_least(distances), end);
+    const int32_t *point = point_pairs(&s->batches, i, pairs);
     ivec least = ivec_set(INT32_MAX);
     for (uint32_t v = 0; v < BLOCK; v += WIDTH) {
-        least = ivec_min(block_estimates(book, at * WIDTH + first, v, &x, pairs), least);
-        least = ivec_min(block_estimates(book, at * WIDTH + second, v, &x, pairs), least);
+        least = ivec_min(whole_sum(book, at * WIDTH + first, v, point, pairs), least);
+        least = ivec_min(whole_sum(book, at * WIDTH + second, v, point, pairs), least);
     }
     s->batches.least[i] = (float)ivec_least(least) * (2 * book->step * book->step);
 }
 
-// Boxes farther than these, in steps of 4 q, squared, hold nothing for the points of a vector.
+// Boxes farther than these, in steps of 4 q, squared, hold nothing for the points of a vector. What |x|^2 and the arithmetic
+// here are off by is in the margins, which are of two estimates where one is needed.
 static void find_limits(const cluster_search *s, uint32_t i, int32_t limits[WIDTH]) {
     const cluster_batches *b = &s->batches;
     float step = s->book->step * (1 << BOX_SHIFT);
@@ -111,7 +102,7 @@ TILE_INLINE list_groups(const cluster_search *s, uint32_t first, uint32_t points
     uint32_t count = 0;
     for (uint32_t lane = 0; lane < points; lane++) {
         boxed_point x;
-        spread_point(&s->batches, first + lane, pairs, &x);
+        box_point(&s->batches, first + lane, pairs, &x);
         for (uint32_t group = 0; group < book->groups; group += WIDTH) {
             ivec distances = box_distances(book->group_boxes, group / WIDTH, &x, pairs);
             uint32_t lanes = lanes_within(distances, limits[lane], book->groups - group);
@@ -127,7 +118,7 @@ TILE_INLINE list_blocks(const cluster_search *s, uint32_t first, uint32_t points
     uint32_t count = 0;
     for (uint32_t lane = 0; lane < points; lane++) {
         boxed_point x;
-        spread_point(&s->batches, first + lane, pairs, &x);
+        box_point(&s->batches, first + lane, pairs, &x);
         for (uint32_t i = first_of(groups, lane); i < groups->end[lane]; i++) {
             uint32_t group = (uint32_t)groups->boxes[i];
             ivec distances = box_distances(book->boxes, group, &x, pairs);
@@ -145,12 +136,11 @@ typedef struct lane_ranks {
 
 TILE_INLINE rank_lanes(const cluster_search *s, uint32_t at, const int32_t *blocks, uint32_t count, const uint32_t pairs,
                        lane_ranks *out) {
-    boxed_point x;
-    spread_point(&s->batches, at, pairs, &x);
+    const int32_t *point = point_pairs(&s->batches, at, pairs);
     for (uint32_t v = 0; v < BLOCK_VECTORS; v++) {
         ivec least = ivec_set(INT32_MAX), second = least, block = ivec_set(0);
         for (uint32_t i = 0; i < count; i++) {
-            ivec now = block_estimates(s->book, (uint32_t)blocks[i], v * WIDTH, &x, pairs);
+            ivec now = whole_sum(s->book, (uint32_t)blocks[i], v * WIDTH, point, pairs);
             second = ivec_min(second, ivec_max(now, least));
             block = ivec_select_less(now, least, ivec_set(blocks[i]), block);
             least = ivec_min(now, least);
@@ -236,17 +226,23 @@ static uint64_t choose_boxed(cluster_search *s) {
     }
 }
 
-// Whether points should go by boxes, by some of them: to find and meet a block takes six times as long as to pass it in a batch,
-// and a point as long as 24 blocks before it meets any (measured in 4 to 8 dimensions).
-static bool boxes_pay(const cluster_book *book, const float *points, uint32_t n) {
+// Whether that was worth it: to find and meet a block takes six times as long as to pass it in a batch, and a point as long as
+// 24 blocks before it meets any (measured in 4 to 8 dimensions).
+static bool boxes_pay(const cluster_book *book, uint32_t points, uint64_t met) {
+    return 6 * (met + 24 * (uint64_t)points) < (uint64_t)points * book->blocks;
+}
+
+// By points from some places.
+static bool boxes_pay_some(const cluster_book *book, const float *points, uint32_t n) {
     enum { PLACES = 4 };
     cluster_search s;
     s.book = book, s.points = points, s.filter = FILTER_WHOLE;
+    uint32_t each = HEL_MIN(BATCH, n / PLACES);
     uint64_t met = 0;
     for (uint32_t place = 0; place < PLACES; place++) {
-        load_points(&s, n / PLACES * place, HEL_MIN(BATCH, n / PLACES));
-        met += choose_boxed(&s) + 24 * (uint64_t)s.batches.count;
+        load_points(&s, n / PLACES * place, each);
+        met += choose_boxed(&s);
     }
-    return 6 * met < PLACES * (uint64_t)s.batches.count * book->blocks;
+    return boxes_pay(book, PLACES * each, met);
 }
 #endif

@@ -18,6 +18,7 @@ typedef struct cluster_search {
     const cluster_book *book;
     const float *points;
     cluster_filter filter; // the book's, or FILTER_FLOAT once that has been of little use
+    bool boxed;            // the book is, and that has been of use
     cluster_batches batches;
 } cluster_search;
 
@@ -180,20 +181,29 @@ static vec float_estimate(const cluster_search *s, uint32_t i, uint32_t block, u
 }
 
 #ifdef SIMD_WHOLE
-static vec whole_estimate(const cluster_search *s, uint32_t i, uint32_t block, uint32_t lane) {
-    size_t pairs = (s->book->d + 1) / 2;
-    const int32_t *point = s->batches.pairs + i / BATCH * BATCH * pairs + i % BATCH;
-    const int32_t *centroids = s->book->pairs + block * BLOCK * pairs + lane;
-    ivec sum = ivec_load(s->book->whole_squares + block * BLOCK + lane);
-    for (const int32_t *end = point + pairs * BATCH; point < end; point += BATCH, centroids += BLOCK)
-        sum = ivec_add_pairs(ivec_set(*point), ivec_load(centroids), sum);
-    return vec_mul(vec_of_ints(sum), vec_set(2 * s->book->step * s->book->step));
+static inline const int32_t *point_pairs(const cluster_batches *b, uint32_t i, size_t pairs) {
+    return b->pairs + i / BATCH * BATCH * pairs + i % BATCH;
+}
+
+// In units of 2 q^2, without a mark.
+static inline __attribute__((always_inline)) ivec whole_sum(const cluster_book *book, uint32_t block, uint32_t lane,
+                                                            const int32_t *point, const size_t pairs) {
+    const int32_t *centroids = book->pairs + block * BLOCK * pairs + lane;
+    ivec sum = ivec_load(book->whole_squares + block * BLOCK + lane);
+    for (size_t p = 0; p < pairs; p++)
+        sum = ivec_add_pairs(ivec_set(point[p * BATCH]), ivec_load(centroids + p * BLOCK), sum);
+    return sum;
 }
 #endif
 
 static inline vec estimate(const cluster_search *s, uint32_t i, uint32_t block, uint32_t lane) {
 #ifdef SIMD_WHOLE
-    if (s->filter == FILTER_WHOLE) return whole_estimate(s, i, block, lane);
+    const cluster_book *book = s->book;
+    size_t pairs = (book->d + 1) / 2;
+    if (s->filter == FILTER_WHOLE) {
+        ivec sum = whole_sum(book, block, lane, point_pairs(&s->batches, i, pairs), pairs);
+        return vec_mul(vec_of_ints(sum), vec_set(2 * book->step * book->step));
+    }
 #endif
     return float_estimate(s, i, block, lane);
 }

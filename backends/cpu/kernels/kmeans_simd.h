@@ -7,7 +7,8 @@
 
 // vec_lesser(a, b) is b where a is NaN. SIMD_WHOLE: there are products of pairs of 16-bit integers too;
 // ivec_pair(low, high) makes words of them, ivec_add_pairs(a, b, c) is c + low low + high high; ivec_above16 is a - b of unsigned
-// halves, or 0. ivec_list_lanes writes the numbers of the set lanes, `first` that of lane 0, in a whole vector, and counts them.
+// halves, or 0. ivec_list_lanes writes the numbers of the set lanes, `first` that of lane 0, perhaps a whole vector, and
+// counts them.
 #if defined(__AVX512F__)
 enum { VECTORS_AT_ONCE = 3, CENTROIDS_AT_ONCE = 8 };
 static inline vec vec_lesser(vec a, vec b) { return _mm512_min_ps(a, b); }

@@ -12,12 +12,6 @@ enum { BOX_SHIFT = 2, BOX_MARGIN = 2 };
 
 // ---------------------------------------------------------------- the order of centroids
 
-// Ordered like x, with a place to tell equals apart.
-static uint64_t rank_of(float x, uint32_t place) {
-    uint32_t bits = hel_float_bits(x);
-    return (uint64_t)(bits >> 31 ? ~bits : bits | 1u << 31) << 32 | place;
-}
-
 static void insert_in_order(uint64_t *values, uint32_t count) {
     for (uint32_t i = 1; i < count; i++) {
         uint64_t value = values[i];
@@ -54,7 +48,7 @@ static uint32_t widest_dimension(const cluster_book *book, const uint32_t *label
     float low[BOXED_TO], high[BOXED_TO];
     uint32_t d = book->d, widest = 0;
     memcpy(low, book->centroids + (size_t)labels[0] * d, d * sizeof *low);
-    memcpy(high, low, sizeof high);
+    memcpy(high, low, d * sizeof *high);
     for (uint32_t i = 1; i < count; i++)
         for (uint32_t j = 0; j < d; j++) {
             float x = book->centroids[(size_t)labels[i] * d + j];
@@ -75,7 +69,9 @@ static void sort_centroids(const cluster_book *book, uint32_t *labels, uint32_t 
     } else {
         uint32_t j = widest_dimension(book, labels, count);
         while (2 * half < count) half *= 2;
-        for (uint32_t i = 0; i < count; i++) room[i] = rank_of(book->centroids[(size_t)labels[i] * book->d + j], labels[i]);
+        const float *column = book->centroids + j;
+        for (uint32_t i = 0; i < count; i++)
+            room[i] = (uint64_t)hel_float_key(column[(size_t)labels[i] * book->d]) << 32 | labels[i];
         put_least_first(room, count, half);
     }
     for (uint32_t i = 0; i < count; i++) labels[i] = (uint32_t)room[i];
@@ -96,6 +92,13 @@ static void put_sides(int32_t *boxes, uint32_t pairs, uint32_t at, uint32_t j, i
     if (!shift) words[0] = words[WIDTH] = 0;
     words[0] |= (int32_t)(((uint32_t)middle & 0xffff) << shift);
     words[WIDTH] |= (int32_t)((uint32_t)half << shift);
+}
+
+// The last box once more in what is left of its vector.
+static void repeat_box(int32_t *boxes, uint32_t pairs, uint32_t count) {
+    int32_t *last = boxes + (count - 1) / WIDTH * pairs * 2 * WIDTH;
+    for (uint32_t i = (count - 1) % WIDTH + 1; i < WIDTH; i++)
+        for (uint32_t side = 0; side < 2 * pairs; side++) last[side * WIDTH + i] = last[side * WIDTH + i - 1];
 }
 
 static void box_block(const cluster_book *book, uint32_t at) {
@@ -126,4 +129,11 @@ static void box_group(const cluster_book *book, uint32_t at) {
     }
 }
 
+// Of a book whose blocks are packed.
+static void box_groups(const cluster_book *book) {
+    uint32_t pairs = (book->d + 1) / 2;
+    repeat_box(book->boxes, pairs, book->blocks);
+    for (uint32_t g = 0; g < book->groups; g++) box_group(book, g);
+    repeat_box(book->group_boxes, pairs, book->groups);
+}
 #endif
