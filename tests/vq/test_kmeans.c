@@ -305,18 +305,20 @@ static void test_labels(void **state) {
     static const uint32_t shapes[][3] = {
         {700, 1, 300},    {700, 2, 300},   {1100, 3, 2100}, {2100, 4, 1500}, {1500, 8, 700},  {300, 16, 1100},
         {200, 100, 300},  {60, 512, 70},   {20, 513, 40},   {20000, 4, 600}, {500, 4, 63},    {500, 4, 64},
-        {300, 128, 2},    {300, 129, 2},   {400, 5, 52},    {300, 128, 40},  {2100, 4, 2700}, {2500, 5, 4099},
-        {2047, 4, 2545}, {2048, 4, 2544}, {2048, 4, 2545}, {2048, 7, 6000},
+        {300, 128, 2},    {300, 129, 2},   {400, 5, 52},    {300, 128, 40},  {2047, 4, 2545}, {2048, 4, 2544},
+        {2048, 4, 2545},
     };
     for (size_t s = 0; s < HEL_COUNT(shapes); s++)
         for (value_kind kind = 0; kind < KINDS; kind++) compare_labels(shapes[s], kind, s);
 }
 
-// Large enough to be sorted, and for boxes to pay where there are ties too.
+// Large enough to be sorted, and for boxes to pay where there are ties too. Only processors with products of pairs sort.
 static void test_large_books(void **state) {
     (void)state;
-    static const uint32_t shapes[][3] = {{2048, 4, 20000}, {2060, 6, 20000}, {2048, 8, 9001}, {2049, 4, 65536}};
-    for (size_t s = 0; s < HEL_COUNT(shapes); s++)
+    static const uint32_t shapes[][3] = {{2048, 4, 12000}, {2500, 5, 4099}, {2060, 6, 14000},
+                                         {2048, 7, 6000},  {2048, 8, 9001}, {2049, 4, 40000}};
+    size_t count = cpu_isa_best() >= CPU_ISA_AVX2 ? HEL_COUNT(shapes) : 1;
+    for (size_t s = 0; s < count; s++)
         for (value_kind kind = 0; kind <= STRAYS; kind++) compare_labels(shapes[s], kind, s);
 }
 
