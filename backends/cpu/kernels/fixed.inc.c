@@ -47,9 +47,7 @@ static bool fixed_factor(float most, int digits, float *out) {
     return true;
 }
 
-static inline __m512 fixed_load(const float *values, uint32_t count) {
-    return _mm512_maskz_loadu_ps(count < 16 ? (__mmask16)((1u << count) - 1) : 0xffff, values);
-}
+static inline __m512 fixed_load(const float *values, uint32_t count) { return vec_load_part(values, HEL_MIN(count, WIDTH)); }
 
 // As bits, so that infinities and NaN are the largest.
 static float largest_magnitude(const float *values, uint32_t count) {

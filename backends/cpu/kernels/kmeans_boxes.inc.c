@@ -28,10 +28,9 @@ static inline __attribute__((always_inline)) ivec box_distances(const int32_t *b
 
 // ---------------------------------------------------------------- how far to look
 
-// The first of the nearest. Boxes from `end` on are none.
-static inline uint32_t nearest_lane(ivec distances, int32_t least, uint32_t end) {
-    uint32_t lane = (uint32_t)__builtin_ctz(ivec_equal_lanes(distances, ivec_set(least)));
-    return HEL_MIN(lane, end - 1);
+// The first lane with the least distance: never one behind the last box, as those repeat it.
+static inline uint32_t nearest_lane(ivec distances, int32_t least) {
+    return (uint32_t)__builtin_ctz(ivec_equal_lanes(distances, ivec_set(least)));
 }
 
 static inline __attribute__((always_inline)) uint32_t nearest_group(const cluster_book *book, const boxed_point *x,
@@ -44,8 +43,8 @@ static inline __attribute__((always_inline)) uint32_t nearest_group(const cluste
     }
     int32_t vectors[WIDTH];
     ivec_store(vectors, vector);
-    uint32_t lane = nearest_lane(nearest, ivec_least(nearest), WIDTH);
-    return HEL_MIN((uint32_t)vectors[lane] * WIDTH + lane, book->groups - 1);
+    uint32_t lane = nearest_lane(nearest, ivec_least(nearest));
+    return (uint32_t)vectors[lane] * WIDTH + lane;
 }
 
 TILE_INLINE guess_least(cluster_search *s, uint32_t i, const uint32_t pairs) {
@@ -53,12 +52,11 @@ TILE_INLINE guess_least(cluster_search *s, uint32_t i, const uint32_t pairs) {
     boxed_point x;
     box_point(&s->batches, i, pairs, &x);
     uint32_t at = nearest_group(book, &x, pairs);
-    uint32_t end = HEL_MIN(WIDTH, book->blocks - at * WIDTH);
     ivec distances = box_distances(book->boxes, at, &x, pairs);
     int32_t nearest_of_all = ivec_least(distances);
-    uint32_t first = nearest_lane(distances, nearest_of_all, end);
+    uint32_t first = nearest_lane(distances, nearest_of_all);
     distances = ivec_select_less(ivec_set(nearest_of_all), distances, distances, ivec_set(INT32_MAX));
-    uint32_t second = nearest_lane(distances, ivec_least(distances), end);
+    uint32_t second = nearest_lane(distances, ivec_least(distances));
     const int32_t *point = point_pairs(&s->batches, i, pairs);
     ivec least = ivec_set(INT32_MAX);
     for (uint32_t v = 0; v < BLOCK; v += WIDTH) {
@@ -73,8 +71,7 @@ TILE_INLINE guess_least(cluster_search *s, uint32_t i, const uint32_t pairs) {
 static void find_limits(const cluster_search *s, uint32_t i, int32_t limits[WIDTH]) {
     const cluster_batches *b = &s->batches;
     float step = s->book->step * (1 << BOX_SHIFT);
-    vec distance = vec_greater(vec_add(vec_load(b->least + i), vec_load(b->square + i)), vec_zero());
-    vec most = vec_mul(vec_add(distance, vec_load(b->bound + i)), vec_set((1 + 0x1p-20f) / (step * step)));
+    vec most = vec_mul(vec_add(least_distances(b, i), vec_load(b->bound + i)), vec_set((1 + 0x1p-20f) / (step * step)));
     ivec_store(limits, ivec_of_floats(vec_lesser(most, vec_set(0x1.fffffcp30f))));
 }
 

@@ -24,6 +24,9 @@ typedef struct cluster_search {
 
 // ---------------------------------------------------------------- points
 
+// Where point i's first number is among batches of so many rows; the next is BATCH farther on.
+static inline size_t batch_place(uint32_t i, size_t rows) { return i / BATCH * BATCH * rows + i % BATCH; }
+
 // Up to WIDTH points as columns, BATCH floats apart; the last one stands for those that are missing.
 static void transpose_points(const float *points, uint32_t count, uint32_t d, float *to) {
     for (uint32_t j = 0; j < d; j += WIDTH, to += WIDTH * BATCH) {
@@ -63,14 +66,14 @@ static void measure_points(const cluster_search *s, const float *columns, float 
 
 static void load_vector(cluster_search *s, uint32_t at) {
     cluster_batches *b = &s->batches;
-    uint32_t d = s->book->d, lane = at % BATCH, place = HEL_MIN(at, b->count - 1);
-    float room[BATCH * WHOLE_TO], *columns = s->filter == FILTER_WHOLE ? room : b->coordinates + (size_t)(at - lane) * d + lane;
-    transpose_points(b->points + (size_t)place * d, b->count - place, d, columns);
+    uint32_t d = s->book->d, first = HEL_MIN(at, b->count - 1);
+    float room[BATCH * WHOLE_TO], *columns = s->filter == FILTER_WHOLE ? room : b->coordinates + batch_place(at, d);
+    transpose_points(b->points + (size_t)first * d, b->count - first, d, columns);
     if (s->filter == FILTER_NONE) return;
     measure_points(s, columns, b->square + at, b->margin + at);
 #ifdef SIMD_WHOLE
     if (s->filter == FILTER_WHOLE) {
-        pair_vector(s->book, columns, BATCH, -1 / s->book->step, b->pairs + (size_t)(at - lane) * ((d + 1) / 2) + lane);
+        pair_vector(s->book, columns, BATCH, -1 / s->book->step, b->pairs + batch_place(at, (d + 1) / 2));
         return;
     }
 #endif
@@ -172,7 +175,7 @@ TILE_FUNCTION whole_blocks(const cluster_book *book, cluster_panel panel, const 
 
 static vec float_estimate(const cluster_search *s, uint32_t i, uint32_t block, uint32_t lane) {
     size_t d = s->book->d;
-    const float *point = s->batches.coordinates + i / BATCH * BATCH * d + i % BATCH;
+    const float *point = s->batches.coordinates + batch_place(i, d);
     const float *centroids = s->book->coordinates + block * BLOCK * d + lane;
     vec sum = vec_load(s->book->squares + block * BLOCK + lane);
     for (const float *end = point + d * BATCH; point < end; point += BATCH, centroids += BLOCK)
@@ -182,7 +185,7 @@ static vec float_estimate(const cluster_search *s, uint32_t i, uint32_t block, u
 
 #ifdef SIMD_WHOLE
 static inline const int32_t *point_pairs(const cluster_batches *b, uint32_t i, size_t pairs) {
-    return b->pairs + i / BATCH * BATCH * pairs + i % BATCH;
+    return b->pairs + batch_place(i, pairs);
 }
 
 // In units of 2 q^2, without a mark.

@@ -46,12 +46,16 @@ static uint32_t ruled_out(const cluster_batches *b, uint32_t i, const float *est
     return vec_less_lanes(vec_load(b->bound + i), above);
 }
 
+// Estimated, of the nearest.
+static inline vec least_distances(const cluster_batches *b, uint32_t i) {
+    return vec_greater(vec_add(vec_load(b->least + i), vec_load(b->square + i)), vec_zero());
+}
+
 // By how much an estimate must be above the least.
 static void find_bounds(cluster_search *s, uint32_t i) {
     cluster_batches *b = &s->batches;
-    vec distance = vec_greater(vec_add(vec_load(b->least + i), vec_load(b->square + i)), vec_zero());
     vec rounding = vec_set(((float)s->book->d + 2) * (2.1f * 0x1p-24f));
-    vec_store(b->bound + i, vec_fma(distance, rounding, vec_load(b->margin + i)));
+    vec_store(b->bound + i, vec_fma(least_distances(b, i), rounding, vec_load(b->margin + i)));
 }
 
 // Centroids of a block that are not ruled out.
