@@ -39,7 +39,7 @@ static inline __attribute__((always_inline)) void multiply(const void *const *w,
         vec of_x[TOKENS_AT_ONCE];
         for (int t = 0; t < tokens; t++) of_x[t] = vec_load(x + t * x_stride + c);
         for (int r = 0; r < rows; r++) {
-            if (ahead) __builtin_prefetch(row_at(w[r], c, format) + ahead);
+            if (ahead) __builtin_prefetch(row_at(w[r], c, format) + ahead, 0, 2);
             vec of_w = load_dense(w[r], c, WIDTH, format);
             for (int t = 0; t < tokens; t++) sum[r][t] = vec_fma(of_w, of_x[t], sum[r][t]);
         }
