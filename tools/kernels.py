@@ -164,7 +164,8 @@ def write_table(kernels, shaders, glslc):
         lines.append(f"    .texts = {k.name}_texts, .c_form = hel_c_{k.name},")
         lines.append("};")
     lines.append("const hel_kernel_source *const hel_kernel_sources[] = {")
-    lines += [f"    &{k.name}," for k in kernels] + ["    0", "};", ""]
+    lines += [f"    &{name}," for name in sorted(k.name for k in kernels)]
+    lines += ["    0", "};", f"const size_t hel_kernel_source_count = {len(kernels)};", ""]
     return "\n".join(lines)
 
 

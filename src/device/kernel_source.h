@@ -82,6 +82,8 @@ typedef struct hel_kernel_definitions {
 
 hel_kernel_definitions hel_kernel_define(const hel_kernel_source *source, uint32_t workgroup, const uint32_t *constants);
 
-extern const hel_kernel_source *const hel_kernel_sources[]; // NULL-terminated
+// By name in the order of strcmp, with a NULL behind them that is not counted.
+extern const hel_kernel_source *const hel_kernel_sources[];
+extern const size_t hel_kernel_source_count;
 
 #endif
