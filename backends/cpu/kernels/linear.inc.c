@@ -88,17 +88,31 @@ static void look_up(const linear *l, const uint32_t *fields, uint32_t count, flo
     }
 }
 
-// Whole pieces of LOOKUP_FIELDS columns; how many columns that were.
-static uint32_t decode_by_table(const linear *l, const uint32_t *words, uint32_t first, uint32_t count, float *out) {
-    const unsigned char *bytes = (const unsigned char *)words + first / 8 * l->bits;
-    uint32_t whole = count / LOOKUP_FIELDS * LOOKUP_FIELDS;
-    for (uint32_t i = 0; i < whole; i += LOOKUP_FIELDS, bytes += LOOKUP_FIELDS / 8 * l->bits) {
-        switch (l->bits) {
-        case 4: vec_table_look_up(&l->table, bytes, 4, out + i); break;
-        case 5: vec_table_look_up(&l->table, bytes, 5, out + i); break;
-        case 6: vec_table_look_up(&l->table, bytes, 6, out + i); break;
+static inline __attribute__((always_inline)) void look_up_piece(const vec_table *table, const unsigned char *bytes,
+                                                                const uint32_t bits, const bool halves, float *out) {
 #if defined(__AVX512VBMI__)
-        default: vec_table_look_up(&l->table, bytes, 8, out + i);
+    if (halves) {
+        vec_table_look_up_halves(table, bytes, bits, out);
+        return;
+    }
+#else
+    (void)halves;
+#endif
+    vec_table_look_up(table, bytes, bits, out);
+}
+
+// Whole pieces of LOOKUP_FIELDS columns, as floats or as halves of a codebook that has no others; how many columns that were.
+static inline __attribute__((always_inline)) uint32_t decode_by_table(const linear *l, const uint32_t *words, uint32_t first,
+                                                                      uint32_t count, const bool halves, float *out) {
+    const unsigned char *bytes = (const unsigned char *)words + first / 8 * l->bits;
+    uint32_t whole = count / LOOKUP_FIELDS * LOOKUP_FIELDS, step = halves ? LOOKUP_FIELDS / 2 : LOOKUP_FIELDS;
+    for (uint32_t i = 0; i < whole; i += LOOKUP_FIELDS, bytes += LOOKUP_FIELDS / 8 * l->bits, out += step) {
+        switch (l->bits) {
+        case 4: look_up_piece(&l->table, bytes, 4, halves, out); break;
+        case 5: look_up_piece(&l->table, bytes, 5, halves, out); break;
+        case 6: look_up_piece(&l->table, bytes, 6, halves, out); break;
+#if defined(__AVX512VBMI__)
+        default: look_up_piece(&l->table, bytes, 8, halves, out);
 #endif
         }
     }
@@ -120,7 +134,7 @@ static uint32_t decode_bytes(const linear *l, const uint32_t *words, uint32_t fi
 
 static void decode_codes(const linear *l, const uint32_t *words, uint32_t first, uint32_t count, float *out) {
     uint32_t fields[FIELDS], last = count / l->d, from = first / l->d;
-    uint32_t done = has_table(l) ? decode_by_table(l, words, first, count, out) : decode_bytes(l, words, first, count, out);
+    uint32_t done = has_table(l) ? decode_by_table(l, words, first, count, false, out) : decode_bytes(l, words, first, count, out);
     for (uint32_t i = done; i < last; i += FIELDS) {
         uint32_t some = HEL_MIN(FIELDS, last - i);
         unpack(words, from + i, some, l->bits, fields);

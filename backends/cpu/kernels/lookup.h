@@ -64,6 +64,17 @@ static inline __attribute__((always_inline)) void vec_table_look_up(const vec_ta
     _mm512_storeu_si512(out + 48, _mm512_unpackhi_epi16(high01, high23));
 }
 
+// The upper halves of the same floats, two to a float of `out`: floats that are halves become pairs so.
+static inline __attribute__((always_inline)) void vec_table_look_up_halves(const vec_table *table, const unsigned char *fields,
+                                                                           const uint32_t bits, float *out) {
+    const __m512i spread = _mm512_set_epi64(7, 3, 6, 2, 5, 1, 4, 0);
+    __m512i at = _mm512_permutexvar_epi64(spread, vec_fields(fields, bits)), bytes[2];
+    for (int p = 0; p < 2; p++)
+        bytes[p] = vec_plane_look_up((const __m512i *)(const void *)table->planes[2 + p], at, _mm512_movepi8_mask(at), bits);
+    _mm512_storeu_si512(out, _mm512_unpacklo_epi8(bytes[0], bytes[1]));
+    _mm512_storeu_si512(out + 16, _mm512_unpackhi_epi8(bytes[0], bytes[1]));
+}
+
 #else
 enum { LOOKUP_BITS = 6 };
 

@@ -9,6 +9,7 @@
 
 // Units of a block, and tokens that share its decoding.
 enum { BLOCK_UNITS = 128, MOST_TOKENS = 512 };
+enum { CODEBOOK_MOST = 1 << LOOKUP_BITS }; // entries that a table holds
 _Static_assert(TOKENS_AT_ONCE == 3 || TOKENS_AT_ONCE == 4, "multiply_tiles has a case for each remainder");
 _Static_assert(TILE_TOKENS % WIDTH == 0 && TILE_ROWS % ROWS_AT_ONCE == 0, "tiles are whole vectors and whole blocks of rows");
 
@@ -102,12 +103,30 @@ static void multiply_pairs(const float *w, uint32_t rows, const matmul_panel *x,
 }
 #endif
 
+// Whether the codebook may be rounded instead of what is looked up: nothing happens to that in between.
+static bool rounds_codebook(const linear *l, bool pairs) { return pairs && has_table(l) && !(l->flags & HEL_FLAG_GROUPS); }
+
+static void round_codebook(linear *l, float out[CODEBOOK_MOST]) {
+    uint16_t halves[CODEBOOK_MOST];
+    vec_to_pairs(l->codebook, 1u << l->bits, (float *)(void *)halves);
+    for (uint32_t i = 0; i < 1u << l->bits; i++) out[i] = hel_bf16_to_float(halves[i]);
+    l->codebook = out;
+}
+
+static void decode_pairs(const linear *l, uint32_t row, uint32_t first, uint32_t cols, float *w) {
+    float rest[2 * BLOCK_UNITS];
+    uint32_t done = 0;
+    if (rounds_codebook(l, true)) done = decode_by_table(l, l->weights + (size_t)row * l->p->row_words, first, cols, true, w);
+    decode(l, row, first + done, cols - done, rest);
+    vec_to_pairs(rest, cols - done, w + done / 2);
+}
+
 static void decode_tile(const linear *l, uint32_t row0, uint32_t rows, uint32_t whole_rows, uint32_t first, uint32_t cols,
                         bool pairs, float *w) {
-    float row[2 * BLOCK_UNITS];
     for (uint32_t r = 0; r < whole_rows; r++, w += BLOCK_UNITS) {
-        decode(l, row0 + HEL_MIN(r, rows - 1), first, cols, pairs ? row : w);
-        if (pairs) vec_to_pairs(row, cols, w);
+        uint32_t row = row0 + HEL_MIN(r, rows - 1);
+        if (pairs) decode_pairs(l, row, first, cols, w);
+        else decode(l, row, first, cols, w);
     }
 }
 
@@ -157,6 +176,8 @@ static void multiply_tile_rows(const linear *l, const matmul_panel *panels, bool
 // Groups of one row tile that follow each other share its decoding.
 void SIMD(cpu_linear_matmul)(const cpu_launch *launch, uint32_t first, uint32_t count) {
     linear l = linear_of(launch);
+    float rounded[CODEBOOK_MOST];
+    if (rounds_codebook(&l, in_pairs(launch))) round_codebook(&l, rounded);
     make_table(&l);
     uint32_t token_tiles = (uint32_t)hel_ceil_div(l.p->tokens, TILE_TOKENS);
     for (uint32_t group = first; group < first + count;) {
