@@ -4,6 +4,7 @@
 // nor on the threads.
 #include <float.h>
 #include <math.h>
+#include <string.h>
 
 #include "../cpu.h"
 #include "base/size.h"
@@ -65,33 +66,72 @@ static float exponentials(float score[CHUNK], float largest) {
     return vec_sum(sum);
 }
 
-static void attend(const hel_attention_params *p, void *const *buffers, uint32_t group) {
-    const float *q = (const float *)buffers[0] + (size_t)group * p->head_dim, *keys = buffers[1], *values = buffers[2];
-    const uint32_t *table = buffers[3], *step = buffers[4];
-    float *y = (float *)buffers[5] + (size_t)group * p->head_dim;
-    uint32_t kv_head = group % p->heads * p->kv_heads / p->heads, end = step[0] + group / p->heads + 1, places[CHUNK];
-    float query[MAX_HEAD_DIM], mixed[MAX_HEAD_DIM] = {0}, score[CHUNK], largest = -FLT_MAX, total = 0.0f;
-    for (uint32_t i = 0; i < p->head_dim; i++) query[i] = q[i] * p->scale;
+// Queries of one head of keys go through these chunk by chunk together, so that a chunk is read once from afar. What one
+// query computes does not depend on the others.
+enum { QUERIES_TOGETHER = 8 };
+
+typedef struct attention_query {
+    float q[MAX_HEAD_DIM], mixed[MAX_HEAD_DIM], largest, total;
+    uint32_t group, end; // behind the last position it sees
+} attention_query;
+
+static uint32_t kv_head_of(const hel_attention_params *p, uint32_t group) { return group % p->heads * p->kv_heads / p->heads; }
+
+static void begin_query(const hel_attention_params *p, void *const *buffers, uint32_t group, attention_query *out) {
+    const float *q = (const float *)buffers[0] + (size_t)group * p->head_dim;
+    const uint32_t *step = buffers[4];
+    for (uint32_t i = 0; i < p->head_dim; i++) out->q[i] = q[i] * p->scale;
+    memset(out->mixed, 0, p->head_dim * sizeof *out->mixed);
+    out->largest = -FLT_MAX;
+    out->total = 0.0f;
+    out->group = group;
+    out->end = step[0] + group / p->heads + 1;
+}
+
+// `here` positions at the places of a chunk.
+static void attend_chunk(const hel_attention_params *p, void *const *buffers, const uint32_t places[CHUNK], uint32_t here,
+                         attention_query *query) {
+    float score[CHUNK], now = query->largest;
+    for (uint32_t i = 0; i < CHUNK; i += WIDTH) {
+        if (i < here) vec_store(score + i, dots(query->q, buffers[1], places + i, p->head_dim));
+        for (uint32_t k = HEL_MAX(i, here); k < i + WIDTH; k++) score[k] = -INFINITY;
+    }
+    for (uint32_t i = 0; i < here; i++) now = score[i] > now ? score[i] : now;
+    float shrink = expf(query->largest - now), sum = exponentials(score, now);
+    query->total = query->total * shrink + sum;
+    query->largest = now;
+    mix(query->mixed, shrink, buffers[2], places, score, here, p->head_dim);
+}
+
+static void attend(const hel_attention_params *p, void *const *buffers, attention_query *queries, uint32_t count) {
+    const uint32_t *table = buffers[3], kv_head = kv_head_of(p, queries[0].group);
+    uint32_t end = 0, places[CHUNK];
+    for (uint32_t q = 0; q < count; q++) end = HEL_MAX(end, queries[q].end);
     for (uint32_t base = 0; base < end; base += CHUNK) {
-        uint32_t here = HEL_MIN(CHUNK, end - base);
         for (uint32_t i = 0; i < CHUNK; i++) {
-            uint32_t position = base + HEL_MIN(i, here - 1), page = table[position / p->page_size];
+            uint32_t position = HEL_MIN(base + i, end - 1), page = table[position / p->page_size];
             places[i] = ((page * p->kv_heads + kv_head) * p->page_size + position % p->page_size) * p->head_dim;
         }
-        for (uint32_t i = 0; i < CHUNK; i += WIDTH) {
-            if (i < here) vec_store(score + i, dots(query, keys, places + i, p->head_dim));
-            for (uint32_t k = HEL_MAX(i, here); k < i + WIDTH; k++) score[k] = -INFINITY;
-        }
-        float now = largest;
-        for (uint32_t i = 0; i < here; i++) now = score[i] > now ? score[i] : now;
-        float shrink = expf(largest - now), sum = exponentials(score, now);
-        total = total * shrink + sum;
-        largest = now;
-        mix(mixed, shrink, values, places, score, here, p->head_dim);
+        for (uint32_t q = 0; q < count; q++)
+            if (base < queries[q].end) attend_chunk(p, buffers, places, HEL_MIN(CHUNK, queries[q].end - base), &queries[q]);
     }
-    for (uint32_t i = 0; i < p->head_dim; i++) y[i] = mixed[i] / total;
+    for (uint32_t q = 0; q < count; q++) {
+        float *y = (float *)buffers[5] + (size_t)queries[q].group * p->head_dim;
+        for (uint32_t i = 0; i < p->head_dim; i++) y[i] = queries[q].mixed[i] / queries[q].total;
+    }
 }
 
 void SIMD(cpu_attention)(const cpu_launch *launch, uint32_t first, uint32_t count) {
-    for (uint32_t i = 0; i < count; i++) attend(launch->params, launch->buffers, first + i);
+    const hel_attention_params *p = launch->params;
+    attention_query queries[QUERIES_TOGETHER];
+    for (uint32_t kv_head = 0; kv_head < p->kv_heads; kv_head++) {
+        uint32_t together = 0;
+        for (uint32_t group = first; group < first + count; group++) {
+            if (kv_head_of(p, group) == kv_head) begin_query(p, launch->buffers, group, &queries[together++]);
+            bool last = group + 1 == first + count;
+            if (!together || (together < QUERIES_TOGETHER && !last)) continue;
+            attend(p, launch->buffers, queries, together);
+            together = 0;
+        }
+    }
 }
