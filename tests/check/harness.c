@@ -21,7 +21,7 @@ struct check_memory {
 // ---------------------------------------------------------------- a case
 
 const char *check_fill_name(check_fill fill) {
-    static const char *const names[] = {"uniform", "zero", "extreme", "denormal"};
+    static const char *const names[] = {"uniform", "zero", "extreme", "denormal", "level"};
     return names[fill];
 }
 
@@ -141,6 +141,7 @@ static float value_of(check *c, check_fill fill, int range) {
     case CHECK_ZERO: return 0.0f;
     case CHECK_EXTREME: return (float)(sign * ldexp(1.0 + u, (int)check_random(c, 2u * (uint32_t)range) - range));
     case CHECK_DENORMAL: return check_random(c, 2) ? (float)(sign * u * CHECK_TINY) : (float)(sign * u);
+    case CHECK_LEVEL: return 1.0f;
     default: return (float)(sign * u);
     }
 }
