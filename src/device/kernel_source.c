@@ -2,21 +2,20 @@
 #include "device/kernel_source.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
 
+static int compare_names(const void *name, const void *source) {
+    return strcmp(name, (*(const hel_kernel_source *const *)source)->name);
+}
+
 // Each dispatch comes by, when weights have driven the names out of the caches: halving meets few of them.
 const hel_kernel_source *hel_kernel_source_find(const char *name) {
-    size_t first = 0, end = hel_kernel_source_count;
-    while (first < end) {
-        size_t middle = first + (end - first) / 2;
-        int order = strcmp(name, hel_kernel_sources[middle]->name);
-        if (order == 0) return hel_kernel_sources[middle];
-        if (order < 0) end = middle;
-        else first = middle + 1;
-    }
-    return NULL;
+    const hel_kernel_source *const *found =
+        bsearch(name, hel_kernel_sources, hel_kernel_source_count, sizeof *hel_kernel_sources, compare_names);
+    return found ? *found : NULL;
 }
 
 hel_status hel_kernel_text_find(const hel_kernel_source *source, const char *language, hel_kernel_text *out) {

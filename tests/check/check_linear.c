@@ -109,8 +109,8 @@ static void make_product(check *c, weight_form form, product_call how, uint32_t 
                          linear_product *out) {
     uint32_t unit = how.step > 1 ? 4 : 1;
     uint32_t count = check_random(c, 2) ? rows : 1 + check_random(c, rows), first = check_random(c, rows - count + 1);
-    check_fill fill = c->fill;
-    if (fill == CHECK_UNIFORM && !check_random(c, 8)) c->fill = CHECK_LEVEL;
+    if (c->fill == CHECK_UNIFORM && !check_random(c, 8)) c->fill = CHECK_LEVEL;
+    bool negative = c->fill == CHECK_LEVEL && check_random(c, 2);
     weight_make(c, form, rows, cols, first, count, &out->weight);
     hel_linear_params *p = &out->params;
     *p = (hel_linear_params){.rows = count,
@@ -124,7 +124,7 @@ static void make_product(check *c, weight_form form, product_call how, uint32_t 
     out->x_words = p->x_first + (tokens - 1) * p->x_stride + cols;
     out->y_words = p->y_first + (HEL_MAX(how.splits, 1) * tokens - 1) * p->y_stride + rows;
     out->x = check_values(c, out->x_words, c->fill, X_RANGE);
-    c->fill = fill;
+    for (uint32_t i = 0; i < out->x_words && negative; i++) out->x[i] = -out->x[i];
     if (form.flags & WEIGHT_ACCUMULATE) out->before = check_values(c, out->y_words, c->fill, X_RANGE);
     out->y = check_floats(c, out->y_words);
 }

@@ -26,7 +26,7 @@ typedef enum check_fill {
     CHECK_EXTREME, // both signs, magnitudes 2^-range .. 2^range
     CHECK_DENORMAL, // every other value is below 2^-126
     CHECK_FILLS,
-    CHECK_LEVEL = CHECK_FILLS, // all 1: sums are as large as they get, and exact as floats; where a case asks for it
+    CHECK_LEVEL = CHECK_FILLS, // all 1, so that sums are as large as they get, and exact as floats; where a case asks for it
 } check_fill;
 
 typedef struct check_binding {

@@ -34,6 +34,7 @@ static uint32_t random_half(check *c) {
     case CHECK_ZERO: return check_random(c, 2) << 15;
     case CHECK_EXTREME: exponent = check_random(c, 31); break;
     case CHECK_DENORMAL: exponent = check_random(c, 2) ? 0 : 14; break;
+    case CHECK_LEVEL: return 15 << 10;
     default: exponent = 10 + check_random(c, 5);
     }
     return check_random(c, 2) << 15 | exponent << 10 | check_random(c, 1024);

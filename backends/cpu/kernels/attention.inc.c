@@ -75,8 +75,6 @@ typedef struct attention_query {
     uint32_t group, end; // behind the last position it sees
 } attention_query;
 
-static uint32_t kv_head_of(const hel_attention_params *p, uint32_t group) { return group % p->heads * p->kv_heads / p->heads; }
-
 static void begin_query(const hel_attention_params *p, void *const *buffers, uint32_t group, attention_query *out) {
     const float *q = (const float *)buffers[0] + (size_t)group * p->head_dim;
     const uint32_t *step = buffers[4];
@@ -103,8 +101,9 @@ static void attend_chunk(const hel_attention_params *p, void *const *buffers, co
     mix(query->mixed, shrink, buffers[2], places, score, here, p->head_dim);
 }
 
-static void attend(const hel_attention_params *p, void *const *buffers, attention_query *queries, uint32_t count) {
-    const uint32_t *table = buffers[3], kv_head = kv_head_of(p, queries[0].group);
+static void attend(const hel_attention_params *p, void *const *buffers, uint32_t kv_head, attention_query *queries,
+                   uint32_t count) {
+    const uint32_t *table = buffers[3];
     uint32_t end = 0, places[CHUNK];
     for (uint32_t q = 0; q < count; q++) end = HEL_MAX(end, queries[q].end);
     for (uint32_t base = 0; base < end; base += CHUNK) {
@@ -121,17 +120,25 @@ static void attend(const hel_attention_params *p, void *const *buffers, attentio
     }
 }
 
+// The first group from `group` on whose head has these keys.
+static uint32_t next_group(const hel_attention_params *p, uint32_t kv_head, uint32_t group) {
+    uint32_t first = (uint32_t)hel_ceil_div((uint64_t)kv_head * p->heads, p->kv_heads), head = group % p->heads;
+    uint32_t end = (uint32_t)hel_ceil_div((uint64_t)(kv_head + 1) * p->heads, p->kv_heads);
+    if (head < first) return group + first - head;
+    return head < end ? group : group + p->heads - head + first;
+}
+
 void SIMD(cpu_attention)(const cpu_launch *launch, uint32_t first, uint32_t count) {
     const hel_attention_params *p = launch->params;
     attention_query queries[QUERIES_TOGETHER];
     for (uint32_t kv_head = 0; kv_head < p->kv_heads; kv_head++) {
         uint32_t together = 0;
-        for (uint32_t group = first; group < first + count; group++) {
-            if (kv_head_of(p, group) == kv_head) begin_query(p, launch->buffers, group, &queries[together++]);
-            bool last = group + 1 == first + count;
-            if (!together || (together < QUERIES_TOGETHER && !last)) continue;
-            attend(p, launch->buffers, queries, together);
+        for (uint32_t group = next_group(p, kv_head, first); group < first + count; group = next_group(p, kv_head, group + 1)) {
+            begin_query(p, launch->buffers, group, &queries[together++]);
+            if (together < QUERIES_TOGETHER) continue;
+            attend(p, launch->buffers, kv_head, queries, together);
             together = 0;
         }
+        if (together) attend(p, launch->buffers, kv_head, queries, together);
     }
 }

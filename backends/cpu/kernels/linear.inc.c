@@ -5,6 +5,10 @@
 #include "kernels.h"
 #include "lookup.h"
 
+#if defined(__AVX512BF16__) && !defined(__AVX512VBMI__)
+#error "pairs are looked up by permutations of bytes"
+#endif
+
 enum { TILE_ROWS = HEL_LINEAR_MATMUL_TILE_ROWS, TILE_TOKENS = HEL_LINEAR_MATMUL_TILE_TOKENS };
 
 typedef struct linear {

@@ -104,7 +104,7 @@ static void multiply_pairs(const float *w, uint32_t rows, const matmul_panel *x,
 #endif
 
 // Whether the codebook may be rounded instead of what is looked up: nothing happens to that in between.
-static bool rounds_codebook(const linear *l, bool pairs) { return pairs && has_table(l) && !(l->flags & HEL_FLAG_GROUPS); }
+static bool rounds_codebook(const linear *l) { return has_table(l) && !(l->flags & HEL_FLAG_GROUPS); }
 
 static void round_codebook(linear *l, float out[CODEBOOK_MOST]) {
     uint16_t halves[CODEBOOK_MOST];
@@ -114,11 +114,11 @@ static void round_codebook(linear *l, float out[CODEBOOK_MOST]) {
 }
 
 static void decode_pairs(const linear *l, uint32_t row, uint32_t first, uint32_t cols, float *w) {
-    float rest[2 * BLOCK_UNITS];
+    float floats[2 * BLOCK_UNITS];
     uint32_t done = 0;
-    if (rounds_codebook(l, true)) done = decode_by_table(l, l->weights + (size_t)row * l->p->row_words, first, cols, true, w);
-    decode(l, row, first + done, cols - done, rest);
-    vec_to_pairs(rest, cols - done, w + done / 2);
+    if (rounds_codebook(l)) done = decode_by_table(l, l->weights + (size_t)row * l->p->row_words, first, cols, true, w);
+    decode(l, row, first + done, cols - done, floats);
+    vec_to_pairs(floats, cols - done, w + done / 2);
 }
 
 static void decode_tile(const linear *l, uint32_t row0, uint32_t rows, uint32_t whole_rows, uint32_t first, uint32_t cols,
@@ -177,7 +177,7 @@ static void multiply_tile_rows(const linear *l, const matmul_panel *panels, bool
 void SIMD(cpu_linear_matmul)(const cpu_launch *launch, uint32_t first, uint32_t count) {
     linear l = linear_of(launch);
     float rounded[CODEBOOK_MOST];
-    if (rounds_codebook(&l, in_pairs(launch))) round_codebook(&l, rounded);
+    if (in_pairs(launch) && rounds_codebook(&l)) round_codebook(&l, rounded);
     make_table(&l);
     uint32_t token_tiles = (uint32_t)hel_ceil_div(l.p->tokens, TILE_TOKENS);
     for (uint32_t group = first; group < first + count;) {

@@ -66,8 +66,8 @@ bool cpu_tiles_here(void);
 bool cpu_tiles_allowed(void);
 
 // Whether CPU_ISA_AVX512VBMI and up multiply a form of weight (the constants of linear_matvec) in fixed point. See
-// fixed.inc.c for the error.
-enum { CPU_FIXED_BLOCK = 256 }; // columns that share an exponent of x
+// fixed_operands.inc.c for the error.
+enum { CPU_FIXED_BLOCK = 256 }; // columns that share a scale of x
 bool cpu_is_fixed(const uint32_t *constants);
 
 // The best set of this processor; for tests, which may only ask for less, what is used from now on.
