@@ -5,6 +5,7 @@
 
 #ifdef SIMD_FIXED
 
+// Of a block: products of words, half of them each, and one kind of products with digits each.
 typedef struct fixed_sums { __m512i at[2]; } fixed_sums;
 
 // `at`: of 64 columns.

@@ -15,7 +15,7 @@
 // so, and digits with another.
 enum { FIXED_BLOCK = CPU_FIXED_BLOCK, FIXED_WORD = 16383, FIXED_WORD_OFFSET = 1 << 14, FIXED_DIGIT_OFFSET = 128 };
 enum { FIXED_PLANES = 3 }; // of bytes, at most
-// The two sums of a block take half of its words' products each, and all of one kind of products with digits.
+// What each of a block's two sums comes to at most.
 _Static_assert((int64_t)FIXED_BLOCK / 32 * FIXED_WORD * FIXED_WORD + FIXED_BLOCK / 16 * 128 * 64 <= INT32_MAX, "sums fit");
 // Beyond these magnitudes scales leave the range of floats: such operands are multiplied as floats.
 #define FIXED_LEAST 0x1p-80f
