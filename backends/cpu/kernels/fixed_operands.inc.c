@@ -65,10 +65,12 @@ static inline __m512i fixed_round_256ths(__m512i values) {
 
 typedef struct fixed_numbers { __m512i words, digits; } fixed_numbers;
 
-static inline fixed_numbers fixed_split(__m512 values, float scale, int planes) {
-    const __m512 factor = _mm512_set1_ps((planes == 2 ? 1.0f : 256.0f) / scale);
+// What values are multiplied by to be whole.
+static float fixed_factor(float scale, int planes) { return (planes == 2 ? 1.0f : 256.0f) / scale; }
+
+static inline fixed_numbers fixed_split(__m512 values, float factor, int planes) {
     const __m512i most = _mm512_set1_epi32(planes == 2 ? FIXED_WORD : FIXED_WORD * 256);
-    __m512i whole = _mm512_cvtps_epi32(_mm512_mul_ps(values, factor));
+    __m512i whole = _mm512_cvtps_epi32(_mm512_mul_ps(values, _mm512_set1_ps(factor)));
     whole = _mm512_max_epi32(_mm512_min_epi32(whole, most), _mm512_sub_epi32(_mm512_setzero_si512(), most));
     if (planes == 2) return (fixed_numbers){whole, _mm512_setzero_si512()};
     __m512i words = fixed_round_256ths(whole);
@@ -81,8 +83,9 @@ static inline void fixed_store_bytes(__m512i values, void *out) { _mm_storeu_si1
 static bool fixed_codebook(const float *codebook, uint32_t bits, fixed_operands *out) {
     uint32_t count = 1u << bits;
     if (!fixed_scale(codebook, count, &out->scale)) return false;
+    float factor = fixed_factor(out->scale, out->planes);
     for (uint32_t i = 0; i < count || i < 64; i += 16) {
-        fixed_numbers w = fixed_split(_mm512_loadu_ps(codebook + i % count), out->scale, out->planes);
+        fixed_numbers w = fixed_split(_mm512_loadu_ps(codebook + i % count), factor, out->planes);
         __m512i words = _mm512_add_epi32(w.words, _mm512_set1_epi32(FIXED_WORD_OFFSET));
         fixed_store_bytes(_mm512_srli_epi32(words, 8), out->table.planes[0] + i);
         fixed_store_bytes(words, out->table.planes[1] + i);
@@ -92,8 +95,8 @@ static bool fixed_codebook(const float *codebook, uint32_t bits, fixed_operands 
 }
 
 // The 16 bytes from `at` on are one lane when bytes are unpacked to words: its lower half goes to the first 32 words of 64.
-static inline void fixed_store_x(__m512 values, int planes, uint32_t at, fixed_x *out) {
-    fixed_numbers x = fixed_split(values, out->scale, planes);
+static inline void fixed_store_x(__m512 values, float factor, int planes, uint32_t at, fixed_x *out) {
+    fixed_numbers x = fixed_split(values, factor, planes);
     __m256i words = _mm512_cvtepi32_epi16(x.words);
     int16_t *to = out->words + at / 64 * 64 + at % 64 / 2;
     _mm_storeu_si128((__m128i *)(void *)to, _mm256_castsi256_si128(words));
@@ -124,6 +127,7 @@ static bool fixed_x_block(const float *x, uint32_t count, uint32_t step, int pla
     const __m512i even = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
     const __m512i odd = _mm512_or_si512(even, _mm512_set1_epi32(1));
     if (!fixed_scale(x, count, &out->scale)) return false;
+    float factor = fixed_factor(out->scale, planes);
     for (uint32_t i = 0; i < FIXED_BLOCK; i += 32) {
         __m512 a = fixed_load(x + i, i < count ? count - i : 0), b = fixed_load(x + i + 16, i + 16 < count ? count - i - 16 : 0);
         uint32_t at = i, to_next = 16;
@@ -132,8 +136,8 @@ static bool fixed_x_block(const float *x, uint32_t count, uint32_t step, int pla
             b = _mm512_permutex2var_ps(a, odd, b), a = evens;
             at = i / 128 * 128 + i % 128 / 2, to_next = 64;
         }
-        fixed_store_x(a, planes, at, out);
-        fixed_store_x(b, planes, at + to_next, out);
+        fixed_store_x(a, factor, planes, at, out);
+        fixed_store_x(b, factor, planes, at + to_next, out);
     }
     fixed_begin(out, planes);
     return true;
