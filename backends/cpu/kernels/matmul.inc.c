@@ -107,9 +107,7 @@ static void multiply_pairs(const float *w, uint32_t rows, const matmul_panel *x,
 static bool rounds_codebook(const linear *l) { return has_table(l) && !(l->flags & HEL_FLAG_GROUPS); }
 
 static void round_codebook(linear *l, float out[CODEBOOK_MOST]) {
-    uint16_t halves[CODEBOOK_MOST];
-    vec_to_pairs(l->codebook, 1u << l->bits, (float *)(void *)halves);
-    for (uint32_t i = 0; i < 1u << l->bits; i++) out[i] = hel_bf16_to_float(halves[i]);
+    for (uint32_t i = 0; i < 1u << l->bits; i++) out[i] = hel_bf16_to_float(hel_float_to_bf16(l->codebook[i]));
     l->codebook = out;
 }
 
