@@ -162,6 +162,34 @@ static void decode(const linear *l, uint32_t row, uint32_t first, uint32_t count
     for (uint32_t i = 0; i < count; i++) out[i] *= scales[(first + i) / l->p->group];
 }
 
+// ---------------------------------------------------------------- the sidecar
+
+typedef struct outlier {
+    uint32_t row, col; // the row counted from the first that is asked for
+    float difference;
+} outlier;
+
+// Over the entries of rows row0 .. row0 + rows, counted in the whole weight.
+typedef struct sidecar_walk { uint32_t row0, rows, block, entry, end; } sidecar_walk;
+
+static sidecar_walk sidecar_begin(const linear *l, uint32_t row0, uint32_t rows) {
+    uint32_t block = row0 / HEL_SIDECAR_ROWS, end = (uint32_t)hel_ceil_div(row0 + rows, HEL_SIDECAR_ROWS);
+    return (sidecar_walk){row0, rows, block, l->sidecar_blocks[block], l->sidecar_blocks[end]};
+}
+
+static inline bool sidecar_next(const linear *l, sidecar_walk *walk, outlier *out) {
+    const uint32_t columns = (1u << HEL_SIDECAR_COLUMN_BITS) - 1;
+    while (walk->entry < walk->end) {
+        while (walk->entry >= l->sidecar_blocks[walk->block + 1]) walk->block++;
+        const uint32_t *entry = l->sidecar_entries + 2 * (size_t)walk->entry++;
+        uint32_t row = walk->block * HEL_SIDECAR_ROWS + (entry[0] >> HEL_SIDECAR_COLUMN_BITS) - walk->row0;
+        if (row >= walk->rows) continue; // a neighbour's
+        *out = (outlier){row, entry[0] & columns, hel_bits_float(entry[1])};
+        return true;
+    }
+    return false;
+}
+
 // ---------------------------------------------------------------- outputs
 
 // y from sums[row * stride + token] of rows row0 .. row0 + rows and tokens token0 .. token0 + tokens.

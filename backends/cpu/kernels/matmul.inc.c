@@ -137,18 +137,13 @@ static inline vec panel_column(const matmul_panel *panel, uint32_t col, bool pai
 // Adds the sidecar's part of rows row0 .. row0 + rows, counted in the whole weight.
 static void add_sidecar(const linear *l, const matmul_panel *panels, bool pairs, uint32_t row0, uint32_t rows,
                         uint32_t vectors, float *sums) {
-    const uint32_t *blocks = l->sidecar_blocks, columns = (1u << HEL_SIDECAR_COLUMN_BITS) - 1;
-    uint32_t first = blocks[row0 / HEL_SIDECAR_ROWS], end = blocks[hel_ceil_div(row0 + rows, HEL_SIDECAR_ROWS)];
-    for (uint32_t b = row0 / HEL_SIDECAR_ROWS, e = first; e < end; e++) {
-        while (e >= blocks[b + 1]) b++;
-        uint32_t place = l->sidecar_entries[2 * e], row = b * HEL_SIDECAR_ROWS + (place >> HEL_SIDECAR_COLUMN_BITS) - row0;
-        if (row >= rows) continue; // a neighbour's
-        uint32_t col = place & columns;
-        vec difference = vec_set(hel_bits_float(l->sidecar_entries[2 * e + 1]));
-        const matmul_panel *panel = panels + (size_t)(col / block_cols(pairs)) * panel_vectors(l->p);
+    sidecar_walk walk = sidecar_begin(l, row0, rows);
+    for (outlier at; sidecar_next(l, &walk, &at);) {
+        vec difference = vec_set(at.difference);
+        const matmul_panel *panel = panels + (size_t)(at.col / block_cols(pairs)) * panel_vectors(l->p);
         for (uint32_t v = 0; v < vectors; v++) {
-            float *sum = sums + row * MOST_TOKENS + v * WIDTH;
-            vec_store(sum, vec_fma(difference, panel_column(panel + v, col % block_cols(pairs), pairs), vec_load(sum)));
+            float *sum = sums + at.row * MOST_TOKENS + v * WIDTH;
+            vec_store(sum, vec_fma(difference, panel_column(panel + v, at.col % block_cols(pairs), pairs), vec_load(sum)));
         }
     }
 }

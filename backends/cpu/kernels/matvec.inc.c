@@ -82,14 +82,9 @@ static void multiply_block(const void *const w[BLOCK_ROWS], const float *x, size
 
 // out[r] = what the sidecar adds to rows row0 .. row0 + rows of the whole weight, for one token.
 static void sidecar_sums(const linear *l, uint32_t row0, uint32_t rows, const float *x, float out[BLOCK_ROWS]) {
-    const uint32_t *blocks = l->sidecar_blocks, columns = (1u << HEL_SIDECAR_COLUMN_BITS) - 1;
     memset(out, 0, rows * sizeof *out);
-    for (uint32_t b = row0 / HEL_SIDECAR_ROWS; b * HEL_SIDECAR_ROWS < row0 + rows; b++) {
-        for (uint32_t e = blocks[b]; e < blocks[b + 1]; e++) {
-            uint32_t place = l->sidecar_entries[2 * e], row = b * HEL_SIDECAR_ROWS + (place >> HEL_SIDECAR_COLUMN_BITS) - row0;
-            if (row < rows) out[row] += hel_bits_float(l->sidecar_entries[2 * e + 1]) * x[place & columns];
-        }
-    }
+    sidecar_walk walk = sidecar_begin(l, row0, rows);
+    for (outlier at; sidecar_next(l, &walk, &at);) out[at.row] += at.difference * x[at.col];
 }
 
 // The same for all tokens of a matrix-vector product, with the sidecar's part on top.
