@@ -165,7 +165,7 @@ def write_table(kernels, shaders, glslc):
         lines.append("};")
     lines.append("const hel_kernel_source *const hel_kernel_sources[] = {")
     lines += [f"    &{name}," for name in sorted(k.name for k in kernels)]
-    lines += ["    0", "};", f"const size_t hel_kernel_source_count = {len(kernels)};", ""]
+    lines += ["};", f"const size_t hel_kernel_source_count = {len(kernels)};", ""]
     return "\n".join(lines)
 
 

@@ -75,8 +75,8 @@ hel_status hel_choice_set(const hel_device *device, const hel_choice *choice) {
 
 static size_t count_texts(void) {
     size_t count = 0;
-    for (const hel_kernel_source *const *source = hel_kernel_sources; *source; source++)
-        for (const hel_kernel_text *text = (*source)->texts; text->language; text++) count++;
+    for (size_t i = 0; i < hel_kernel_source_count; i++)
+        for (const hel_kernel_text *text = hel_kernel_sources[i]->texts; text->language; text++) count++;
     return count;
 }
 
@@ -92,8 +92,8 @@ static hel_status make_key(const hel_device *device, hel_binary_key *out) {
     parts[2] = part_of(device->backend);
     parts[3] = part_of(device->name);
     parts[4] = part_of(device->driver);
-    for (const hel_kernel_source *const *source = hel_kernel_sources; *source; source++)
-        for (const hel_kernel_text *text = (*source)->texts; text->language; text++)
+    for (size_t i = 0; i < hel_kernel_source_count; i++)
+        for (const hel_kernel_text *text = hel_kernel_sources[i]->texts; text->language; text++)
             parts[count++] = (hel_binary_part){text->bytes, text->size};
     hel_status status = hel_binary_cache_key(parts, count, out);
     hel_free(parts);

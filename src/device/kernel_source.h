@@ -82,7 +82,7 @@ typedef struct hel_kernel_definitions {
 
 hel_kernel_definitions hel_kernel_define(const hel_kernel_source *source, uint32_t workgroup, const uint32_t *constants);
 
-// By name in the order of strcmp, with a NULL behind them that is not counted.
+// By name, in the order of strcmp.
 extern const hel_kernel_source *const hel_kernel_sources[];
 extern const size_t hel_kernel_source_count;
 

@@ -129,9 +129,10 @@ static int check_all(check *c, const check_options *options) {
     bool complete = true;
     if (options->bench) printf("kernel,device,shape,median_us,gb_per_s\n");
     uint64_t number = 0;
-    for (const hel_kernel_source *const *at = hel_kernel_sources; *at; at++) {
-        if (options->pattern && fnmatch(options->pattern, (*at)->name, 0)) continue;
-        if (part_has(options->kernels, number++)) complete &= check_source(c, *at, options);
+    for (size_t i = 0; i < hel_kernel_source_count; i++) {
+        const hel_kernel_source *source = hel_kernel_sources[i];
+        if (options->pattern && fnmatch(options->pattern, source->name, 0)) continue;
+        if (part_has(options->kernels, number++)) complete &= check_source(c, source, options);
     }
     check_finish(c);
     if (!options->bench)

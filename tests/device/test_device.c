@@ -177,10 +177,11 @@ static void test_binding_limit(void **state) {
 // Also what the device's compiler says to each kernel text.
 static void test_kernels(void **state) {
     (void)state;
-    for (const hel_kernel_source *const *source = hel_kernel_sources; *source; source++) {
+    for (size_t i = 0; i < hel_kernel_source_count; i++) {
+        const hel_kernel_source *source = hel_kernel_sources[i];
         hel_kernel *kernel, *again;
-        if (hel_kernel_get(device, (*source)->name, NULL, 0, &kernel) != HEL_OK) fail_msg("%s", hel_error_message());
-        assert_int_equal(hel_kernel_get(device, (*source)->name, (*source)->defaults, (*source)->n_constants, &again), HEL_OK);
+        if (hel_kernel_get(device, source->name, NULL, 0, &kernel) != HEL_OK) fail_msg("%s", hel_error_message());
+        assert_int_equal(hel_kernel_get(device, source->name, source->defaults, source->n_constants, &again), HEL_OK);
         assert_ptr_equal(kernel, again);
     }
 }

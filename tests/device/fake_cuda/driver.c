@@ -314,12 +314,6 @@ CUresult cuMemsetD32Async(CUdeviceptr to, unsigned int word, size_t count, CUstr
 
 // ---------------------------------------------------------------- modules
 
-static const hel_kernel_source *find_source(const char *name) {
-    for (const hel_kernel_source *const *source = hel_kernel_sources; *source; source++)
-        if (strcmp((*source)->name, name) == 0) return *source;
-    return NULL;
-}
-
 // Our own images say everything; what the real NVRTC makes is taken as it is and runs with the default constants.
 static bool read_image(const char *image, CUmodule out) {
     char name[64];
@@ -329,7 +323,7 @@ static bool read_image(const char *image, CUmodule out) {
     if (sscanf(image, FAKE_IMAGE " %63s %u%n", name, &out->workgroup, &used) != 2) return false;
     const char *text = image + used;
     for (int i = 0; i < HEL_MAX_CONSTANTS && sscanf(text, " %u%n", &out->constants[i], &used) == 1; i++) text += used;
-    return (out->source = find_source(name)) != NULL;
+    return (out->source = hel_kernel_source_find(name)) != NULL;
 }
 
 CUresult cuModuleLoadData(CUmodule *out, const void *image) {
@@ -353,7 +347,7 @@ CUresult cuModuleUnload(CUmodule module) {
 
 CUresult cuModuleGetFunction(CUfunction *out, CUmodule module, const char *name) {
     BEGIN_IN_CONTEXT;
-    if (!module->source && (module->source = find_source(name)))
+    if (!module->source && (module->source = hel_kernel_source_find(name)))
         memcpy(module->constants, module->source->defaults, sizeof module->constants);
     if (!module->source || strcmp(module->source->name, name) != 0) return leave(NOT_FOUND);
     *out = (CUfunction)module; // a module has one function
