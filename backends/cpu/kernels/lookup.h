@@ -42,8 +42,9 @@ static inline __m512i vec_fields(const unsigned char *bytes, const uint32_t bits
 // One plane's bytes at 64 places; `upper` are the places from 128 on, where there are so many.
 static inline __m512i vec_plane_look_up(const __m512i plane[4], __m512i at, __mmask64 upper, const uint32_t bits) {
     if (bits < 8) return _mm512_permutexvar_epi8(at, plane[0]);
-    __m512i low = _mm512_permutex2var_epi8(plane[0], at, plane[1]), high = _mm512_permutex2var_epi8(plane[2], at, plane[3]);
-    return _mm512_mask_blend_epi8(upper, low, high);
+    // A place that is masked out stays a place, for the other half of the table.
+    at = _mm512_mask2_permutex2var_epi8(plane[0], at, ~upper, plane[1]);
+    return _mm512_mask2_permutex2var_epi8(plane[2], at, upper, plane[3]);
 }
 
 // out[i] = table[field i] for 64 fields of `bits`, a constant where it is inlined. They are put in an order first from
