@@ -193,7 +193,10 @@ hel_status hel_checkpoint_layout(hel_checkpoint *checkpoint, hel_safetensors_ent
     uint64_t size;
     HEL_TRY(hel_checkpoint_measure(checkpoint, entries, count));
     checkpoint->digests = hel_alloc_zero(count, HEL_SHA256_SIZE);
-    if (!checkpoint->digests) return hel_fail_memory(count * HEL_SHA256_SIZE);
+    checkpoint->in_place = hel_alloc_zero(count, sizeof *checkpoint->in_place);
+    checkpoint->mutex = hel_os_mutex_create();
+    if (!checkpoint->digests || !checkpoint->in_place || !checkpoint->mutex) return hel_fail_memory(count * HEL_SHA256_SIZE);
+    HEL_TRY(hel_sha256_create(&checkpoint->data_hash));
     if (!hel_size_add(checkpoint->header_size, checkpoint->data_bytes, &size))
         return hel_fail(HEL_ERROR_ARGUMENT, "%s: its size overflows", checkpoint->path);
     if (!hel_os_file_truncate(checkpoint->writer.os, size))
@@ -210,15 +213,38 @@ hel_status hel_checkpoint_write(hel_checkpoint *checkpoint, size_t entry, uint64
     return hel_writer_write_at(&checkpoint->writer, checkpoint->header_size + tensor->offset + offset, bytes, size);
 }
 
-static hel_status digest_written(const hel_checkpoint *checkpoint, uint64_t offset, uint64_t size,
-                                 uint8_t digest[HEL_SHA256_SIZE]) {
+hel_status hel_checkpoint_digest(hel_checkpoint *checkpoint, size_t entry, uint8_t digest[HEL_SHA256_SIZE]) {
     hel_file written = hel_writer_view(&checkpoint->writer);
-    return hel_file_digest(&written, offset, size, NULL, digest);
+    return hel_file_digest(&written, checkpoint->header_size + checkpoint->entries[entry].offset,
+                           checkpoint->entries[entry].bytes, NULL, digest);
 }
 
-hel_status hel_checkpoint_digest(hel_checkpoint *checkpoint, size_t entry, uint8_t digest[HEL_SHA256_SIZE]) {
-    return digest_written(checkpoint, checkpoint->header_size + checkpoint->entries[entry].offset,
-                          checkpoint->entries[entry].bytes, digest);
+static hel_status hash_entry(hel_checkpoint *checkpoint, size_t entry) {
+    const hel_safetensors_entry *tensor = &checkpoint->entries[entry];
+    hel_file written = hel_writer_view(&checkpoint->writer);
+    return hel_file_hash(&written, checkpoint->header_size + tensor->offset, tensor->bytes, NULL, checkpoint->data_hash);
+}
+
+hel_status hel_checkpoint_in_place(hel_checkpoint *checkpoint, size_t entry) {
+    hel_os_mutex_lock(checkpoint->mutex);
+    checkpoint->in_place[entry] = true;
+    bool mine = !checkpoint->hashing;
+    if (mine) checkpoint->hashing = true;
+    hel_status status = HEL_OK;
+    while (mine && status == HEL_OK && checkpoint->hashed < checkpoint->count && checkpoint->in_place[checkpoint->hashed]) {
+        hel_os_mutex_unlock(checkpoint->mutex);
+        status = hash_entry(checkpoint, checkpoint->hashed);
+        hel_os_mutex_lock(checkpoint->mutex);
+        checkpoint->hashed++;
+    }
+    if (mine) checkpoint->hashing = false;
+    hel_os_mutex_unlock(checkpoint->mutex);
+    return status;
+}
+
+static hel_status digest_data(hel_checkpoint *checkpoint, uint8_t digest[HEL_SHA256_SIZE]) {
+    for (; checkpoint->hashed < checkpoint->count; checkpoint->hashed++) HEL_TRY(hash_entry(checkpoint, checkpoint->hashed));
+    return hel_sha256_finish(checkpoint->data_hash, digest);
 }
 
 // ---------------------------------------------------------------- the end
@@ -235,7 +261,7 @@ static hel_status write_header(hel_checkpoint *checkpoint) {
     uint8_t digest[HEL_SHA256_SIZE];
     char text[HEL_SHA256_TEXT], *header = NULL, *digits;
     size_t size;
-    HEL_TRY(digest_written(checkpoint, checkpoint->header_size, checkpoint->data_bytes, digest));
+    HEL_TRY(digest_data(checkpoint, digest));
     hel_sha256_text(digest, text);
     HEL_TRY(make_header(checkpoint, true, text, &header, &size));
     hel_status status = hel_sha256_of(header, size, digest);
@@ -288,6 +314,9 @@ void hel_checkpoint_finish(hel_checkpoint *checkpoint, bool keep) {
     }
     json_decref(checkpoint->metadata);
     hel_free(checkpoint->digests);
+    hel_free(checkpoint->in_place);
+    hel_sha256_destroy(&checkpoint->data_hash);
+    hel_os_mutex_destroy(&checkpoint->mutex);
     hel_free(checkpoint->path);
     hel_free(checkpoint->part);
     hel_free(checkpoint->journal);

@@ -20,6 +20,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/json.h"
+#include "base/os.h"
 #include "formats/safetensors.h"
 
 #define HEL_KEY_VERSION "helicoid.version"
@@ -55,6 +56,12 @@ typedef struct hel_checkpoint {
     uint8_t (*digests)[HEL_SHA256_SIZE];
     size_t count, header_size;
     uint64_t data_bytes;
+    // Digesting all data while it is written:
+    hel_os_mutex *mutex;   // for those below
+    bool *in_place;        // by entry
+    bool hashing;          // a thread is
+    size_t hashed;         // entries
+    hel_sha256 *data_hash; // of those
 } hel_checkpoint;
 
 static const hel_checkpoint hel_checkpoint_none = {.writer.os = {-1}, .lock.os = {-1}}; // finishing it does nothing
@@ -98,6 +105,10 @@ hel_status hel_checkpoint_write(hel_checkpoint *checkpoint, size_t entry, uint64
 // The digest of what is in the file now.
 hel_status hel_checkpoint_digest(hel_checkpoint *checkpoint, size_t entry, uint8_t digest[HEL_SHA256_SIZE]);
 
+// Says that an entry's bytes are in the file. What lies there without a gap from the first entry on is digested meanwhile, by
+// one of the threads that say so; the commit reads the rest. Thread-safety: any number of threads may call at once.
+hel_status hel_checkpoint_in_place(hel_checkpoint *checkpoint, size_t entry);
+
 // With all data and digests in place: files beside it, header, sync, rename. The journal is gone then.
 hel_status hel_checkpoint_commit(hel_checkpoint *checkpoint);
 
@@ -108,6 +119,8 @@ void hel_checkpoint_finish(hel_checkpoint *checkpoint, bool keep);
 enum { HEL_TIME_TEXT = 32 };
 void hel_checkpoint_time(char text[HEL_TIME_TEXT]);
 
+// Adds a part of an open file to a digest.
+hel_status hel_file_hash(const hel_file *file, uint64_t offset, uint64_t size, const hel_digest_watch *watch, hel_sha256 *hash);
 // Digest of a part of an open file.
 hel_status hel_file_digest(const hel_file *file, uint64_t offset, uint64_t size, const hel_digest_watch *watch,
                            uint8_t digest[HEL_SHA256_SIZE]);

@@ -15,13 +15,11 @@ enum { PIECE = 1 << 20, MAX_SIDE_FILE = 256 << 20 };
 
 // ---------------------------------------------------------------- digests
 
-hel_status hel_file_digest(const hel_file *file, uint64_t offset, uint64_t size, const hel_digest_watch *watch,
-                           uint8_t digest[HEL_SHA256_SIZE]) {
-    hel_sha256 *hash = NULL;
-    char *piece = hel_alloc(PIECE);
-    if (!piece) return hel_fail_memory(PIECE);
-    hel_status status;
-    HEL_TRY_DONE(hel_sha256_create(&hash));
+hel_status hel_file_hash(const hel_file *file, uint64_t offset, uint64_t size, const hel_digest_watch *watch, hel_sha256 *hash) {
+    size_t room = (size_t)HEL_MIN(PIECE, HEL_MAX(size, 1));
+    char *piece = hel_alloc(room);
+    if (!piece) return hel_fail_memory(room);
+    hel_status status = HEL_OK;
     for (uint64_t done = 0; done < size;) {
         size_t count = (size_t)HEL_MIN(PIECE, size - done);
         HEL_TRY_DONE(hel_file_read(file, offset + done, piece, count));
@@ -29,10 +27,18 @@ hel_status hel_file_digest(const hel_file *file, uint64_t offset, uint64_t size,
         if (watch) HEL_TRY_DONE(watch->advance(watch->user, count));
         done += count;
     }
-    status = hel_sha256_finish(hash, digest);
 done:
-    hel_sha256_destroy(&hash);
     hel_free(piece);
+    return status;
+}
+
+hel_status hel_file_digest(const hel_file *file, uint64_t offset, uint64_t size, const hel_digest_watch *watch,
+                           uint8_t digest[HEL_SHA256_SIZE]) {
+    hel_sha256 *hash = NULL;
+    hel_status status = hel_sha256_create(&hash);
+    if (status == HEL_OK) status = hel_file_hash(file, offset, size, watch, hash);
+    if (status == HEL_OK) status = hel_sha256_finish(hash, digest);
+    hel_sha256_destroy(&hash);
     return status;
 }
 

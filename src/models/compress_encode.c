@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The passes over the tensors: fit, with the source read for its digest meanwhile, and write, or measure. Each tensor is one
-// thread's from beginning to end, and what it becomes depends on its values only.
+// The passes over the tensors: fit, with the source read for its digest meanwhile, and write, with the output read for its
+// own, or measure. Each tensor is one thread's from beginning to end, and what it becomes depends on its values only.
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -307,9 +308,9 @@ done:
     return status;
 }
 
-static hel_status write_compressed(hel_compress_job *job, hel_compress_tensor *tensor) {
+// All that the fit has left of a tensor.
+static hel_status write_fit(hel_compress_job *job, const hel_compress_tensor *tensor) {
     HEL_TRY(write_small(job, tensor->entries[0], tensor->fitted.codebook, tensor->fitted.k * sizeof(float)));
-    HEL_TRY(write_codes(job, tensor));
     return tensor->n_parts > 2 ? write_sidecar(job, tensor) : HEL_OK;
 }
 
@@ -338,15 +339,49 @@ static hel_status write_exact(hel_compress_job *job, hel_compress_tensor *tensor
     return status;
 }
 
+typedef struct write_place { size_t entry, tensor; } write_place;
+
+// Of the parts, the one that takes a pass over the values.
+static size_t last_part(const hel_compress_tensor *tensor) { return tensor->entries[tensor->compressed ? 1 : 0]; }
+
 static hel_status write_tensor(hel_compress_job *job, size_t index, uint32_t thread) {
     (void)thread;
     hel_compress_tensor *tensor = &job->tensors[index];
-    if (tensor->written) return HEL_OK;
-    HEL_TRY(tensor->compressed ? write_compressed(job, tensor) : write_exact(job, tensor));
-    return hel_journal_add_written(job, index);
+    if (!tensor->written) {
+        HEL_TRY(tensor->compressed ? write_codes(job, tensor) : write_exact(job, tensor));
+        HEL_TRY(hel_journal_add_written(job, index));
+    }
+    return hel_checkpoint_in_place(&job->checkpoint, last_part(tensor));
 }
 
-hel_status hel_compress_write(hel_compress_job *job) { return run_pass((pass){job, "write", NULL, write_tensor}); }
+static int by_place(const void *a, const void *b) {
+    const write_place *left = a, *right = b;
+    return (left->entry > right->entry) - (left->entry < right->entry);
+}
+
+// As their last parts lie in the file.
+static hel_status order_by_place(hel_compress_job *job) {
+    write_place *places = hel_alloc_array(job->count, sizeof *places);
+    if (!places) return hel_fail_memory(job->count * sizeof *places);
+    for (size_t i = 0; i < job->count; i++) places[i] = (write_place){last_part(&job->tensors[i]), i};
+    qsort(places, job->count, sizeof *places, by_place);
+    for (size_t i = 0; i < job->count; i++) job->order[i] = places[i].tensor;
+    hel_free(places);
+    return HEL_OK;
+}
+
+// First what is small, so that the rest goes into the file from one end to the other and its digest can follow.
+hel_status hel_compress_write(hel_compress_job *job) {
+    for (size_t i = 0; i < job->count; i++) {
+        const hel_compress_tensor *tensor = &job->tensors[i];
+        if (!tensor->compressed) continue;
+        if (!tensor->written) HEL_TRY(write_fit(job, tensor));
+        for (uint32_t p = 0; p < tensor->n_parts; p++)
+            if (tensor->entries[p] != last_part(tensor)) HEL_TRY(hel_checkpoint_in_place(&job->checkpoint, tensor->entries[p]));
+    }
+    HEL_TRY(order_by_place(job));
+    return run_pass((pass){job, "write", NULL, write_tensor});
+}
 
 // ---------------------------------------------------------------- dry run
 

@@ -49,7 +49,7 @@ typedef struct hel_compress_job {
     bool sourced;                       // the source's files have been read for that
     char created[HEL_TIME_TEXT];
     hel_threads *threads;
-    uint64_t *order;               // tensors by falling size, so that the last ones are short
+    uint64_t *order;               // tensors in their turn: for a fit by falling size, so that the last ones are short
     uint64_t value_bytes;          // of values a thread may hold
     unsigned char *values;         // during a fit: as many for each thread
     hel_os_mutex *mutex;           // for the five below

@@ -81,59 +81,88 @@ static hel_status encode_floats(const hel_values *values, const hel_fitted *fitt
 
 // ---------------------------------------------------------------- bfloat16
 
-typedef struct half_coder {
+typedef struct half_codes {
     hel_assigner assigner;
-    hel_distinct distinct;
-    hel_codes_emit emit;
-    void *user;
-    uint8_t code_of[HEL_HALVES];
-    uint8_t codes[HEL_FIT_CODES];
-} half_coder;
+    uint8_t of[HEL_HALVES];
+} half_codes;
 
 // Boundaries ascend with the values, so that one walk over both finds all codes.
-static void make_codes(half_coder *c) {
+static void make_codes(const hel_fitted *fitted, half_codes *out) {
     uint32_t code = 0;
+    hel_assigner_init(&out->assigner, fitted->codebook, fitted->k, fitted->reference);
     for (uint32_t key = 0; key < HEL_HALVES; key++) {
         uint16_t bits = hel_half_of_key(key);
         float value = hel_bf16_to_float(bits);
         if (!isfinite(value)) continue; // the fit has refused them
-        while (c->assigner.upper[code] < hel_float_key(value)) code++;
-        c->code_of[bits] = (uint8_t)(c->assigner.rounded ? hel_assign(&c->assigner, value) : code);
+        while (out->assigner.upper[code] < hel_float_key(value)) code++;
+        out->of[bits] = (uint8_t)(out->assigner.rounded ? hel_assign(&out->assigner, value) : code);
     }
 }
 
+static void sum_errors(const half_codes *codes, const hel_distinct *left, const hel_sidecar *sidecar, hel_fit_error *error) {
+    for (uint32_t i = 0; i < sidecar->count; i++) add_error(error, 1, sidecar->kept[i].value, sidecar->kept[i].value);
+    for (uint32_t bits = 0; bits < HEL_HALVES; bits++) {
+        uint32_t count = hel_distinct_count(left, bits);
+        if (count) add_error(error, count, hel_bf16_to_float((uint16_t)bits), codes->assigner.codebook[codes->of[bits]]);
+    }
+}
+
+hel_status hel_fit_measure(hel_fitted *fitted, const hel_distinct *left) {
+    half_codes *codes = hel_alloc_zero(1, sizeof *codes);
+    if (!codes) return hel_fail_memory(sizeof *codes);
+    make_codes(fitted, codes);
+    fitted->error = (hel_fit_error){0};
+    sum_errors(codes, left, &fitted->sidecar, &fitted->error);
+    fitted->measured = true;
+    hel_free(codes);
+    return HEL_OK;
+}
+
+typedef struct half_coder {
+    half_codes table;
+    hel_distinct *distinct; // NULL: the fit has counted them
+    hel_codes_emit emit;
+    void *user;
+    uint8_t codes[HEL_FIT_CODES];
+} half_coder;
+
 static hel_status code_halves(void *user, uint64_t first, const uint16_t *halves, uint64_t count) {
     half_coder *c = user;
-    hel_distinct_add(&c->distinct, halves, count);
+    if (c->distinct) hel_distinct_add(c->distinct, halves, count);
     for (uint64_t done = 0; done < count; done += HEL_FIT_CODES) {
         uint64_t now = HEL_MIN(HEL_FIT_CODES, count - done);
-        for (uint64_t i = 0; i < now; i++) c->codes[i] = c->code_of[halves[done + i]];
+        for (uint64_t i = 0; i < now; i++) c->codes[i] = c->table.of[halves[done + i]];
         HEL_TRY(c->emit(c->user, first + done, c->codes, now));
     }
     return HEL_OK;
 }
 
-static void sum_errors(half_coder *c, const hel_sidecar *sidecar, hel_fit_error *error) {
-    for (uint32_t i = 0; i < sidecar->count; i++) {
-        hel_distinct_remove(&c->distinct, sidecar->kept[i].value);
-        add_error(error, 1, sidecar->kept[i].value, sidecar->kept[i].value);
+static hel_status code_all(const hel_values *values, const hel_fitted *fitted, half_coder *c, hel_fit_error *error) {
+    make_codes(fitted, &c->table);
+    HEL_TRY(hel_values_scan_halves(values, code_halves, c));
+    if (!c->distinct) {
+        *error = fitted->error;
+        return HEL_OK;
     }
-    for (uint32_t bits = 0; bits < HEL_HALVES; bits++) {
-        uint32_t count = hel_distinct_count(&c->distinct, bits);
-        if (count) add_error(error, count, hel_bf16_to_float((uint16_t)bits), c->assigner.codebook[c->code_of[bits]]);
-    }
+    for (uint32_t i = 0; i < fitted->sidecar.count; i++) hel_distinct_remove(c->distinct, fitted->sidecar.kept[i].value);
+    sum_errors(&c->table, c->distinct, &fitted->sidecar, error);
+    return HEL_OK;
 }
 
 static hel_status encode_halves(const hel_values *values, const hel_fitted *fitted, hel_codes_emit emit, void *user,
                                 hel_fit_error *error) {
     half_coder *c = hel_alloc_zero(1, sizeof *c);
-    if (!c) return hel_fail_memory(sizeof *c);
-    c->emit = emit;
-    c->user = user;
-    hel_assigner_init(&c->assigner, fitted->codebook, fitted->k, fitted->reference);
-    make_codes(c);
-    hel_status status = hel_values_scan_halves(values, code_halves, c);
-    if (status == HEL_OK) sum_errors(c, &fitted->sidecar, error);
+    hel_distinct *distinct = fitted->measured ? NULL : hel_alloc_zero(1, sizeof *distinct);
+    hel_status status = HEL_OK;
+    if (c && (distinct || fitted->measured)) {
+        c->distinct = distinct;
+        c->emit = emit;
+        c->user = user;
+        status = code_all(values, fitted, c, error);
+    } else {
+        status = hel_fail_memory(sizeof *c + sizeof *distinct);
+    }
+    hel_free(distinct);
     hel_free(c);
     return status;
 }

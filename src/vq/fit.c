@@ -28,6 +28,7 @@ typedef struct job {
     hel_histogram histogram;
     hel_tally *tallies; // NULL: every bin is one distinct value
     uint32_t n_tallies;
+    hel_distinct *distinct; // of bfloat16 values, what the sidecar leaves; NULL: not counted
 } job;
 
 // ---------------------------------------------------------------- sidecar and bins
@@ -147,19 +148,14 @@ static hel_status sift_halves(void *user, uint64_t first, const uint16_t *halves
 static hel_status half_bins(job *j) {
     const hel_values *values = j->values;
     hel_sidecar *sidecar = &j->fitted->sidecar;
-    hel_distinct *distinct;
-    HEL_TRY(hel_distinct_create(values, &distinct));
+    HEL_TRY(hel_distinct_create(values, &j->distinct));
     hel_percentiles percentiles = hel_percentiles_of(j->options->percentile, values->count);
     float limits[HEL_HISTOGRAM_RANKS];
-    for (int r = 0; r < HEL_HISTOGRAM_RANKS; r++) limits[r] = hel_distinct_select(distinct, percentiles.ranks[r]);
-    hel_status status;
-    HEL_TRY_DONE(sidecar_from(&percentiles, limits, j->options, sidecar));
-    if (sidecar->cap) HEL_TRY_DONE(hel_values_scan_halves(values, sift_halves, sidecar));
-    for (uint32_t i = 0; i < sidecar->count; i++) hel_distinct_remove(distinct, sidecar->kept[i].value);
-    status = hel_distinct_bins(distinct, &j->bins);
-done:
-    hel_free(distinct);
-    return status;
+    for (int r = 0; r < HEL_HISTOGRAM_RANKS; r++) limits[r] = hel_distinct_select(j->distinct, percentiles.ranks[r]);
+    HEL_TRY(sidecar_from(&percentiles, limits, j->options, sidecar));
+    if (sidecar->cap) HEL_TRY(hel_values_scan_halves(values, sift_halves, sidecar));
+    for (uint32_t i = 0; i < sidecar->count; i++) hel_distinct_remove(j->distinct, sidecar->kept[i].value);
+    return hel_distinct_bins(j->distinct, &j->bins);
 }
 
 typedef hel_status (*bins_maker)(job *j);
@@ -206,6 +202,7 @@ static void finish(job *j) {
     hel_histogram_finish(&j->histogram);
     hel_bins_finish(&j->bins);
     hel_free(j->tallies);
+    hel_free(j->distinct);
 }
 
 hel_status hel_fit_values(const hel_values *values, const hel_fit_options *options, hel_fitted *out) {
@@ -225,6 +222,7 @@ hel_status hel_fit_values(const hel_values *values, const hel_fit_options *optio
     } else {
         HEL_TRY_DONE(fit_optimal(&j));
     }
+    if (j.distinct) HEL_TRY_DONE(hel_fit_measure(out, j.distinct));
 done:
     finish(&j);
     if (status != HEL_OK) hel_fitted_finish(out);

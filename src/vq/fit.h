@@ -5,6 +5,7 @@
 #define HEL_VQ_FIT_H
 
 #include "vq/assign.h"
+#include "vq/distinct.h"
 #include "vq/policy.h"
 #include "vq/sidecar.h"
 #include "vq/values.h"
@@ -17,12 +18,19 @@ typedef struct hel_fit_options {
     uint32_t cap;
 } hel_fit_options;
 
+typedef struct hel_fit_error {
+    double squared;                  // sum over all values, those of the sidecar being exact
+    double dot, source_squares, decoded_squares;
+} hel_fit_error;
+
 typedef struct hel_fitted {
     float codebook[HEL_CODEBOOK_MAX]; // ascending; the last one repeated where there are fewer distinct values than k
     uint32_t k;
     bool reference;
     hel_sidecar sidecar;  // sorted by position
     double lower_bound;   // of the squared error of any codebook; negative where it was not computed
+    bool measured;        // `error` is known, as it is where the values' counts are
+    hel_fit_error error;
 } hel_fitted;
 
 // Values that are not finite are HEL_ERROR_UNSUPPORTED. Sequential, so the result depends on nothing but the values.
@@ -33,11 +41,6 @@ void hel_fitted_finish(hel_fitted *fitted);
 // 4 * count more).
 enum { HEL_FIT_MEMORY = 16 << 20 };
 
-typedef struct hel_fit_error {
-    double squared;                  // sum over all values, those of the sidecar being exact
-    double dot, source_squares, decoded_squares;
-} hel_fit_error;
-
 double hel_fit_cosine(const hel_fit_error *error); // 1 where both are zero, 0 where one is
 
 enum { HEL_FIT_CODES = 1 << 14 };
@@ -46,4 +49,6 @@ enum { HEL_FIT_CODES = 1 << 14 };
 typedef hel_status (*hel_codes_emit)(void *user, uint64_t first, const uint8_t *codes, uint64_t count);
 hel_status hel_fit_encode(const hel_values *values, const hel_fitted *fitted, hel_codes_emit emit, void *user,
                           hel_fit_error *error);
+// Sets `error` from the counts of what the sidecar leaves.
+hel_status hel_fit_measure(hel_fitted *fitted, const hel_distinct *left);
 #endif
