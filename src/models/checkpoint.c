@@ -219,13 +219,13 @@ hel_status hel_checkpoint_digest(hel_checkpoint *checkpoint, size_t entry, uint8
                            checkpoint->entries[entry].bytes, NULL, digest);
 }
 
-static hel_status hash_entry(hel_checkpoint *checkpoint, size_t entry) {
+static hel_status hash_entry(hel_checkpoint *checkpoint, size_t entry, const hel_digest_watch *watch) {
     const hel_safetensors_entry *tensor = &checkpoint->entries[entry];
     hel_file written = hel_writer_view(&checkpoint->writer);
-    return hel_file_hash(&written, checkpoint->header_size + tensor->offset, tensor->bytes, NULL, checkpoint->data_hash);
+    return hel_file_hash(&written, checkpoint->header_size + tensor->offset, tensor->bytes, watch, checkpoint->data_hash);
 }
 
-hel_status hel_checkpoint_in_place(hel_checkpoint *checkpoint, size_t entry) {
+hel_status hel_checkpoint_in_place(hel_checkpoint *checkpoint, size_t entry, const hel_digest_watch *watch) {
     hel_os_mutex_lock(checkpoint->mutex);
     checkpoint->in_place[entry] = true;
     bool mine = !checkpoint->hashing;
@@ -233,17 +233,19 @@ hel_status hel_checkpoint_in_place(hel_checkpoint *checkpoint, size_t entry) {
     hel_status status = HEL_OK;
     while (mine && status == HEL_OK && checkpoint->hashed < checkpoint->count && checkpoint->in_place[checkpoint->hashed]) {
         hel_os_mutex_unlock(checkpoint->mutex);
-        status = hash_entry(checkpoint, checkpoint->hashed);
+        status = hash_entry(checkpoint, checkpoint->hashed, watch);
         hel_os_mutex_lock(checkpoint->mutex);
         checkpoint->hashed++;
     }
-    if (mine) checkpoint->hashing = false;
+    if (mine && status == HEL_OK) checkpoint->hashing = false; // else part of an entry is in, and nobody may go on
     hel_os_mutex_unlock(checkpoint->mutex);
     return status;
 }
 
 static hel_status digest_data(hel_checkpoint *checkpoint, uint8_t digest[HEL_SHA256_SIZE]) {
-    for (; checkpoint->hashed < checkpoint->count; checkpoint->hashed++) HEL_TRY(hash_entry(checkpoint, checkpoint->hashed));
+    if (checkpoint->hashing) return hel_fail(HEL_ERROR_INTERNAL, "%s: its digest was broken off", checkpoint->path);
+    for (; checkpoint->hashed < checkpoint->count; checkpoint->hashed++)
+        HEL_TRY(hash_entry(checkpoint, checkpoint->hashed, NULL));
     return hel_sha256_finish(checkpoint->data_hash, digest);
 }
 

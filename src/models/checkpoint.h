@@ -57,9 +57,9 @@ typedef struct hel_checkpoint {
     size_t count, header_size;
     uint64_t data_bytes;
     // Digesting all data while it is written:
-    hel_os_mutex *mutex;   // for those below
+    hel_os_mutex *mutex;   // for the two below
     bool *in_place;        // by entry
-    bool hashing;          // a thread is
+    bool hashing;          // a thread is: the two below are its own
     size_t hashed;         // entries
     hel_sha256 *data_hash; // of those
 } hel_checkpoint;
@@ -106,8 +106,9 @@ hel_status hel_checkpoint_write(hel_checkpoint *checkpoint, size_t entry, uint64
 hel_status hel_checkpoint_digest(hel_checkpoint *checkpoint, size_t entry, uint8_t digest[HEL_SHA256_SIZE]);
 
 // Says that an entry's bytes are in the file. What lies there without a gap from the first entry on is digested meanwhile, by
-// one of the threads that say so; the commit reads the rest. Thread-safety: any number of threads may call at once.
-hel_status hel_checkpoint_in_place(hel_checkpoint *checkpoint, size_t entry);
+// one of the threads that say so, as long as `watch` (may be NULL) lets it; the commit reads the rest, and is for checkpoints
+// where no such call has failed. Thread-safety: any number of threads may call at once.
+hel_status hel_checkpoint_in_place(hel_checkpoint *checkpoint, size_t entry, const hel_digest_watch *watch);
 
 // With all data and digests in place: files beside it, header, sync, rename. The journal is gone then.
 hel_status hel_checkpoint_commit(hel_checkpoint *checkpoint);

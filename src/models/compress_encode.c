@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The passes over the tensors: fit, with the source read for its digest meanwhile, and write, with the output read for its
-// own, or measure. Each tensor is one thread's from beginning to end, and what it becomes depends on its values only.
+// own, or measure. In a pass each tensor is one thread's, and what it becomes depends on its values only.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -344,6 +344,16 @@ typedef struct write_place { size_t entry, tensor; } write_place;
 // Of the parts, the one that takes a pass over the values.
 static size_t last_part(const hel_compress_tensor *tensor) { return tensor->entries[tensor->compressed ? 1 : 0]; }
 
+static hel_status may_go_on(void *user, uint64_t bytes) {
+    hel_compress_job *job = user;
+    (void)bytes; // counted where they were written
+    return stopped(job) ? hel_fail(HEL_ERROR_CANCELLED, "cancelled") : advance(job, "write", 0, 0);
+}
+
+static hel_status in_place(hel_compress_job *job, size_t entry) {
+    return hel_checkpoint_in_place(&job->checkpoint, entry, &(hel_digest_watch){may_go_on, job});
+}
+
 static hel_status write_tensor(hel_compress_job *job, size_t index, uint32_t thread) {
     (void)thread;
     hel_compress_tensor *tensor = &job->tensors[index];
@@ -351,7 +361,7 @@ static hel_status write_tensor(hel_compress_job *job, size_t index, uint32_t thr
         HEL_TRY(tensor->compressed ? write_codes(job, tensor) : write_exact(job, tensor));
         HEL_TRY(hel_journal_add_written(job, index));
     }
-    return hel_checkpoint_in_place(&job->checkpoint, last_part(tensor));
+    return in_place(job, last_part(tensor));
 }
 
 static int by_place(const void *a, const void *b) {
@@ -377,7 +387,7 @@ hel_status hel_compress_write(hel_compress_job *job) {
         if (!tensor->compressed) continue;
         if (!tensor->written) HEL_TRY(write_fit(job, tensor));
         for (uint32_t p = 0; p < tensor->n_parts; p++)
-            if (tensor->entries[p] != last_part(tensor)) HEL_TRY(hel_checkpoint_in_place(&job->checkpoint, tensor->entries[p]));
+            if (tensor->entries[p] != last_part(tensor)) HEL_TRY(in_place(job, tensor->entries[p]));
     }
     HEL_TRY(order_by_place(job));
     return run_pass((pass){job, "write", NULL, write_tensor});

@@ -45,7 +45,8 @@ double hel_fit_cosine(const hel_fit_error *error); // 1 where both are zero, 0 w
 
 enum { HEL_FIT_CODES = 1 << 14 };
 
-// Hands out the nearest codes in order, at most HEL_FIT_CODES a call (those under the sidecar too), and sums the error.
+// Hands out the nearest codes in order, at most HEL_FIT_CODES a call (those under the sidecar too), and gives the error.
+// `values` are those that were fitted, and `fitted` is as the fit left it.
 typedef hel_status (*hel_codes_emit)(void *user, uint64_t first, const uint8_t *codes, uint64_t count);
 hel_status hel_fit_encode(const hel_values *values, const hel_fitted *fitted, hel_codes_emit emit, void *user,
                           hel_fit_error *error);

@@ -11,7 +11,7 @@
 enum { RANGE = 40 };
 
 // CHUNK is the only constant of those that this serves.
-static uint64_t chunks(const check *c, uint32_t n) { return hel_ceil_div(n, check_source_of(c->kernel)->defaults[0]); }
+static uint64_t chunks(const check *c, uint32_t n) { return hel_ceil_div(n, hel_kernel_source_find(c->kernel)->defaults[0]); }
 
 // Runs y = f(a, b) on n elements and compares.
 static void run_two(check *c, const float *a, const float *b, uint32_t b_count, uint32_t n, const void *params,

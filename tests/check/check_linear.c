@@ -178,7 +178,7 @@ static product_call choose_call(const check *c, weight_form form, uint32_t most,
     product_call how = {.tile_rows = 32u << number % 3, .tile_tokens = 32u << number / 3 % 3};
     check_call call;
     set_constants(c, form, how, &call);
-    double shared = check_source_of(c->kernel)->shared(call.constants, c->workgroup);
+    double shared = hel_kernel_source_find(c->kernel)->shared(call.constants, c->workgroup);
     bool fits = !c->runner->device || shared <= c->runner->device->limits.shared_memory;
     return fits ? how : (product_call){.tile_rows = 32, .tile_tokens = 32};
 }
@@ -248,7 +248,7 @@ static uint32_t step_columns(weight_form form, uint32_t step) {
 
 // As many copies of the codebook as the device has room for.
 static void fit_replicas(const check *c, weight_form form, product_call *how) {
-    const hel_kernel_source *source = check_source_of(c->kernel);
+    const hel_kernel_source *source = hel_kernel_source_find(c->kernel);
     double room = c->runner->device ? c->runner->device->limits.shared_memory : 65536;
     for (check_call call; how->replicas; how->replicas /= 2) {
         set_constants(c, form, *how, &call);

@@ -105,7 +105,7 @@ static void mix_case(check *c, check_fill fill) {
                    CHECK_TINY * (4.0 + 2.0 * fabs(share) + fabs(apart));
     }
     check_call call = {.kernel = c->kernel,
-                       .constants = {in.form, check_source_of(c->kernel)->defaults[1]},
+                       .constants = {in.form, hel_kernel_source_find(c->kernel)->defaults[1]},
                        .n_constants = 2,
                        .bindings = {{in.x, n, NULL},
                                     {in.other, n, NULL},

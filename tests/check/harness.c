@@ -88,12 +88,6 @@ void check_each_fill(check *c, uint32_t times, void (*one)(check *c, check_fill 
         for (uint32_t round = 0; round < times * c->rounds; round++) one(c, (check_fill)fill);
 }
 
-const hel_kernel_source *check_source_of(const char *kernel) {
-    const hel_kernel_source *const *at = hel_kernel_sources;
-    while (strcmp((*at)->name, kernel)) at++;
-    return *at;
-}
-
 void *check_memory(check *c, size_t count, size_t size) {
     struct check_memory *block = calloc(1, sizeof *block + count * size);
     if (!block) {

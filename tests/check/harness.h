@@ -61,7 +61,6 @@ typedef struct check_runner {
     void (*destroy)(struct check_runner *runner);
 } check_runner;
 
-const hel_kernel_source *check_source_of(const char *kernel); // must exist
 
 const char *check_runner_device(const char *device, const hel_device_params *params, uint32_t workgroup, check_runner **out,
                                 bool *out_missing);

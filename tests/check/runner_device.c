@@ -34,7 +34,7 @@ static hel_status compile_forced(device_runner *runner, const check_call *call, 
         return HEL_OK;
     }
     forget_kernel(runner);
-    runner->source = *check_source_of(call->kernel);
+    runner->source = *hel_kernel_source_find(call->kernel);
     runner->source.workgroup = runner->base.workgroup_of_one;
     uint32_t constants[HEL_MAX_CONSTANTS];
     memcpy(constants, runner->source.defaults, sizeof constants);

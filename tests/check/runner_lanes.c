@@ -114,7 +114,7 @@ static const char *run(check_runner *base, const check_call *call, uint32_t *con
     void *buffers[HEL_MAX_BINDINGS];
     for (uint32_t b = 0; b < call->n_bindings; b++) buffers[b] = blocks[b] + MARGIN;
     uint32_t constants[HEL_MAX_CONSTANTS];
-    memcpy(constants, check_source_of(call->kernel)->defaults, sizeof constants);
+    memcpy(constants, hel_kernel_source_find(call->kernel)->defaults, sizeof constants);
     memcpy(constants, call->constants, call->n_constants * sizeof *constants);
     _Alignas(8) unsigned char params[HEL_MAX_PARAMS];
     memcpy(params, call->params, call->params_size);
