@@ -54,15 +54,15 @@ static inline __attribute__((always_inline)) fixed_table fixed_table_load(const 
 }
 
 // Two rows meet two tokens; a single token meets one row, or two where fields are so narrow that computing takes longer than
-// reading.
-enum { FIXED_SUMS = 4, FIXED_SEGMENT = 32 };
+// reading. A segment of one token's x leaves the smallest first-level caches, of 32 KB, room for rows.
+enum { FIXED_SUMS = 4, FIXED_SEGMENT_BYTES = 20 << 10 };
 
 // A segment of the columns, in blocks.
 typedef struct fixed_part {
     const fixed_operands *operands;
     const fixed_table *table;
     uint32_t first, end, row_bytes;
-    bool whole; // no columns are elsewhere
+    uint32_t ahead; // by how many bytes rows are fetched before their use
 } fixed_part;
 
 // `bits`, `planes`, `n_rows` and `tokens` are constants where these are inlined; x[t * stride] is the block of token t, sums are
@@ -74,8 +74,7 @@ static inline __attribute__((always_inline)) void fixed_step_add(const fixed_par
     const size_t stride = part->operands->blocks;
 #pragma GCC unroll 2
     for (int r = 0; r < n_rows; r++) {
-        uint32_t ahead = part->whole ? ROW_AHEAD : n_rows * part->row_bytes;
-        __m512i fields = fixed_fields(rows[r] + at, mask, ahead, bits), w[FIXED_PLANES];
+        __m512i fields = fixed_fields(rows[r] + at, mask, part->ahead, bits), w[FIXED_PLANES];
 #pragma GCC unroll 2
         for (uint32_t half = 0; half < fixed_step(bits); half += 64) {
             if (half) fields = _mm512_srli_epi16(fields, 4);
@@ -132,15 +131,18 @@ static inline __attribute__((always_inline)) void fixed_tokens(const fixed_part 
         fixed_rows(part, rows + r, x, bits, planes, alone, 1, totals + r * BLOCK_TOKENS + t);
 }
 
-// Rows of many columns go by in segments, the next row's fetched meanwhile, so that x stays in the first-level cache.
+// Rows of many columns go by in segments, those of the next rows fetched meanwhile, so that x stays in the first-level cache.
 static inline __attribute__((always_inline)) void fixed_segments(const linear *l, const fixed_operands *operands,
                                                                  const unsigned char *const rows[BLOCK_ROWS],
                                                                  const uint32_t bits, const int planes, __m512 *totals) {
     const fixed_table table = fixed_table_load(&operands->table, bits, planes);
     const uint32_t tokens = l->p->tokens, blocks = operands->blocks, row_bytes = l->p->row_words * 4;
-    const uint32_t segments = (uint32_t)hel_ceil_div(blocks, FIXED_SEGMENT), segment = (uint32_t)hel_ceil_div(blocks, segments);
+    const uint32_t x_bytes = planes == 2 ? offsetof(fixed_x, rounded) : sizeof(fixed_x);
+    const uint32_t segments = (uint32_t)hel_ceil_div(blocks, FIXED_SEGMENT_BYTES / x_bytes);
+    const uint32_t segment = (uint32_t)hel_ceil_div(blocks, segments), bytes = segment * (FIXED_BLOCK / 8) * bits;
+    const uint32_t ahead = segments == 1 ? ROW_AHEAD : row_bytes * (uint32_t)hel_ceil_div(ROW_AHEAD, bytes);
     for (uint32_t first = 0; first < blocks; first += segment) {
-        fixed_part part = {operands, &table, first, HEL_MIN(first + segment, blocks), row_bytes, segments == 1};
+        fixed_part part = {operands, &table, first, HEL_MIN(first + segment, blocks), row_bytes, ahead};
         fixed_tokens(&part, tokens, rows, bits, planes, totals);
     }
 }
