@@ -129,10 +129,14 @@ static void describe(const verb_row *verb, char letters[2 * MOST_OPTIONS + 2], s
     longs[count] = (struct option){0};
 }
 
-static const option_row *row_of(const verb_row *verb, int code) {
+static const option_row *row_of(const verb_row *verb, int code, const char *text) {
     if (code >= LETTER_NONE) return &option_table[code - LETTER_NONE];
-    for (size_t i = 0; i < option_count; i++)
-        if (option_table[i].letter == code && option_applies(&option_table[i], verb)) return &option_table[i];
+    uint64_t number;
+    bool is_number = text && parse_whole(text, false, &number);
+    for (size_t i = 0; i < option_count; i++) {
+        const option_row *row = &option_table[i];
+        if (option_applies(row, verb) && (row->letter == code || (is_number && row->number_letter == code))) return row;
+    }
     return NULL;
 }
 
@@ -157,7 +161,7 @@ static int from_arguments(const verb_row *verb, int argc, char **argv, cli_optio
     for (int code; (code = getopt_long(argc, argv, letters, longs, NULL)) != -1;) {
         const char *given = optind > 0 ? argv[optind - 1] : "";
         if (code == ':') return report_usage(out, "option '%s' needs a value", given);
-        const option_row *row = code == '?' ? NULL : row_of(verb, code);
+        const option_row *row = code == '?' ? NULL : row_of(verb, code, optarg);
         if (!row && optopt > 0 && optopt < LETTER_NONE) return report_usage(out, "unknown option '-%c'", optopt);
         if (!row) return report_usage(out, "unknown or ambiguous option '%s'", given);
         if (!store(row, optarg, out)) {

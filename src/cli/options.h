@@ -73,6 +73,7 @@ typedef struct option_row {
     double least, most;  // of numbers
     int set;             // of switches
     const char *help;
+    char number_letter;  // another letter that is this row's before a number, and a later row's before text; 0 for none
 } option_row;
 
 extern const verb_row verb_table[];

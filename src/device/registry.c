@@ -101,7 +101,7 @@ static hel_status open_device(const hel_backend *backend, uint32_t index, const 
     uint32_t count = 0;
     HEL_TRY(backend->count(&count));
     if (index >= count)
-        return hel_fail(HEL_ERROR_UNAVAILABLE, "%s:%u: there are %u devices", backend->name, index, count);
+        return hel_fail(HEL_ERROR_UNAVAILABLE, "%s:%u: no such device; their number is %u", backend->name, index, count);
     hel_device_base *base;
     hel_os_mutex *mutex = hel_os_mutex_create();
     if (!mutex) return hel_fail_memory(sizeof mutex);
