@@ -1,5 +1,8 @@
 #version 450
 #extension GL_EXT_control_flow_attributes : require
+#ifdef SUBGROUP_SHUFFLES
+#extension GL_KHR_shader_subgroup_shuffle : require
+#endif
 // GLSL 4.50 for Vulkan 1.1: buffers are blocks, parameters are push constants, MODE and TUNE are specialisation constants.
 #define u32 uint
 #define f32 float
@@ -39,9 +42,21 @@
 // Of whole numbers, in a buffer.
 #define ATOMIC_ADD(array, index, value) atomicAdd(array[index], value)
 #define BARRIER barrier()
-// Vulkan 1.1 promises no arithmetic in subgroups: each lane is one.
+#ifdef SUBGROUP_SHUFFLES
+layout(constant_id = 30) const u32 SUBGROUP_LANES = 1u;
+#define SUBGROUPS (WORKGROUP / SUBGROUP_LANES)
+#define SUBGROUP gl_SubgroupID
+#define SUBGROUP_SUM(x) subgroup_sum(x)
+#define SUBGROUP_FIRST (gl_SubgroupInvocationID == 0u)
+f32 subgroup_sum(f32 x) {
+    for (u32 other = SUBGROUP_LANES / 2u; other > 0u; other /= 2u) x += subgroupShuffleXor(x, other);
+    return x;
+}
+#else
+// Vulkan 1.1 promises no shuffles in subgroups: each lane is one.
 #define SUBGROUPS WORKGROUP
 #define SUBGROUP LANE
 #define SUBGROUP_SUM(x) (x)
 #define SUBGROUP_FIRST true
+#endif
 #define HIDDEN(x) (x)

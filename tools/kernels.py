@@ -15,6 +15,7 @@ import sys
 
 ACCESS = {"IN": "HEL_ACCESS_IN", "OUT": "HEL_ACCESS_OUT", "INOUT": "HEL_ACCESS_INOUT"}
 TEXT_LANGUAGES = {"opencl": "prelude.cl", "cuda": "prelude.cu"}  # compiled by the driver; a new one is an entry here
+SPIRV_FORMS = {"spirv": [], "spirv_subgroups": ["-DSUBGROUP_SHUFFLES"]}  # the second of kernels that add across subgroups
 HOST_TYPES = {"u32": "uint32_t", "f32": "float"}
 
 
@@ -106,8 +107,8 @@ class Kernel:
             count = re.sub(rf"\b{names[0]}\b", macros[names[0]], count)
         return count
 
-    def spirv(self, glslc, prelude):
-        command = [*glslc, "-fshader-stage=compute", "--target-env=vulkan1.1", "-Werror", "-o", "-", "-"]
+    def spirv(self, glslc, prelude, *flags):
+        command = [*glslc, *flags, "-fshader-stage=compute", "--target-env=vulkan1.1", "-Werror", "-o", "-", "-"]
         done = subprocess.run(command, input=(prelude + self.in_language("spirv")).encode(), capture_output=True)
         if done.returncode:
             fail(f"{self.name}.k as GLSL:\n{done.stderr.decode()}")
@@ -150,11 +151,13 @@ def write_table(kernels, shaders, glslc):
         lines.append(f"static double {k.name}_shared(const uint32_t *constants, uint32_t workgroup) {{")
         lines.append(f"    (void)constants, (void)workgroup;\n    return 4.0 * ({k.shared()});\n}}")
         lines.append(f"static const hel_kernel_limit {k.name}_limits[] = {{{', '.join([*k.limits, '{0}'])}}};")
-        if glslc:
-            lines.append(f"static const uint32_t {k.name}_spirv[] = {{" + c_bytes(memoryview(k.spirv(glslc, glsl)).cast("I")) + "};")
+        forms = {form: flags for form, flags in SPIRV_FORMS.items() if glslc and (not flags or "SUBGROUP_SUM" in k.text)}
+        for form, flags in forms.items():
+            words = memoryview(k.spirv(glslc, glsl, *flags)).cast("I")
+            lines.append(f"static const uint32_t {k.name}_{form}[] = {{" + c_bytes(words) + "};")
         for language, prelude in preludes.items():
             lines.append(f"static const unsigned char {k.name}_{language}[] = {{" + c_bytes((prelude + k.in_language(language)).encode()) + "};")
-        texts = [f'{{"{x}", {k.name}_{x}, sizeof {k.name}_{x}}}' for x in [*(["spirv"] if glslc else []), *preludes]]
+        texts = [f'{{"{x}", {k.name}_{x}, sizeof {k.name}_{x}}}' for x in [*forms, *preludes]]
         lines.append(f"static const hel_kernel_text {k.name}_texts[] = {{{', '.join(texts)}, {{0}}}};")
         lines.append(f"static const hel_kernel_source {k.name} = {{")
         lines.append(f'    .name = "{k.name}", .workgroup = {k.workgroup}, .lanes_at = {k.lanes_at}, .n_bindings = {len(k.access)},')

@@ -65,7 +65,7 @@ hel_status vulkan_families_find(VkPhysicalDevice physical, vulkan_families *out)
 
 // ---------------------------------------------------------------- properties
 
-static hel_status has_extension(VkPhysicalDevice physical, const char *name, bool *out) {
+hel_status vulkan_physical_has_extension(VkPhysicalDevice physical, const char *name, bool *out) {
     *out = false;
     uint32_t count = 0;
     HEL_TRY(VULKAN(vkEnumerateDeviceExtensionProperties, physical, NULL, &count, NULL));
@@ -130,7 +130,7 @@ hel_status vulkan_physical_memory_free(VkPhysicalDevice physical, uint64_t *out)
     bool tells;
     uint64_t size;
     *out = 0;
-    HEL_TRY(has_extension(physical, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME, &tells));
+    HEL_TRY(vulkan_physical_has_extension(physical, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME, &tells));
     if (!tells) return HEL_OK;
     vulkan.vkGetPhysicalDeviceMemoryProperties2(physical, &memory);
     uint32_t heap = own_heap(&memory.memoryProperties, &size);
@@ -170,7 +170,7 @@ hel_status vulkan_physical_describe(VkPhysicalDevice physical, hel_device *out) 
     if (core->apiVersion < VK_API_VERSION_1_1)
         return hel_fail(HEL_ERROR_UNSUPPORTED, "vulkan: \"%s\" has Vulkan 1.0 only, 1.1 is needed", out->name);
     HEL_TRY(vulkan_families_find(physical, &families));
-    HEL_TRY(has_extension(physical, VK_KHR_DRIVER_PROPERTIES_EXTENSION_NAME, &names_driver));
+    HEL_TRY(vulkan_physical_has_extension(physical, VK_KHR_DRIVER_PROPERTIES_EXTENSION_NAME, &names_driver));
     properties.pNext = &allocation;
     if (names_driver) subgroup.pNext = &driver;
     vulkan.vkGetPhysicalDeviceProperties2(physical, &properties);

@@ -115,8 +115,14 @@ static hel_status create_device(vulkan_device *device, const vulkan_families *fa
          .queueCount = 1,
          .pQueuePriorities = &priority},
     };
+    VkPhysicalDeviceSubgroupSizeControlFeaturesEXT sizes = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES_EXT,
+        .subgroupSizeControl = VK_TRUE,
+        .computeFullSubgroups = VK_TRUE};
+    const char *extension = VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME;
     VkDeviceCreateInfo info = {
         .sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO, .queueCreateInfoCount = count_of, .pQueueCreateInfos = queues};
+    if (device->subgroups.usual) info.pNext = &sizes, info.enabledExtensionCount = 1, info.ppEnabledExtensionNames = &extension;
     HEL_TRY(VULKAN(vkCreateDevice, device->physical, &info, NULL, &device->device));
     device->n_queues = count_of;
     return HEL_OK;
@@ -153,6 +159,7 @@ static hel_status fill_device(uint32_t index, const hel_device_params *params, v
     HEL_TRY(vulkan_physical_get(device->instance, index, &device->physical));
     HEL_TRY(vulkan_physical_describe(device->physical, &device->base.data));
     HEL_TRY(vulkan_families_find(device->physical, &families));
+    HEL_TRY(vulkan_subgroups_find(device->physical, &device->subgroups));
     vulkan.vkGetPhysicalDeviceMemoryProperties(device->physical, &device->memory);
     HEL_TRY(create_device(device, &families));
     get_queues(device, &families);

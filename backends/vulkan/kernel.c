@@ -26,16 +26,29 @@ static hel_status create_layouts(vulkan_device *device, const hel_kernel_source 
     return VULKAN(vkCreatePipelineLayout, device->device, &layout, NULL, &kernel->layout);
 }
 
+// What a kernel is compiled for besides its own constants; `subgroup` is 0 where it does not add across one.
+typedef struct lane_counts { uint32_t workgroup, subgroup; } lane_counts;
+
+static lane_counts lanes_of(const vulkan_device *device, const hel_kernel_source *source, const uint32_t *constants) {
+    uint32_t workgroup = hel_kernel_workgroup(source, &device->base.data, constants);
+    bool adds = hel_kernel_text_has(source, "spirv_subgroups");
+    return (lane_counts){workgroup, adds ? vulkan_subgroup_lanes(&device->subgroups, workgroup) : 0};
+}
+
 static hel_status create_pipeline(vulkan_device *device, const hel_kernel_source *source, const uint32_t *constants,
-                                  VkShaderModule module, vulkan_kernel *kernel) {
-    uint32_t values[HEL_MAX_CONSTANTS + 1], count = source->n_constants;
-    VkSpecializationMapEntry entries[HEL_MAX_CONSTANTS + 1];
-    for (uint32_t i = 0; i <= count; i++) {
-        values[i] = i < count ? constants[i] : hel_kernel_workgroup(source, &device->base.data, constants);
-        entries[i] =
-            (VkSpecializationMapEntry){i < count ? i : HEL_WORKGROUP_ID, i * (uint32_t)sizeof *values, sizeof *values};
-    }
-    VkSpecializationInfo special = {count + 1, entries, (count + 1) * sizeof *values, values};
+                                  lane_counts lanes, VkShaderModule module, vulkan_kernel *kernel) {
+    enum { MORE = 2 };
+    const uint32_t count = source->n_constants, more_ids[MORE] = {HEL_WORKGROUP_ID, HEL_SUBGROUP_ID};
+    uint32_t values[HEL_MAX_CONSTANTS + MORE] = {0};
+    VkSpecializationMapEntry entries[HEL_MAX_CONSTANTS + MORE];
+    memcpy(values, constants, count * sizeof *values);
+    values[count] = lanes.workgroup, values[count + 1] = lanes.subgroup;
+    for (uint32_t i = 0; i < count + MORE; i++)
+        entries[i] = (VkSpecializationMapEntry){i < count ? i : more_ids[i - count], i * (uint32_t)sizeof *values, sizeof *values};
+    VkSpecializationInfo special = {count + MORE, entries, (count + MORE) * sizeof *values, values};
+    VkPipelineShaderStageRequiredSubgroupSizeCreateInfoEXT size = {
+        .sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO_EXT,
+        .requiredSubgroupSize = lanes.subgroup};
     VkComputePipelineCreateInfo info = {
         .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
         .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
@@ -45,19 +58,24 @@ static hel_status create_pipeline(vulkan_device *device, const hel_kernel_source
                   .pSpecializationInfo = &special},
         .layout = kernel->layout,
     };
+    if (lanes.subgroup) {
+        info.stage.pNext = &size;
+        info.stage.flags = VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT_EXT;
+    }
     return VULKAN(vkCreateComputePipelines, device->device, device->pipeline_cache, 1, &info, NULL, &kernel->pipeline);
 }
 
 static hel_status fill_kernel(vulkan_device *device, const hel_kernel_source *source, const uint32_t *constants,
                               vulkan_kernel *kernel) {
+    const lane_counts lanes = lanes_of(device, source, constants);
     hel_kernel_text text;
-    HEL_TRY(hel_kernel_text_find(source, "spirv", &text));
+    HEL_TRY(hel_kernel_text_find(source, lanes.subgroup ? "spirv_subgroups" : "spirv", &text));
     HEL_TRY(create_layouts(device, source, kernel));
     VkShaderModuleCreateInfo info = {
         .sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO, .codeSize = text.size, .pCode = text.bytes};
     VkShaderModule module;
     HEL_TRY(VULKAN(vkCreateShaderModule, device->device, &info, NULL, &module));
-    hel_status status = create_pipeline(device, source, constants, module, kernel);
+    hel_status status = create_pipeline(device, source, constants, lanes, module, kernel);
     vulkan.vkDestroyShaderModule(device->device, module, NULL);
     return status;
 }

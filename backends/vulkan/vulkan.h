@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The Vulkan device: Vulkan 1.1 without extensions, one compute queue, one transfer queue where the device has a family
+// The Vulkan device: Vulkan 1.1, with subgroups of a known size where the driver can; one compute queue, one transfer queue where the device has a family
 // for it. Commands are recorded into batches, barriers come from the access that kernels declare, and fences say when a
 // batch is done.
 #ifndef BACKENDS_VULKAN_VULKAN_H
@@ -24,7 +24,7 @@
     X(vkDestroyPipelineCache) X(vkDestroyPipelineLayout) X(vkDestroyQueryPool) X(vkDestroySemaphore)                  \
     X(vkDestroyShaderModule) X(vkDeviceWaitIdle) X(vkEndCommandBuffer) X(vkEnumerateDeviceExtensionProperties)        \
     X(vkEnumerateInstanceVersion) X(vkEnumeratePhysicalDevices) X(vkFreeMemory) X(vkGetBufferMemoryRequirements)      \
-    X(vkGetDeviceQueue) X(vkGetFenceStatus) X(vkGetPhysicalDeviceMemoryProperties)                                    \
+    X(vkGetDeviceQueue) X(vkGetFenceStatus) X(vkGetPhysicalDeviceFeatures2) X(vkGetPhysicalDeviceMemoryProperties)    \
     X(vkGetPhysicalDeviceMemoryProperties2) X(vkGetPhysicalDeviceProperties2)                                         \
     X(vkGetPhysicalDeviceQueueFamilyProperties) X(vkGetPipelineCacheData) X(vkGetQueryPoolResults) X(vkMapMemory)     \
     X(vkQueueSubmit) X(vkResetCommandPool) X(vkResetDescriptorPool)                                                   \
@@ -132,12 +132,19 @@ typedef struct vulkan_timers {
     uint64_t serials[HEL_TIMER_SLOTS]; // batch of the last dispatch, 0 none
 } vulkan_timers;
 
+// Lanes of a subgroup in kernels that add across them; `usual` is 0 where those use shared memory alone.
+typedef struct vulkan_subgroups {
+    uint32_t least, usual;
+    uint32_t most_of_group; // subgroups of a work-group
+} vulkan_subgroups;
+
 typedef struct vulkan_device {
     hel_device_base base;
     VkInstance instance;
     VkPhysicalDevice physical;
     VkDevice device;
     VkPhysicalDeviceMemoryProperties memory;
+    vulkan_subgroups subgroups;
     vulkan_queue queues[2];
     uint32_t n_queues;
     uint64_t serial; // the last one given to a batch or a ticket
@@ -184,8 +191,13 @@ hel_status vulkan_physical_count(VkInstance instance, uint32_t *out);
 hel_status vulkan_physical_get(VkInstance instance, uint32_t index, VkPhysicalDevice *out);
 hel_status vulkan_families_find(VkPhysicalDevice physical, vulkan_families *out);
 hel_status vulkan_physical_describe(VkPhysicalDevice physical, hel_device *out);
+hel_status vulkan_physical_has_extension(VkPhysicalDevice physical, const char *name, bool *out);
 // What the driver says is left of the largest heap of the device's own; 0 where it does not.
 hel_status vulkan_physical_memory_free(VkPhysicalDevice physical, uint64_t *out);
+
+// subgroup.c
+hel_status vulkan_subgroups_find(VkPhysicalDevice physical, vulkan_subgroups *out);
+uint32_t vulkan_subgroup_lanes(const vulkan_subgroups *subgroups, uint32_t workgroup); // 0: shared memory alone
 
 // memory.c
 // Memory for `buffer` of the right kind, bound to it; sets block, offset, size and mapped.

@@ -50,6 +50,7 @@ typedef struct hel_device_features {
 typedef enum hel_precision {
     HEL_PRECISION_F32 = 0,  // about as floats: see docs/kernels.md
     HEL_PRECISION_BF16 = 1, // to 8 bits of significand, or to 16 bits that share an exponent; sums stay floats
+    HEL_PRECISION_EXACT = 2, // not at all: floats are multiplied and added
 } hel_precision;
 
 // Constant after the device is opened. Thread-safety: safe; submissions are serialised inside.

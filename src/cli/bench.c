@@ -37,7 +37,7 @@ static hel_bench_params params_of(const cli_options *options) {
     params.peers = options->peers;
     params.peers_folder = options->peers_folder;
     params.device = options->device;
-    params.precision = strcmp(options->precision, "bf16") ? HEL_PRECISION_F32 : HEL_PRECISION_BF16;
+    params.precision = runner_precision(options);
     params.tuning = runner_tuning(options);
     params.threads = (uint32_t)options->threads;
     params.rounds = (uint32_t)options->rounds;

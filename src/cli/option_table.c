@@ -223,8 +223,9 @@ const option_row option_table[] = {
      .most = 9007199254740992.0,
      .help = "buffers of compress (0: 160M), or of each device (0: no limit); K, M, G may follow"},
 
-    {"precision", 0, OPTION_CHOICE, AT(precision), MODELS | BENCH, "TYPE", "f32", "f32|bf16",
-     .help = "of matrix products; bf16 is faster where the processor has it, and rounds"},
+    {"precision", 0, OPTION_CHOICE, AT(precision), MODELS | BENCH, "TYPE", "f32", "f32|bf16|exact",
+     .help = "of matrix products; exact multiplies floats, f32 comes about as close, bf16 is faster where the processor "
+             "has it, and rounds"},
     {"tune", 0, OPTION_CHOICE, AT(tune), MODELS | BENCH, "WHEN", "auto", "auto|always|never",
      .help = "try variants of the matrix products where a device has not run their shapes before, and keep the fastest "
              "for later runs; auto: on GPUs"},

@@ -13,6 +13,11 @@ hel_tuning runner_tuning(const cli_options *options) {
     return strcmp(options->tune, "always") == 0 ? HEL_TUNING_ALWAYS : HEL_TUNING_AUTO;
 }
 
+hel_precision runner_precision(const cli_options *options) {
+    if (strcmp(options->precision, "exact") == 0) return HEL_PRECISION_EXACT;
+    return strcmp(options->precision, "bf16") == 0 ? HEL_PRECISION_BF16 : HEL_PRECISION_F32;
+}
+
 int runner_open_device(const cli_options *options, const hel_device **out) {
     hel_device_params params = hel_device_params_default();
     params.threads = (uint32_t)options->threads;
@@ -35,7 +40,7 @@ int runner_load(const cli_options *options, const char *path, hel_model **out) {
     params.gpu_layers = (uint32_t)options->gpu_layers;
     params.threads = (uint32_t)options->threads;
     params.memory_limit = options->memory_limit;
-    params.precision = strcmp(options->precision, "bf16") ? HEL_PRECISION_F32 : HEL_PRECISION_BF16;
+    params.precision = runner_precision(options);
     params.tuning = runner_tuning(options);
     params.tokenizer = options->tokenizer;
     params.progress = progress_report;

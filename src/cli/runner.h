@@ -9,6 +9,7 @@
 
 // What --tune says.
 hel_tuning runner_tuning(const cli_options *options);
+hel_precision runner_precision(const cli_options *options);
 
 // Opens the device that the options name, or the best one; for verbs that work on one.
 int runner_open_device(const cli_options *options, const hel_device **out);

@@ -18,9 +18,17 @@ const hel_kernel_source *hel_kernel_source_find(const char *name) {
     return found ? *found : NULL;
 }
 
+static const hel_kernel_text *text_in(const hel_kernel_source *source, const char *language) {
+    const hel_kernel_text *text = source->texts;
+    while (text->language && strcmp(text->language, language) != 0) text++;
+    return text->language ? text : NULL;
+}
+
+bool hel_kernel_text_has(const hel_kernel_source *source, const char *language) { return text_in(source, language) != NULL; }
+
 hel_status hel_kernel_text_find(const hel_kernel_source *source, const char *language, hel_kernel_text *out) {
-    for (const hel_kernel_text *text = source->texts; text->language; text++)
-        if (strcmp(text->language, language) == 0) return *out = *text, HEL_OK;
+    const hel_kernel_text *text = text_in(source, language);
+    if (text) return *out = *text, HEL_OK;
     return hel_fail(HEL_ERROR_UNSUPPORTED, "this build has no %s of kernel \"%s\"", language, source->name);
 }
 

@@ -26,9 +26,10 @@ typedef struct hel_c_group {
 typedef void (*hel_c_form)(const hel_c_group *group);
 
 // Prelude and kernel in one language, ready for its compiler; expects hel_kernel_definitions. SPIR-V is compiled already,
-// and WORKGROUP is its constant HEL_WORKGROUP_ID.
+// and WORKGROUP is its constant HEL_WORKGROUP_ID. Kernels that add across a subgroup have a second SPIR-V, which does so by
+// shuffles in subgroups of HEL_SUBGROUP_ID lanes.
 typedef struct hel_kernel_text {
-    const char *language; // as tools/kernels.py names it: "spirv", "opencl", "cuda"
+    const char *language; // as tools/kernels.py names it: "spirv", "spirv_subgroups", "opencl", "cuda"
     const void *bytes;    // words where they are SPIR-V
     size_t size;          // bytes
 } hel_kernel_text;
@@ -56,11 +57,12 @@ typedef struct hel_kernel_source {
     hel_c_form c_form; // what every build has; work-group size 1 only
 } hel_kernel_source;
 
-enum { HEL_WORKGROUP_ID = 31 };
+enum { HEL_SUBGROUP_ID = 30, HEL_WORKGROUP_ID = 31 };
 
 // NULL where no kernel has that name.
 const hel_kernel_source *hel_kernel_source_find(const char *name);
 
+bool hel_kernel_text_has(const hel_kernel_source *source, const char *language);
 // UNSUPPORTED where the build has no text in that language.
 hel_status hel_kernel_text_find(const hel_kernel_source *source, const char *language, hel_kernel_text *out);
 

@@ -125,7 +125,7 @@ hel_status hel_kmeans_file(const hel_device *device, const char *data, uint32_t 
     HEL_TRY_DONE(open_outputs(codebook, labels, overwrite, &to));
     bool streams = hel_kmeans_streams(fitted.n, fitted.d, &checked);
     status = (streams ? fit_pieces : fit_whole)(device, archive, &checked, &to, &fitted);
-    if (status == HEL_ERROR_UNSUPPORTED) hel_error_prefix("%s: ", data); // fits know values, not files
+    if (status == HEL_ERROR_UNSUPPORTED) hel_error_prefix("%s: ", data); // whose values or shape the fit cannot take
     HEL_TRY_DONE(status);
     status = commit(&to, &fitted);
 done:

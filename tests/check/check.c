@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Compares every kernel on one device with an independent oracle in double precision.
 //
-//   check [--device NAME] [--kernel PATTERN] [--seed N] [--rounds N] [--scalar] [--isa SET] [--bf16]
+//   check [--device NAME] [--kernel PATTERN] [--seed N] [--rounds N] [--scalar] [--isa SET] [--bf16 | --exact]
 //         [--workgroup N] [--flags N] [--part K/N] [--kernels K/N] [--compile | --bench]
 //   check --lanes N [--ordered] --library PATH ...   the C forms with N threads to a work-group
 //
-// --isa limits the CPU to the vector kernels of avx2, avx512, avx512vbmi, avx512bf16 or amx; --bf16 lets products round. --flags
+// --isa limits the CPU to the vector kernels of avx2, avx512, avx512vbmi, avx512bf16 or amx; --bf16 lets products round, --exact not at all. --flags
 // is the number of sets of flags that each form of weight is checked with: 1, 2 or, as the CPU compiles nothing, 16.
 // --part takes one N-th of the forms that kernels are compiled in, for which drivers take a second each: the K-th after the
 // one whose turn it is (support/part.h). Their cases are the same in whatever part. --kernels takes one N-th of the kernels in
@@ -26,7 +26,8 @@ typedef struct check_options {
     uint64_t seed;
     uint32_t rounds, lanes, workgroup, flags;
     test_part part, kernels;
-    bool scalar, bf16, ordered, compile, bench;
+    hel_precision precision;
+    bool scalar, ordered, compile, bench;
     const char *isa; // the most that the CPU's vector kernels may use
 } check_options;
 
@@ -36,7 +37,7 @@ static const check_kernel *const families[] = {check_linear_kernels,    check_el
                                                check_wkv_kernels,       check_modal_kernels,       check_toeplitz_kernels};
 
 static int usage(void) {
-    fprintf(stderr, "usage: check [--device NAME] [--kernel PATTERN] [--seed N] [--rounds N] [--scalar] [--isa SET] [--bf16]\n"
+    fprintf(stderr, "usage: check [--device NAME] [--kernel PATTERN] [--seed N] [--rounds N] [--scalar] [--isa SET] [--bf16 | --exact]\n"
                     "             [--workgroup N] [--flags N] [--part K/N] [--kernels K/N] [--compile | --bench]\n"
                     "             | --lanes N [--ordered] --library PATH ...\n");
     return 2;
@@ -44,7 +45,8 @@ static int usage(void) {
 
 static bool take_flag(const char *word, check_options *out) {
     if (!strcmp(word, "--scalar")) out->scalar = true;
-    else if (!strcmp(word, "--bf16")) out->bf16 = true;
+    else if (!strcmp(word, "--bf16")) out->precision = HEL_PRECISION_BF16;
+    else if (!strcmp(word, "--exact")) out->precision = HEL_PRECISION_EXACT;
     else if (!strcmp(word, "--ordered")) out->ordered = true;
     else if (!strcmp(word, "--compile")) out->compile = true;
     else if (!strcmp(word, "--bench")) out->bench = true;
@@ -151,8 +153,9 @@ int main(int argc, char **argv) {
     check c = {.device = options.device, .seed = options.seed, .rounds = options.rounds, .compile = options.compile,
                .part = options.part};
     c.vectors = !options.lanes && !options.scalar && !strcmp(options.device, "cpu");
-    if (c.vectors && cpu_isa_best() >= CPU_ISA_AVX512VBMI) c.fixed_error = options.bf16 ? 1.01 * 0x1p-14 : 0x1p-20;
-    if (c.vectors && cpu_isa_best() >= CPU_ISA_AVX512BF16 && options.bf16) c.pair_error = CHECK_PAIR_ERROR;
+    bool rounds = options.precision == HEL_PRECISION_BF16, exact = options.precision == HEL_PRECISION_EXACT;
+    if (c.vectors && cpu_isa_best() >= CPU_ISA_AVX512VBMI && !exact) c.fixed_error = rounds ? 1.01 * 0x1p-14 : 0x1p-20;
+    if (c.vectors && cpu_isa_best() >= CPU_ISA_AVX512BF16 && rounds) c.pair_error = CHECK_PAIR_ERROR;
     c.flags_per_form = options.flags ? options.flags : !options.lanes && !strcmp(options.device, "cpu") ? 16 : 2;
     bool missing = false;
     const char *reason;
@@ -162,7 +165,7 @@ int main(int argc, char **argv) {
     } else {
         hel_device_params params = hel_device_params_default();
         params.scalar = options.scalar;
-        params.precision = options.bf16 ? HEL_PRECISION_BF16 : HEL_PRECISION_F32;
+        params.precision = options.precision;
         reason = check_runner_device(options.device, &params, options.workgroup, &c.runner, &missing);
     }
     if (reason) {

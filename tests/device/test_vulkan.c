@@ -195,6 +195,63 @@ static void test_timer(void **state) {
     hel_device_destroy(&device);
 }
 
+// ---------------------------------------------------------------- subgroups
+
+enum { WIDE = 200, TALL = 3 };
+
+// y = W x for W[r, c] = (r + 1) (c % 7) and x = 1, by `lanes` lanes.
+static void multiply(const hel_device *device, uint32_t lanes, float y[TALL]) {
+    float values[TALL * WIDE + WIDE];
+    for (int i = 0; i < TALL * WIDE; i++) values[i] = (float)((i / WIDE + 1) * (i % WIDE % 7));
+    for (int i = 0; i < WIDE; i++) values[TALL * WIDE + i] = 1.0f;
+    hel_linear_params params = {.rows = TALL, .cols = WIDE, .tokens = 1, .row_words = WIDE, .x_stride = WIDE, .y_stride = TALL};
+    uint32_t constants[HEL_LINEAR_MATVEC_CONSTANTS] = {HEL_FORMAT_F32, 8, 1, 0, 1, 2, lanes, 1, 1, 0, 0};
+    hel_buffer *buffer;
+    hel_kernel *kernel;
+    assert_int_equal(hel_buffer_create(device, sizeof values + 256, &buffer), HEL_OK);
+    assert_int_equal(hel_buffer_write(device, HEL_QUEUE_COMPUTE, buffer, 0, values, sizeof values), HEL_OK);
+    hel_binding none = {buffer, 0, 16}, out = {buffer, sizeof values, TALL * sizeof *y};
+    hel_binding bindings[8] = {{buffer, 0, TALL * WIDE * sizeof(float)}, none, none, none, none, none,
+                               {buffer, TALL * WIDE * sizeof(float), WIDE * sizeof(float)}, out};
+    assert_int_equal(hel_kernel_get(device, "linear_matvec", constants, HEL_COUNT(constants), &kernel), HEL_OK);
+    assert_int_equal(hel_dispatch(device, kernel, bindings, 8, &params, sizeof params, 2, 0), HEL_OK);
+    assert_int_equal(hel_buffer_read(device, HEL_QUEUE_COMPUTE, buffer, out.offset, y, out.size), HEL_OK);
+    hel_buffer_destroy(device, &buffer);
+}
+
+// Sums of whole numbers are exact whatever their order: with subgroups of a size that the pipeline says, in work-groups
+// smaller than one, and on a driver that cannot say.
+static void test_subgroups(void **state) {
+    (void)state;
+    for (int without = 0; without < 2; without++) {
+        const hel_device *device;
+        fake_no_subgroups(without);
+        assert_int_equal(open_device(&device), HEL_OK);
+        vulkan_subgroups subgroups = vulkan_device_of(device)->subgroups;
+        if (without) assert_int_equal(subgroups.usual, 0);
+        for (uint32_t lanes = 1; lanes <= 128; lanes *= 2) {
+            float y[TALL], row = 0;
+            fake.subgroup = 0;
+            multiply(device, lanes, y);
+            assert_int_equal(fake.subgroup, vulkan_subgroup_lanes(&subgroups, lanes));
+            for (int c = 0; c < WIDE; c++) row += (float)(c % 7);
+            for (int r = 0; r < TALL; r++) assert_float_equal(y[r], row * (float)(r + 1), 0);
+        }
+        hel_device_destroy(&device);
+    }
+    fake_no_subgroups(false);
+}
+
+static void test_subgroup_lanes(void **state) {
+    (void)state;
+    vulkan_subgroups wide = {.least = 32, .usual = 64, .most_of_group = 2}, none = {0};
+    assert_int_equal(vulkan_subgroup_lanes(&wide, 128), 64);
+    assert_int_equal(vulkan_subgroup_lanes(&wide, 32), 32);
+    assert_int_equal(vulkan_subgroup_lanes(&wide, 16), 0);  // less than a subgroup
+    assert_int_equal(vulkan_subgroup_lanes(&wide, 256), 0); // too many subgroups
+    assert_int_equal(vulkan_subgroup_lanes(&none, 64), 0);
+}
+
 // ---------------------------------------------------------------- a device with memory of its own
 
 static uint32_t word_at(uint64_t i) { return (uint32_t)(i * 2654435761u + 12345u); }
@@ -501,7 +558,8 @@ int main(int argc, char **argv) {
             cmocka_unit_test(test_waiting_threads), cmocka_unit_test(test_timer),
             cmocka_unit_test(test_staging),         cmocka_unit_test(test_many_buffers),
             cmocka_unit_test(test_pipeline_file),   cmocka_unit_test(test_failing_calls),
-            cmocka_unit_test(test_accepted_commands),
+            cmocka_unit_test(test_accepted_commands), cmocka_unit_test(test_subgroups),
+            cmocka_unit_test(test_subgroup_lanes),
         };
         code = cmocka_run_group_tests_name("vulkan", tests, NULL, NULL);
         vulkan.vkDestroyInstance(instance, NULL);

@@ -98,6 +98,9 @@ static VKAPI_ATTR VkResult VKAPI_CALL fake_vkCreateComputePipelines(VkDevice a, 
                                                                     const VkComputePipelineCreateInfo *d,
                                                                     const VkAllocationCallbacks *e, VkPipeline *f) {
     VkResult code = fault();
+    const VkPipelineShaderStageRequiredSubgroupSizeCreateInfoEXT *size = d->stage.pNext;
+    bool full = d->stage.flags & VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT_EXT;
+    fake.subgroup = size && full ? size->requiredSubgroupSize : 0;
     return code ? code : counted(real.vkCreateComputePipelines(a, b, c, d, e, f));
 }
 
@@ -117,7 +120,12 @@ static VKAPI_ATTR void VKAPI_CALL fake_vkCmdPipelineBarrier(VkCommandBuffer a, V
 
 // ---------------------------------------------------------------- another machine
 
-static bool discrete;
+static bool discrete, without_subgroups;
+
+static VKAPI_ATTR void VKAPI_CALL fake_vkGetPhysicalDeviceFeatures2(VkPhysicalDevice a, VkPhysicalDeviceFeatures2 *out) {
+    real.vkGetPhysicalDeviceFeatures2(a, out);
+    if (without_subgroups) ((VkPhysicalDeviceSubgroupSizeControlFeaturesEXT *)out->pNext)->computeFullSubgroups = VK_FALSE;
+}
 
 static VKAPI_ATTR void VKAPI_CALL fake_vkGetPhysicalDeviceProperties2(VkPhysicalDevice a, VkPhysicalDeviceProperties2 *out) {
     real.vkGetPhysicalDeviceProperties2(a, out);
@@ -183,6 +191,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL family_vkCreateCommandPool(VkDevice a, con
 }
 
 void fake_discrete(bool on) { discrete = on; }
+void fake_no_subgroups(bool on) { without_subgroups = on; }
 
 void fake_install(void) {
     real = vulkan;
@@ -199,6 +208,7 @@ void fake_install(void) {
     INSTALL(vkQueueSubmit)
     INSTALL(vkCmdPipelineBarrier)
     INSTALL(vkGetPhysicalDeviceProperties2)
+    INSTALL(vkGetPhysicalDeviceFeatures2)
     INSTALL(vkGetPhysicalDeviceMemoryProperties)
     INSTALL(vkGetBufferMemoryRequirements)
     INSTALL(vkAllocateMemory)

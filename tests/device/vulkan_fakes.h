@@ -13,12 +13,14 @@ typedef struct fake_state {
     int64_t alive;        // objects created and not destroyed
     uint32_t barriers;
     uint32_t submits;
+    uint32_t subgroup;    // lanes that the last pipeline requires, 0 where it leaves that to the driver
 } fake_state;
 
 extern fake_state fake;
 
 void fake_install(void);      // counting and failing; once
 void fake_discrete(bool on);  // a discrete GPU with memory of its own and a family for transfers
+void fake_no_subgroups(bool on); // whose size a pipeline could say
 void fake_no_barriers(void);  // barriers are left out
 
 #endif

@@ -62,7 +62,7 @@ typedef struct fixed_part {
     const fixed_operands *operands;
     const fixed_table *table;
     uint32_t first, end, row_bytes;
-    uint32_t ahead; // by how many bytes rows are fetched before their use
+    uint32_t ahead; // how far behind a byte the one lies that is fetched when it is used
 } fixed_part;
 
 // `bits`, `planes`, `n_rows` and `tokens` are constants where these are inlined; x[t * stride] is the block of token t, sums are
@@ -131,7 +131,7 @@ static inline __attribute__((always_inline)) void fixed_tokens(const fixed_part 
         fixed_rows(part, rows + r, x, bits, planes, alone, 1, totals + r * BLOCK_TOKENS + t);
 }
 
-// Rows of many columns go by in segments, those of the next rows fetched meanwhile, so that x stays in the first-level cache.
+// Rows of many columns go by in segments, those of the next rows fetched meanwhile, so that the x of a token stays in the first-level cache.
 static inline __attribute__((always_inline)) void fixed_segments(const linear *l, const fixed_operands *operands,
                                                                  const unsigned char *const rows[BLOCK_ROWS],
                                                                  const uint32_t bits, const int planes, __m512 *totals) {

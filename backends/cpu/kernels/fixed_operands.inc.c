@@ -145,7 +145,7 @@ static bool fixed_x_block(const float *x, uint32_t count, uint32_t step, int pla
 
 cpu_scratch SIMD(cpu_linear_matvec_scratch)(const cpu_launch *launch) {
     const hel_linear_params *p = launch->params;
-    if (!cpu_is_fixed(launch->constants)) return (cpu_scratch){0, 0};
+    if (launch->precision == HEL_PRECISION_EXACT || !cpu_is_fixed(launch->constants)) return (cpu_scratch){0, 0};
     return (cpu_scratch){sizeof(fixed_operands) + hel_ceil_div(p->cols, FIXED_BLOCK) * p->tokens * sizeof(fixed_x), 1};
 }
 
