@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The Vulkan device: Vulkan 1.1, with subgroups of a known size where the driver can; one compute queue, one transfer queue where the device has a family
-// for it. Commands are recorded into batches, barriers come from the access that kernels declare, and fences say when a
-// batch is done.
+// The Vulkan device: Vulkan 1.1, subgroups of a known size where the driver can say it, one compute queue, one transfer queue
+// where the device has a family for it. Commands are recorded into batches, barriers come from the access that kernels declare,
+// and fences say when a batch is done.
 #ifndef BACKENDS_VULKAN_VULKAN_H
 #define BACKENDS_VULKAN_VULKAN_H
 

@@ -67,11 +67,13 @@ def fastest(functions, tries=3):
     return min(functions, key=lambda function: min(stopwatch(function)[0] for _ in range(tries)))
 
 
-def over_copies(functions):
-    """Mean time of one of several calls that do the same on other memory."""
+def over_copies(functions, finish=None):
+    """Mean time of one of several calls that do the same on other memory; finish() waits for those that only begin it."""
     start = time.perf_counter()
     for function in functions:
         function()
+    if finish:
+        finish()
     return (time.perf_counter() - start) / len(functions)
 
 

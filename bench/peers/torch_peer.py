@@ -4,32 +4,14 @@
 with few taps, by conv1d where that is faster; the scans of Mamba, step by step, and of Mamba-2, by chunks."""
 import longconv
 import scans
-from protocol import Item, Job, error_db, fastest, over_copies, serve
+from protocol import Job, fastest, serve
+from torch_products import products
 
 
 def product(job: Job):
-    import numpy as np
     import torch
     job.version = f"torch {torch.__version__}"
-    torch.set_num_threads(job["threads"])
-    torch.set_grad_enabled(False)
-    w, x, exact = job.array("w"), job.array("x"), job.array("y")
-    rows, cols, columns = job["rows"], job["cols"], job["columns"]
-    items = []
-    for name, dtype in ("f32", torch.float32), ("bf16", torch.bfloat16):
-        weights = [torch.from_numpy(w).to(dtype, copy=True) for _ in range(job.copies(rows * cols * dtype.itemsize))]
-        inputs = torch.from_numpy(x).to(dtype)
-        ways = [lambda m, v=inputs: torch.nn.functional.linear(v, m), lambda m, v=inputs: (m @ v.T).T]
-        if columns == 1:
-            ways.append(lambda m, v=inputs[0]: torch.mv(m, v))
-        way = fastest([lambda w=w: [w(m) for m in weights] and w for w in ways])()  # each returns its way
-        error = error_db(np.atleast_2d(way(weights[0]).to(torch.float64).numpy())[:len(exact)], exact)
-        calls = [lambda m=m, way=way: way(m) for m in weights]
-        values = {"flops": 2 * rows * cols * columns, "signal_to_error_db": error}
-        if columns == 1:
-            values["bytes"] = rows * cols * dtype.itemsize
-        items.append(Item(name, lambda calls=calls: over_copies(calls), values))
-    return items
+    return products(job, {"f32": torch.float32, "bf16": torch.bfloat16})
 
 
 def fftconv(job: Job):

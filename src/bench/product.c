@@ -68,6 +68,7 @@ hel_status hel_bench_product_open(hel_bench_run *run, uint32_t columns, uint64_t
 static void finish_form(hel_bench_form *form) {
     for (uint32_t i = 0; i < form->n_copies; i++) hel_weight_finish(&form->copies[i]);
     hel_free(form->copies);
+    if (form->recording) hel_recording_destroy(form->product->run->device, &form->recording);
     hel_exec_finish(&form->exec);
 }
 
@@ -198,33 +199,45 @@ static hel_status plan(hel_bench_form *form) {
 
 // ---------------------------------------------------------------- timing
 
-static hel_status check_error(hel_bench_form *form, hel_bench_measure *measure, hel_tensor y) {
+static hel_status check_error(hel_bench_form *form, hel_bench_measure *measure) {
     const hel_bench_product *product = form->product;
     float *values = hel_alloc_array((size_t)product->columns * product->rows, sizeof *values);
     if (!values) return hel_fail_memory((size_t)product->columns * product->rows * sizeof *values);
-    hel_exec_download(&form->exec, y, values);
+    hel_exec_download(&form->exec, form->y, values);
     measure->error_db = hel_bench_error_db(values, product->exact, (uint64_t)product->checked * product->rows);
     hel_free(values);
     form->checked = true;
     return form->exec.status;
 }
 
-static hel_status time_form(void *user, hel_bench_measure *measure, double *out_seconds) {
-    hel_bench_form *form = user;
+// One after the other with each copy; what they need of the arena is given back, and y stays until the next time.
+static hel_status multiply(hel_bench_form *form) {
     hel_exec *exec = &form->exec;
     uint64_t mark = hel_exec_mark(exec);
-    hel_tensor y = {0};
-    double start = hel_bench_now();
     for (uint32_t i = 0; i < form->n_copies; i++) {
         hel_exec_release(exec, mark);
-        y = hel_linear(exec, form->x, &form->copies[i]);
+        form->y = hel_linear(exec, form->x, &form->copies[i]);
     }
-    HEL_TRY(exec->status);
-    HEL_TRY(hel_exec_wait(exec));
-    *out_seconds = (hel_bench_now() - start) / form->n_copies;
-    hel_status status = form->checked ? HEL_OK : check_error(form, measure, y);
     hel_exec_release(exec, mark);
-    return status;
+    return exec->status;
+}
+
+// Replayed, as the passes of models are, launches do not bound products of small matrices.
+static hel_status record(hel_bench_form *form) {
+    hel_exec_record_begin(&form->exec);
+    (void)multiply(form);
+    return hel_exec_record_end(&form->exec, &form->recording);
+}
+
+static hel_status time_form(void *user, hel_bench_measure *measure, double *out_seconds) {
+    hel_bench_form *form = user;
+    const hel_device *device = form->exec.device;
+    if (device->features.recording && !form->recording) HEL_TRY(record(form));
+    double start = hel_bench_now();
+    HEL_TRY(form->recording ? hel_recording_replay(device, form->recording) : multiply(form));
+    HEL_TRY(hel_exec_wait(&form->exec));
+    *out_seconds = (hel_bench_now() - start) / form->n_copies;
+    return form->checked ? HEL_OK : check_error(form, measure);
 }
 
 static hel_status add_entry(hel_bench_form *form) {

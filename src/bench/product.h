@@ -19,6 +19,8 @@ typedef struct hel_bench_form {
     uint32_t n_copies;
     hel_exec exec;
     hel_tensor x;
+    hel_tensor y;
+    hel_recording *recording; // of products with all copies, where the device records; made at the first round
     bool checked; // its error is known
 } hel_bench_form;
 

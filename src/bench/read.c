@@ -8,17 +8,19 @@
 #include "base/os.h"
 #include "base/size.h"
 #include "base/threads.h"
+#include "bench/read_device.h"
 #include "bench/read_loops.h"
 #include "bench/works.h"
 
 enum { DEFAULT_MEBIBYTES = 512, TRIALS = 3, PIECES = 8 }; // pieces of each thread's share
 
 typedef struct hel_bench_reader {
-    hel_threads *threads;
+    hel_threads *threads; // NULL where `device` reads
     unsigned char *bytes;
     size_t size, piece; // of the buffer, of what a thread takes at once
     const hel_read_loop *loop;
     uint64_t *sums; // by thread; kept, so that nothing is optimised away
+    hel_bench_device_reader device;
 } hel_bench_reader;
 
 static void read_piece(void *user, uint64_t item, uint32_t thread) {
@@ -46,10 +48,9 @@ static void choose_loop(hel_bench_reader *reader) {
     reader->loop = best;
 }
 
-static hel_status open_reader(const hel_bench_params *params, hel_bench_reader *reader) {
-    HEL_TRY(hel_threads_create(params->threads, &reader->threads));
+static hel_status open_host(uint32_t n_threads, uint64_t size, hel_bench_reader *reader) {
+    HEL_TRY(hel_threads_create(n_threads, &reader->threads));
     uint32_t threads = hel_threads_count(reader->threads);
-    uint64_t size = params->bytes ? params->bytes : (uint64_t)DEFAULT_MEBIBYTES << 20;
     reader->piece = (size_t)hel_round_up(size / (threads * PIECES), HEL_READ_UNIT);
     reader->piece = HEL_MAX(reader->piece, HEL_READ_UNIT);
     reader->size = reader->piece * threads * PIECES;
@@ -64,12 +65,14 @@ static hel_status open_reader(const hel_bench_params *params, hel_bench_reader *
 }
 
 hel_status hel_bench_reader_open(hel_bench_run *run) {
-    if (run->device->type != HEL_DEVICE_TYPE_CPU) {
-        hel_bench_note(run, "read: not measured on %s", run->device->name);
-        return HEL_OK;
-    }
-    run->reader = hel_alloc_zero(1, sizeof *run->reader);
-    return run->reader ? open_reader(&run->params, run->reader) : hel_fail_memory(sizeof *run->reader);
+    const hel_bench_params *params = &run->params;
+    uint64_t size = params->bytes ? params->bytes : (uint64_t)DEFAULT_MEBIBYTES << 20;
+    hel_bench_reader *reader = run->reader = hel_alloc_zero(1, sizeof *reader);
+    if (!reader) return hel_fail_memory(sizeof *reader);
+    if (run->device->type == HEL_DEVICE_TYPE_CPU) return open_host(params->threads, size, reader);
+    HEL_TRY(hel_bench_device_reader_open(run->device, size, &reader->device));
+    reader->size = (size_t)reader->device.size;
+    return HEL_OK;
 }
 
 void hel_bench_reader_close(hel_bench_run *run) {
@@ -77,19 +80,21 @@ void hel_bench_reader_close(hel_bench_run *run) {
     if (!reader) return;
     if (reader->bytes) hel_os_pages_free(reader->bytes, reader->size);
     hel_threads_destroy(&reader->threads);
+    hel_bench_device_reader_close(&reader->device);
     hel_free(reader->sums);
     hel_free(reader);
     run->reader = NULL;
 }
 
 static hel_status time_read(void *user, hel_bench_measure *measure, double *out_seconds) {
+    hel_bench_reader *reader = user;
     (void)measure;
-    *out_seconds = read_once(user);
+    if (!reader->threads) return hel_bench_device_read(&reader->device, out_seconds);
+    *out_seconds = read_once(reader);
     return HEL_OK;
 }
 
 hel_status hel_bench_add_read(hel_bench_run *run) {
-    if (!run->reader) return HEL_OK;
     hel_bench_entry *entry = hel_bench_add(run, "helicoid", "read");
     if (!entry) return HEL_ERROR_MEMORY;
     entry->baseline = true;
@@ -110,11 +115,11 @@ static hel_status time_alone(void *user, hel_bench_measure *measure, double *out
     return HEL_OK;
 }
 
-// Besides the baseline that every work has, one thread alone.
+// Besides the baseline that every work has, one thread of the host alone.
 static hel_status prepare(hel_bench_run *run, void **state) {
     (void)state;
-    if (!run->reader) return HEL_OK;
     hel_bench_tell(run, "bytes", run->reader->size);
+    if (!run->reader->threads) return HEL_OK;
     hel_bench_entry *entry = hel_bench_add(run, "helicoid", "one thread");
     if (!entry) return HEL_ERROR_MEMORY;
     entry->round = time_alone;

@@ -33,7 +33,7 @@ typedef struct hel_bench_run {
     hel_bench_params params; // with what the caller left open filled in
     const hel_device *device;
     char *folder;            // for data of this run, removed after it
-    struct hel_bench_reader *reader; // NULL where reading is not measured
+    struct hel_bench_reader *reader;
     const char *work;        // the one that is being timed
     hel_text settings;       // of it, as peers are told: lines "set rows 4096"
     hel_bench_entry *entries;

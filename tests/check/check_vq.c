@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// kmeans_assign, kmeans_partial, kmeans_update: one round of Lloyd's iterations; histogram, for values on a line.
+// kmeans_assign, kmeans_partial, kmeans_update: one round of Lloyd's iterations; histogram, for values on a line. And read_words, which only reads.
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -272,10 +272,48 @@ static void histogram_bench(check *c) {
     check_bench(c, &call, "n 4194304 shift 11", 4.0 * N);
 }
 
+// ---------------------------------------------------------------- reading
+
+static void read_case(check *c, check_fill fill) {
+    check_begin(c, fill);
+    uint32_t n = 4 * check_size(c, check_random(c, 3) ? 300 : 5000), groups = check_size(c, 9), want = 0, total = 0;
+    check_shape(c, "n %u, groups %u", n, groups);
+    uint32_t *words = check_words(c, n), *sums = check_words(c, groups);
+    for (uint32_t i = 0; i < n; i++) want += words[i] = check_random(c, 1u << 31) * 2 + check_random(c, 2);
+    hel_read_words_params params = {.n = n};
+    check_call call = {.kernel = c->kernel,
+                       .bindings = {{words, n, NULL}, {NULL, groups, sums}},
+                       .n_bindings = 2,
+                       .params = &params,
+                       .params_size = sizeof params,
+                       .groups = groups};
+    if (check_run(c, &call)) {
+        for (uint32_t g = 0; g < groups; g++) total += sums[g];
+        check_compare_words(c, "the sum", &total, &want, 1);
+    }
+    check_end(c);
+}
+
+static void read_cases(check *c) { check_each_fill(c, 3, read_case); }
+
+static void read_bench(check *c) {
+    enum { N = 1 << 24, GROUPS = 1024 };
+    check_begin(c, CHECK_UNIFORM);
+    hel_read_words_params params = {.n = N};
+    check_call call = {.kernel = c->kernel,
+                       .bindings = {{check_words(c, N), N, NULL}, {NULL, GROUPS, check_words(c, GROUPS)}},
+                       .n_bindings = 2,
+                       .params = &params,
+                       .params_size = sizeof params,
+                       .groups = GROUPS};
+    check_bench(c, &call, "n 16777216", 4.0 * N);
+}
+
 const check_kernel check_vq_kernels[] = {
     {"histogram", histogram_cases, histogram_bench},
     {"kmeans_assign", assign_cases, assign_bench},
     {"kmeans_partial", partial_cases, partial_bench},
     {"kmeans_update", update_cases, NULL},
+    {"read_words", read_cases, read_bench},
     {NULL, NULL, NULL},
 };

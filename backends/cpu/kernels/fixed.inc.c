@@ -131,7 +131,8 @@ static inline __attribute__((always_inline)) void fixed_tokens(const fixed_part 
         fixed_rows(part, rows + r, x, bits, planes, alone, 1, totals + r * BLOCK_TOKENS + t);
 }
 
-// Rows of many columns go by in segments, those of the next rows fetched meanwhile, so that the x of a token stays in the first-level cache.
+// Rows of many columns go by in segments, those of the next rows fetched meanwhile, so that the x of a token stays in the
+// first-level cache.
 static inline __attribute__((always_inline)) void fixed_segments(const linear *l, const fixed_operands *operands,
                                                                  const unsigned char *const rows[BLOCK_ROWS],
                                                                  const uint32_t bits, const int planes, __m512 *totals) {
