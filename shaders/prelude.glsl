@@ -21,11 +21,10 @@
 #define HALF_LOW(word) unpackHalf2x16(word).x
 #define UNROLL [[unroll]]
 #define FUNCTION
-
 #define KERNEL(name, size) layout(local_size_x_id = 31) in;
 #define IN(i, T, name) layout(std430, set = 0, binding = i) readonly restrict buffer Block##i { T name[]; };
 #define OUT(i, T, name) layout(std430, set = 0, binding = i) restrict buffer Block##i { T name[]; };
-#define INOUT(i, T, name) OUT(i, T, name)
+#define INOUT OUT
 #define PARAMS(T) layout(push_constant) uniform Push { T p; };
 #define VIEW4(i, T, from, name) layout(std430, set = 0, binding = i) readonly buffer View##i { T##x4 name[]; };
 #define MODE(id, name, value) layout(constant_id = id) const u32 name = value;
@@ -52,8 +51,7 @@ f32 subgroup_sum(f32 x) {
     for (u32 other = SUBGROUP_LANES / 2u; other > 0u; other /= 2u) x += subgroupShuffleXor(x, other);
     return x;
 }
-#else
-// Vulkan 1.1 promises no shuffles in subgroups: each lane is one.
+#else // Vulkan 1.1 promises no shuffles in subgroups: each lane is one.
 #define SUBGROUPS WORKGROUP
 #define SUBGROUP LANE
 #define SUBGROUP_SUM(x) (x)

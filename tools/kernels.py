@@ -107,6 +107,9 @@ class Kernel:
             count = re.sub(rf"\b{names[0]}\b", macros[names[0]], count)
         return count
 
+    def spirv_forms(self):
+        return {form: flags for form, flags in SPIRV_FORMS.items() if not flags or "SUBGROUP_SUM" in self.text}
+
     def spirv(self, glslc, prelude, *flags):
         command = [*glslc, *flags, "-fshader-stage=compute", "--target-env=vulkan1.1", "-Werror", "-o", "-", "-"]
         done = subprocess.run(command, input=(prelude + self.in_language("spirv")).encode(), capture_output=True)
@@ -151,7 +154,7 @@ def write_table(kernels, shaders, glslc):
         lines.append(f"static double {k.name}_shared(const uint32_t *constants, uint32_t workgroup) {{")
         lines.append(f"    (void)constants, (void)workgroup;\n    return 4.0 * ({k.shared()});\n}}")
         lines.append(f"static const hel_kernel_limit {k.name}_limits[] = {{{', '.join([*k.limits, '{0}'])}}};")
-        forms = {form: flags for form, flags in SPIRV_FORMS.items() if glslc and (not flags or "SUBGROUP_SUM" in k.text)}
+        forms = k.spirv_forms() if glslc else {}
         for form, flags in forms.items():
             words = memoryview(k.spirv(glslc, glsl, *flags)).cast("I")
             lines.append(f"static const uint32_t {k.name}_{form}[] = {{" + c_bytes(words) + "};")

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Subgroups of a known size, all of whose lanes are there (VK_EXT_subgroup_size_control): only with these are sums across
-// lanes the same tree in each kernel, whatever a driver would choose for it.
+// Subgroups of a known size, all of whose lanes are there (VK_EXT_subgroup_size_control): without, a driver may choose another
+// size for each kernel, and sums another tree. That lanes go to subgroups in order is not in the specification, but what
+// drivers do.
 #include "base/error.h"
 #include "base/size.h"
 #include "vulkan.h"

@@ -222,17 +222,23 @@ static hel_status multiply(hel_bench_form *form) {
     return exec->status;
 }
 
-// Replayed, as the passes of models are, launches do not bound products of small matrices.
+// Replayed, as passes of one token are, launches do not bound products of small matrices. A driver that does not record them
+// gets them one by one.
 static hel_status record(hel_bench_form *form) {
-    hel_exec_record_begin(&form->exec);
+    hel_exec *exec = &form->exec;
+    hel_exec_record_begin(exec);
     (void)multiply(form);
-    return hel_exec_record_end(&form->exec, &form->recording);
+    hel_status status = hel_exec_record_end(exec, &form->recording);
+    if (status == HEL_OK || exec->status != HEL_OK) return status;
+    hel_bench_note(form->product->run, "%s: not recorded: %s", form->name, hel_error_message());
+    form->replays = false;
+    return HEL_OK;
 }
 
 static hel_status time_form(void *user, hel_bench_measure *measure, double *out_seconds) {
     hel_bench_form *form = user;
     const hel_device *device = form->exec.device;
-    if (device->features.recording && !form->recording) HEL_TRY(record(form));
+    if (form->replays && !form->recording) HEL_TRY(record(form));
     double start = hel_bench_now();
     HEL_TRY(form->recording ? hel_recording_replay(device, form->recording) : multiply(form));
     HEL_TRY(hel_exec_wait(&form->exec));
@@ -254,7 +260,8 @@ static hel_status add_entry(hel_bench_form *form) {
 
 hel_status hel_bench_product_add(hel_bench_product *product, const char *name, uint32_t k, hel_dtype dtype) {
     hel_bench_form *form = &product->forms[product->n_forms++];
-    *form = (hel_bench_form){.product = product, .name = name, .k = k, .dtype = dtype};
+    *form = (hel_bench_form){.product = product, .name = name, .k = k, .dtype = dtype,
+                              .replays = product->columns == 1 && product->run->device->features.recording};
     char *path, file[HEL_BENCH_NAME];
     snprintf(file, sizeof file, "%s.safetensors", name);
     HEL_TRY(hel_bench_path(product->run, file, &path));

@@ -20,7 +20,8 @@ typedef struct hel_bench_form {
     hel_exec exec;
     hel_tensor x;
     hel_tensor y;
-    hel_recording *recording; // of products with all copies, where the device records; made at the first round
+    bool replays;             // the device records, and models would: products with one column
+    hel_recording *recording; // of products with all copies; made at the first round
     bool checked; // its error is known
 } hel_bench_form;
 

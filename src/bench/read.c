@@ -17,7 +17,7 @@ enum { DEFAULT_MEBIBYTES = 512, TRIALS = 3, PIECES = 8 }; // pieces of each thre
 typedef struct hel_bench_reader {
     hel_threads *threads; // NULL where `device` reads
     unsigned char *bytes;
-    size_t size, piece; // of the buffer, of what a thread takes at once
+    size_t size, piece; // of the buffer, 0 where reading is not measured; of what a thread takes at once
     const hel_read_loop *loop;
     uint64_t *sums; // by thread; kept, so that nothing is optimised away
     hel_bench_device_reader device;
@@ -70,8 +70,10 @@ hel_status hel_bench_reader_open(hel_bench_run *run) {
     hel_bench_reader *reader = run->reader = hel_alloc_zero(1, sizeof *reader);
     if (!reader) return hel_fail_memory(sizeof *reader);
     if (run->device->type == HEL_DEVICE_TYPE_CPU) return open_host(params->threads, size, reader);
-    HEL_TRY(hel_bench_device_reader_open(run->device, size, &reader->device));
-    reader->size = (size_t)reader->device.size;
+    hel_status status = hel_bench_device_reader_open(run->device, size, &reader->device);
+    if (status == HEL_OK) reader->size = (size_t)reader->device.size;
+    else if (status == HEL_ERROR_DEVICE_LOST) return status;
+    else hel_bench_note(run, "read: not measured: %s", hel_error_message());
     return HEL_OK;
 }
 
@@ -95,6 +97,7 @@ static hel_status time_read(void *user, hel_bench_measure *measure, double *out_
 }
 
 hel_status hel_bench_add_read(hel_bench_run *run) {
+    if (!run->reader->size) return HEL_OK;
     hel_bench_entry *entry = hel_bench_add(run, "helicoid", "read");
     if (!entry) return HEL_ERROR_MEMORY;
     entry->baseline = true;

@@ -5,11 +5,11 @@
 
 #include "bench/run.h"
 
-// Makes the buffer, in the device's memory, and finds the host's fastest loop.
+// Makes the buffer, in the device's memory, and finds the fastest loop where that is the host's. A device that cannot is noted.
 hel_status hel_bench_reader_open(hel_bench_run *run);
 void hel_bench_reader_close(hel_bench_run *run);
 
-// The baseline "read" of the current work.
+// The baseline "read" of the current work; nothing where reading is not measured.
 hel_status hel_bench_add_read(hel_bench_run *run);
 
 #endif

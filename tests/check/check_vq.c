@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// kmeans_assign, kmeans_partial, kmeans_update: one round of Lloyd's iterations; histogram, for values on a line. And read_words, which only reads.
+// kmeans_assign, kmeans_partial, kmeans_update: one round of Lloyd's iterations; histogram, for values on a line. And
+// read_words, which only reads.
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

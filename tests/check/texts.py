@@ -25,8 +25,9 @@ def judge(name, command, text):
 
 
 def judge_spirv(arguments, kernel, shaders):
-    spirv = kernel.spirv([arguments.glslc, "-O"], (shaders / "prelude.glsl").read_text())
-    return judge(kernel.name, [arguments.spirv_val, "--target-env", "vulkan1.1", "-"], spirv)
+    prelude, command = (shaders / "prelude.glsl").read_text(), [arguments.spirv_val, "--target-env", "vulkan1.1", "-"]
+    forms = kernel.spirv_forms().values()
+    return sum(judge(kernel.name, command, kernel.spirv([arguments.glslc, "-O"], prelude, *flags)) for flags in forms)
 
 
 def judge_opencl(arguments, kernel, shaders):

@@ -81,6 +81,16 @@ class Bench(Case):
         self.assertEqual([ratio["to"] for ratio in items["compress", "helicoid", "model"]["ratios"]], ["read", "copy"])
         self.assert_only_models_left()
 
+    def test_other_devices(self):
+        found = json.loads(self.run_program("devices", "--json"))["devices"]
+        for device in {one["backend"] for one in found if one["usable"]} & {"vulkan", "opencl"}:
+            report = self.run_json("bench", "--data", self.data, "read", "matvec", "matmul", "-k", "16", *SMALL, "-d", device)
+            items = {(item["work"], item["by"], item["name"]): item for item in report["items"]}
+            self.assertEqual((report["device"].split(":")[0], report["notes"]), (device, []))
+            for work in "read", "matvec", "matmul":
+                self.assertGreater(items[work, "helicoid", "read"]["gigabytes_per_second"], 0)
+            self.assertGreater(items["matvec", "helicoid", "k16"]["signal_to_error_db"], 17)
+
     def test_table_and_file(self):
         out = self.folder / "bench.json"
         text = self.bench("matvec", "-k", "16", "-o", out)
