@@ -189,10 +189,16 @@ static hel_status describe_device(cl_platform_id platform, cl_device_id id, hel_
     return check_usable(id);
 }
 
+// All devices, of which there is one with that index.
+static hel_status find_device(uint32_t index, found_devices *out) {
+    HEL_TRY(find_devices(out));
+    if (index < out->count) return HEL_OK;
+    return hel_fail(HEL_ERROR_UNAVAILABLE, "opencl:%u: no such device; their number is %u", index, out->count);
+}
+
 static hel_status describe(uint32_t index, hel_device *out) {
     found_devices found;
-    HEL_TRY(find_devices(&found));
-    if (index >= found.count) return hel_fail(HEL_ERROR_UNAVAILABLE, "opencl: there are %u devices", found.count);
+    HEL_TRY(find_device(index, &found));
     return describe_device(found.platforms[index], found.ids[index], out);
 }
 
@@ -247,8 +253,7 @@ static hel_status prepare(opencl_device *device, cl_platform_id platform, cl_dev
 
 static hel_status open(uint32_t index, const hel_device_params *params, hel_device_base **out) {
     found_devices found;
-    HEL_TRY(find_devices(&found));
-    if (index >= found.count) return hel_fail(HEL_ERROR_UNAVAILABLE, "opencl: there are %u devices", found.count);
+    HEL_TRY(find_device(index, &found));
     opencl_device *device = hel_alloc_zero(1, sizeof *device);
     if (!device) return hel_fail_memory(sizeof *device);
     device->base.functions = &functions;

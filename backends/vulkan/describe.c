@@ -40,7 +40,7 @@ hel_status vulkan_physical_get(VkInstance instance, uint32_t index, VkPhysicalDe
     VkPhysicalDevice devices[MAX_DEVICES];
     uint32_t count;
     HEL_TRY(list_devices(instance, devices, &count));
-    if (index >= count) return hel_fail(HEL_ERROR_UNAVAILABLE, "vulkan:%u: there are %u devices", index, count);
+    if (index >= count) return hel_fail(HEL_ERROR_UNAVAILABLE, "vulkan:%u: no such device; their number is %u", index, count);
     *out = devices[index];
     return HEL_OK;
 }

@@ -20,15 +20,18 @@ static hel_recorded_dispatch pass_of(const hel_bench_device_reader *reader) {
     return pass;
 }
 
+static hel_status wait(const hel_device *device) {
+    uint64_t ticket;
+    HEL_TRY(hel_device_mark(device, HEL_QUEUE_COMPUTE, &ticket));
+    return hel_device_wait(device, ticket, UINT64_MAX);
+}
+
 static hel_status run_passes(const hel_bench_device_reader *reader, uint32_t passes) {
     const hel_device *device = reader->device;
     const hel_recorded_dispatch pass = pass_of(reader);
-    uint64_t ticket;
-    for (uint32_t i = 0; i < passes && !reader->recording; i++)
+    for (uint32_t i = 0; i < passes; i++)
         HEL_TRY(hel_dispatch(device, pass.kernel, pass.bindings, pass.count, pass.params, pass.params_size, pass.groups, 0));
-    if (reader->recording) HEL_TRY(hel_recording_replay(device, reader->recording));
-    HEL_TRY(hel_device_mark(device, HEL_QUEUE_COMPUTE, &ticket));
-    return hel_device_wait(device, ticket, UINT64_MAX);
+    return wait(device);
 }
 
 // Launched as products are, which are replayed.
@@ -41,7 +44,12 @@ static hel_status record(hel_bench_device_reader *reader) {
 
 hel_status hel_bench_device_read(const hel_bench_device_reader *reader, double *out_seconds) {
     double start = hel_bench_now();
-    HEL_TRY(run_passes(reader, reader->passes));
+    if (reader->recording) {
+        HEL_TRY(hel_recording_replay(reader->device, reader->recording));
+        HEL_TRY(wait(reader->device));
+    } else {
+        HEL_TRY(run_passes(reader, reader->passes));
+    }
     *out_seconds = (hel_bench_now() - start) / reader->passes;
     return HEL_OK;
 }

@@ -6,7 +6,8 @@
 //   check --lanes N [--ordered] --library PATH ...   the C forms with N threads to a work-group
 //
 // --isa limits the CPU to the vector kernels of avx2, avx512, avx512vbmi, avx512bf16 or amx; --bf16 lets products
-// round, --exact not at all. --flags is the number of sets of flags that each form of weight is checked with: 1, 2 or, as the CPU compiles nothing, 16.
+// round, --exact not at all. --flags is the number of sets of flags that each form of weight is checked with: 1, 2 or, as the
+// CPU compiles nothing, 16.
 // --part takes one N-th of the forms that kernels are compiled in, for which drivers take a second each: the K-th after the
 // one whose turn it is (support/part.h). Their cases are the same in whatever part. --kernels takes one N-th of the kernels in
 // the same way.
