@@ -56,6 +56,7 @@ static inline __attribute__((always_inline)) fixed_table fixed_table_load(const 
 // Two rows meet two tokens; a single token meets one row, or two where fields are so narrow that computing takes longer than
 // reading. A segment of one token's x leaves the smallest first-level caches, of 32 KB, room for rows.
 enum { FIXED_SUMS = 4, FIXED_SEGMENT_BYTES = 20 << 10 };
+static int fixed_rows_alone(uint32_t bits) { return bits < 8 ? 2 : 1; }
 
 // A segment of the columns, in blocks.
 typedef struct fixed_part {
@@ -123,7 +124,7 @@ static inline __attribute__((always_inline)) void fixed_tokens(const fixed_part 
                                                                const unsigned char *const rows[BLOCK_ROWS],
                                                                const uint32_t bits, const int planes, __m512 *totals) {
     const fixed_x *x = part->operands->x;
-    const int alone = bits < 8 ? 2 : 1;
+    const int alone = fixed_rows_alone(bits);
     uint32_t t = 0;
     for (; t + 2 <= tokens; t += 2, x += 2 * part->operands->blocks)
         for (int r = 0; r < BLOCK_ROWS; r += 2) fixed_rows(part, rows + r, x, bits, planes, 2, 2, totals + r * BLOCK_TOKENS + t);
@@ -141,7 +142,8 @@ static inline __attribute__((always_inline)) void fixed_segments(const linear *l
     const uint32_t x_bytes = planes == 2 ? offsetof(fixed_x, rounded) : sizeof(fixed_x);
     const uint32_t segments = (uint32_t)hel_ceil_div(blocks, FIXED_SEGMENT_BYTES / x_bytes);
     const uint32_t segment = (uint32_t)hel_ceil_div(blocks, segments), bytes = segment * (FIXED_BLOCK / 8) * bits;
-    const uint32_t ahead = segments == 1 ? ROW_AHEAD : row_bytes * (uint32_t)hel_ceil_div(ROW_AHEAD, bytes);
+    const uint32_t distance = tokens == 1 && fixed_rows_alone(bits) == 1 ? ROW_AHEAD : PAIR_AHEAD;
+    const uint32_t ahead = segments == 1 ? distance : row_bytes * (uint32_t)hel_ceil_div(distance, bytes);
     for (uint32_t first = 0; first < blocks; first += segment) {
         fixed_part part = {operands, &table, first, HEL_MIN(first + segment, blocks), row_bytes, ahead};
         fixed_tokens(&part, tokens, rows, bits, planes, totals);
