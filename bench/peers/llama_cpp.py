@@ -173,6 +173,17 @@ def write_model(path, job, kind):
     part.rename(path)
 
 
+def weights_error_db(ggml, job, kind):
+    """What a type leaves of normally distributed weights, as those of the models that it is compared with."""
+    import numpy as np
+    from gguf import quants
+    rows, cols = 64, job["hidden"]
+    w = np.random.default_rng(1).normal(0, cols ** -0.5, (rows, cols)).astype(np.float32)
+    stored = np.empty((rows, ggml.row_size(kind.value, cols)), np.uint8)
+    ggml.quantize_chunk(kind.value, w.ctypes.data, stored.ctypes.data, 0, rows, cols, None)
+    return error_db(quants.dequantize(stored, kind), w)
+
+
 class Model:
     def __init__(self, llama_cpp, path, job):
         self.lib, capacity = llama_cpp, job["prompt"] + job["tokens"]
@@ -199,14 +210,17 @@ class Model:
 
 def models(job):
     llama_cpp = load(job)
+    ggml = Ggml(llama_cpp)
     from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
     for name in MODEL_TYPES:
-        if any(job[side] % GGML_QUANT_SIZES[GGMLQuantizationType[name]][0] for side in ("hidden", "ffn")):
+        kind = GGMLQuantizationType[name]
+        if any(job[side] % GGML_QUANT_SIZES[kind][0] for side in ("hidden", "ffn")):
             continue  # blocks do not fit the rows
         path = job.cache / f"random-{job['hidden']}-{job['layers']}-{job['vocabulary']}-{name}.gguf"
         if not path.exists():
-            write_model(path, job, GGMLQuantizationType[name])
-        yield name, path.stat().st_size, Model(llama_cpp, path, job)
+            write_model(path, job, kind)
+        values = {"signal_to_error_db": weights_error_db(ggml, job, kind)}
+        yield name, path.stat().st_size, Model(llama_cpp, path, job), values
 
 
 def embedding_bytes(job, name):
@@ -217,7 +231,7 @@ def embedding_bytes(job, name):
 
 
 def decode(job: Job):
-    def item(name, size, model):
+    def item(name, size, model, values):
         model.evaluate(0, job["prompt"])
 
         def one_round():
@@ -227,16 +241,16 @@ def decode(job: Job):
                 for i in range(job["tokens"]):
                     model.evaluate(job["prompt"] + i, 1)
             return stopwatch(generate)[0] / job["tokens"]
-        return Item(name, one_round, {"tokens": 1, "bytes": size - embedding_bytes(job, name)})
+        return Item(name, one_round, {**values, "tokens": 1, "bytes": size - embedding_bytes(job, name)})
     return [item(*made) for made in models(job)]
 
 
 def prefill(job: Job):
-    def item(name, _, model):
+    def item(name, _, model, values):
         def one_round():
             model.forget(0)
             return stopwatch(model.evaluate, 0, job["prompt"])[0]
-        return Item(name, one_round, {"tokens": job["prompt"]})
+        return Item(name, one_round, {**values, "tokens": job["prompt"]})
     return [item(*made) for made in models(job)]
 
 

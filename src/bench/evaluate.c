@@ -61,7 +61,7 @@ static hel_status add_entry(hel_bench_run *run, uint32_t k, bool baseline, hel_b
     entry->user = subject;
     entry->measure.tokens = subject->evaluation->generated ? 1 : subject->evaluation->prompt;
     if (subject->evaluation->generated) entry->measure.bytes = bytes_per_token(subject);
-    return HEL_OK;
+    return hel_bench_model_error_db(&subject->evaluation->hyper, k, &entry->measure.error_db);
 }
 
 static hel_bench_subject *next_subject(hel_bench_evaluation *evaluation) {

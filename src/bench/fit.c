@@ -48,7 +48,7 @@ static hel_status measure_error(const hel_values *values, const hel_fitted *fitt
     HEL_TRY(hel_fit_encode(values, fitted, drop_codes, NULL, &error));
     measure->squared_error = error.squared;
     measure->gap = fmax(0, error.squared - fitted->lower_bound);
-    measure->error_db = 10 * log10(error.source_squares / error.squared);
+    measure->error_db = hel_fit_error_db(&error);
     return HEL_OK;
 }
 

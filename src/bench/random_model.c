@@ -35,6 +35,7 @@ typedef struct random_model {
     float codebook[HEL_CODEBOOK_MAX];
     uint8_t codes[TABLE];    // of normally distributed values: drawing from a table is as fast as writing
     uint16_t values[TABLE];  // the values themselves, bf16
+    hel_fit_error error;     // of the codes
 } random_model;
 
 // ---------------------------------------------------------------- shape
@@ -135,11 +136,10 @@ static hel_status make_tables(random_model *model) {
     hel_values all = {.count = TABLE, .data = values};
     hel_fit_options options = {.k = model->k ? model->k : 1, .percentile = 100};
     hel_fitted fitted;
-    hel_fit_error error;
     hel_status status = hel_fit_values(&all, &options, &fitted);
     if (status == HEL_OK) {
         memcpy(model->codebook, fitted.codebook, sizeof model->codebook);
-        status = hel_fit_encode(&all, &fitted, hel_bench_keep_codes, model->codes, &error);
+        status = hel_fit_encode(&all, &fitted, hel_bench_keep_codes, model->codes, &model->error);
         hel_fitted_finish(&fitted);
     }
     hel_free(values);
@@ -220,5 +220,16 @@ hel_status hel_bench_model_file(hel_bench_run *run, const hel_hyper *hyper, uint
         hel_free(*out_path);
         *out_path = NULL;
     }
+    return status;
+}
+
+hel_status hel_bench_model_error_db(const hel_hyper *hyper, uint32_t k, double *out) {
+    random_model *model = hel_alloc_zero(1, sizeof *model);
+    if (!model) return hel_fail_memory(sizeof *model);
+    model->hyper = hyper;
+    model->k = k;
+    hel_status status = make_tables(model);
+    if (status == HEL_OK) *out = hel_fit_error_db(&model->error);
+    hel_free(model);
     return status;
 }

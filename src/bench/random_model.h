@@ -15,4 +15,7 @@ void hel_bench_model_tell(hel_bench_run *run, const hel_hyper *hyper);
 // hel_free.
 hel_status hel_bench_model_file(hel_bench_run *run, const hel_hyper *hyper, uint32_t k, char **out_path);
 
+// What `k` codes, not 0, leave of the model's normally distributed weights, in dB.
+hel_status hel_bench_model_error_db(const hel_hyper *hyper, uint32_t k, double *out);
+
 #endif

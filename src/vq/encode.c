@@ -175,6 +175,8 @@ hel_status hel_fit_encode(const hel_values *values, const hel_fitted *fitted, he
     return (hel_values_are_halves(values) ? encode_halves : encode_floats)(values, fitted, emit, user, error);
 }
 
+double hel_fit_error_db(const hel_fit_error *error) { return 10 * log10(error->source_squares / error->squared); }
+
 double hel_fit_cosine(const hel_fit_error *error) {
     if (error->source_squares == 0 && error->decoded_squares == 0) return 1;
     double norms = sqrt(error->source_squares) * sqrt(error->decoded_squares);

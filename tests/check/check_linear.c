@@ -190,13 +190,13 @@ static void check_product(check *c, weight_form form, check_fill fill, uint32_t 
     run_product(c, form, how, rows, cols, most ? 1 + check_random(c, most) : check_size(c, how.tile_tokens + 58));
 }
 
-// Kernels may cut long rows; these lie around 2048 or 4096, and around 8192 where the device goes through loops to their end.
+// Kernels may cut long rows; these lie around 2048 or 4096, and around 12288 where the device goes through loops to their end.
 static void check_long_rows(check *c, uint32_t most) {
     const bool ends_loops = c->runner->device && c->runner->device->limits.loop_iterations;
     for (uint32_t i = 0; i < (ends_loops ? 1 : 2) * WEIGHT_FORMS; i++) {
         weight_form form = weight_form_at(i % WEIGHT_FORMS, i % ALL_FLAGS);
         check_begin(c, CHECK_UNIFORM);
-        uint32_t around = i < WEIGHT_FORMS ? 2048 * (1 + check_random(c, 2)) : 8192;
+        uint32_t around = i < WEIGHT_FORMS ? 2048 * (1 + check_random(c, 2)) : 12288;
         uint32_t cols = weight_cols(form, around - 70 + check_random(c, 140));
         run_product(c, form, most ? plain_form(most) : matmul_call, 1 + check_random(c, 18), cols,
                     most ? 1 + check_random(c, most) : check_size(c, 40));

@@ -55,8 +55,8 @@ static inline __attribute__((always_inline)) fixed_table fixed_table_load(const 
 
 // Two rows meet two tokens; a single token meets one row, or two where fields are so narrow that computing takes longer than
 // reading. A segment of one token's x leaves the smallest first-level caches, of 32 KB, room for rows.
-enum { FIXED_SUMS = 4, FIXED_SEGMENT_BYTES = 20 << 10 };
-static int fixed_rows_alone(uint32_t bits) { return bits < 8 ? 2 : 1; }
+enum { FIXED_SUMS = 4, FIXED_SEGMENT_BYTES = 24 << 10 };
+static inline __attribute__((always_inline)) int fixed_rows_alone(const uint32_t bits) { return bits < 8 ? 2 : 1; }
 
 // A segment of the columns, in blocks.
 typedef struct fixed_part {

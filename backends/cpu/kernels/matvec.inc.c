@@ -6,10 +6,10 @@
 enum { BLOCK_ROWS = HEL_LINEAR_MATVEC_ROWS, SEGMENT = 2048, BLOCK_TOKENS = HEL_LINEAR_MATVEC_MAX_TOKENS };
 
 // How far ahead of its use a line of a row is fetched: of rows one after the other through the row and into the next one, as a
-// thread reads them in one piece; of rows of floats side by side less. It goes to the second-level cache, which can wait for more
-// lines at once; the first holds x. The processor fetches ahead too, and the two get in each other's way at whole pages: on Zen 4
-// one row is read a twentieth sooner at 6 to 7 KB than at 8, two side by side at 9 KB. Narrow vectors need two for enough sums
-// that do not wait for one another.
+// thread reads them in one piece; of halves that meet several tokens less. It goes to the second-level cache, which can wait for
+// more lines at once; the first holds x. Distances are those at which Zen 4 was fastest with AVX-512 (docs/status.md has them):
+// farther than 7 KB it reads one row a twentieth to a tenth slower, two side by side it likes at 9 KB. Narrower vectors need rows
+// side by side for enough sums that do not wait for one another.
 enum { ROW_AHEAD = 6656, PAIR_AHEAD = 9216, BLOCK_AHEAD = 1024, ROWS_ALONE = 16 / WIDTH };
 
 static inline void fetch_ahead(const unsigned char *line) { __builtin_prefetch(line, 0, 2); }
