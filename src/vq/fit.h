@@ -41,7 +41,7 @@ void hel_fitted_finish(hel_fitted *fitted);
 // 4 * count more).
 enum { HEL_FIT_MEMORY = 16 << 20 };
 
-double hel_fit_error_db(const hel_fit_error *error); // 10 log10(signal / error); infinite where nothing was lost
+double hel_fit_error_db(const hel_fit_error *error); // 10 log10(signal / error): infinite where nothing was lost, NaN of zeros
 double hel_fit_cosine(const hel_fit_error *error); // 1 where both are zero, 0 where one is
 
 enum { HEL_FIT_CODES = 1 << 14 };
