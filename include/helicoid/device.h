@@ -249,6 +249,10 @@ HEL_API hel_status hel_device_mark(const hel_device *device, hel_queue queue, ui
 // Statuses: ARGUMENT, TIMEOUT (the work goes on), DEVICE, DEVICE_LOST.
 HEL_API hel_status hel_device_wait(const hel_device *device, uint64_t ticket, uint64_t timeout_ns);
 
+// Blocks until everything submitted to `queue` so far is done. Statuses: as hel_device_mark and hel_device_wait, but for
+// TIMEOUT.
+HEL_API hel_status hel_device_wait_idle(const hel_device *device, hel_queue queue);
+
 // Work submitted to `queue` from now on starts after the ticket's. Does not block. Statuses: ARGUMENT, DEVICE, DEVICE_LOST.
 HEL_API hel_status hel_device_wait_on(const hel_device *device, hel_queue queue, uint64_t ticket);
 

@@ -20,18 +20,12 @@ static hel_recorded_dispatch pass_of(const hel_bench_device_reader *reader) {
     return pass;
 }
 
-static hel_status wait(const hel_device *device) {
-    uint64_t ticket;
-    HEL_TRY(hel_device_mark(device, HEL_QUEUE_COMPUTE, &ticket));
-    return hel_device_wait(device, ticket, UINT64_MAX);
-}
-
 static hel_status run_passes(const hel_bench_device_reader *reader, uint32_t passes) {
     const hel_device *device = reader->device;
     const hel_recorded_dispatch pass = pass_of(reader);
     for (uint32_t i = 0; i < passes; i++)
         HEL_TRY(hel_dispatch(device, pass.kernel, pass.bindings, pass.count, pass.params, pass.params_size, pass.groups, 0));
-    return wait(device);
+    return hel_device_wait_idle(device, HEL_QUEUE_COMPUTE);
 }
 
 // Launched as products are, which are replayed.
@@ -46,7 +40,7 @@ hel_status hel_bench_device_read(const hel_bench_device_reader *reader, double *
     double start = hel_bench_now();
     if (reader->recording) {
         HEL_TRY(hel_recording_replay(reader->device, reader->recording));
-        HEL_TRY(wait(reader->device));
+        HEL_TRY(hel_device_wait_idle(reader->device, HEL_QUEUE_COMPUTE));
     } else {
         HEL_TRY(run_passes(reader, reader->passes));
     }

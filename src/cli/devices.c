@@ -92,8 +92,9 @@ int run_devices(const cli_options *options) {
         usable += entries[i].status == HEL_OK;
         json_array_append_new(list, entry_json(&entries[i]));
     }
-    code = options->json ? report_json(options, json_pack("{s:O}", "devices", list))
-                         : print_entries(options, entries, count);
+    if (json_array_size(list)) // none answers to a wrong name: then the error alone
+        code = options->json ? report_json(options, json_pack("{s:O}", "devices", list))
+                             : print_entries(options, entries, count);
     json_decref(list);
     hel_device_list_free(&entries);
     if (code == EXIT_OK && options->device && !usable)

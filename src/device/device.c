@@ -204,6 +204,12 @@ hel_status hel_device_wait(const hel_device *device, uint64_t ticket, uint64_t t
     return hel_device_base_of(device)->functions->wait(device, ticket, timeout_ns);
 }
 
+hel_status hel_device_wait_idle(const hel_device *device, hel_queue queue) {
+    uint64_t ticket;
+    HEL_TRY(hel_device_mark(device, queue, &ticket));
+    return hel_device_wait(device, ticket, UINT64_MAX);
+}
+
 hel_status hel_device_wait_on(const hel_device *device, hel_queue queue, uint64_t ticket) {
     HEL_REQUIRE(device && is_queue(queue));
     hel_device_base *base = hel_device_base_of(device);

@@ -149,9 +149,7 @@ void hel_exec_dispatch(hel_exec *exec, const hel_call *call) {
 }
 
 hel_status hel_exec_wait(const hel_exec *exec) {
-    uint64_t ticket;
-    HEL_TRY(hel_device_mark(exec->device, HEL_QUEUE_COMPUTE, &ticket));
-    return hel_device_wait(exec->device, ticket, UINT64_MAX);
+    return hel_device_wait_idle(exec->device, HEL_QUEUE_COMPUTE);
 }
 
 void hel_exec_record_begin(hel_exec *exec) { exec->recording = true; }

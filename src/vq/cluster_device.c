@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/os.h"
 #include "base/size.h"
 #include "kernels.h"
 
@@ -12,9 +13,11 @@ enum { FIRST_BLOCK = 1024, MOST_BLOCKS = 1 << 14, PIECE_VALUES = 1 << 18, DISPAT
 #define MOST_VALUES (UINT64_C(1) << 30)
 #define MOST_PARTIALS (UINT64_C(64) << 20)
 #define MOST_BLOCK (UINT32_C(1) << 24)
-// Products in a dispatch: a fraction of a second, so that Ctrl-C is heard. The CPU packs the book for each.
-#define DISPATCH_WORK (UINT64_C(1) << 32)
-#define DISPATCH_WORK_CPU (UINT64_C(1) << 35)
+// Products in the first dispatches: a fraction of a second, so that Ctrl-C is heard. Where they take less, more points go
+// into one, as the CPU sorts the book for each.
+#define FIRST_WORK (UINT64_C(1) << 32)
+#define FIRST_WORK_CPU (UINT64_C(1) << 35)
+enum { QUICK_NS = 50000000 };
 
 // ---------------------------------------------------------------- sizes
 
@@ -96,6 +99,7 @@ hel_status hel_cluster_device_create(const hel_device *device, const hel_cluster
     HEL_TRY(hel_buffer_create(device, cells * sizeof(float), &out->centroids));
     HEL_TRY(hel_buffer_create(device, out->slices[0].count * sizeof(uint32_t), &out->labels));
     out->blocks = hel_ceil_div(points->n, out->block);
+    out->piece = hel_round_up((device->type == HEL_DEVICE_TYPE_CPU ? FIRST_WORK_CPU : FIRST_WORK) / cells + 1, DISPATCH_POINTS);
     if (!sums) return HEL_OK;
     uint64_t bytes = out->blocks * cells * sizeof(float);
     if (bytes > device->limits.max_binding || bytes / sizeof(float) > UINT32_MAX)
@@ -153,15 +157,14 @@ static hel_status sum_slice(const hel_cluster_device *on, const hel_cluster_slic
                     hel_ceil_div(slice->count, on->block));
 }
 
-static hel_status label_slice(const hel_cluster_device *on, const hel_cluster_slice *slice, hel_cluster_progress *progress,
+static hel_status label_slice(hel_cluster_device *on, const hel_cluster_slice *slice, hel_cluster_progress *progress,
                               uint32_t *labels) {
-    uint64_t work = on->device->type == HEL_DEVICE_TYPE_CPU ? DISPATCH_WORK_CPU : DISPATCH_WORK, ticket;
-    uint64_t piece = hel_round_up(work / ((uint64_t)on->k * on->points->d) + 1, DISPATCH_POINTS);
-    for (uint64_t first = 0; first < slice->count; first += piece) {
-        uint32_t count = (uint32_t)HEL_MIN(piece, slice->count - first);
-        HEL_TRY(label_piece(on, slice, (uint32_t)first, count));
-        HEL_TRY(hel_device_mark(on->device, HEL_QUEUE_COMPUTE, &ticket));
-        HEL_TRY(hel_device_wait(on->device, ticket, UINT64_MAX));
+    for (uint32_t first = 0, count; first < slice->count; first += count) {
+        uint64_t start = hel_os_time_ns();
+        count = (uint32_t)HEL_MIN(on->piece, slice->count - first);
+        HEL_TRY(label_piece(on, slice, first, count));
+        HEL_TRY(hel_device_wait_idle(on->device, HEL_QUEUE_COMPUTE));
+        if (count == on->piece && hel_os_time_ns() - start < QUICK_NS) on->piece *= 2;
         HEL_TRY(hel_cluster_advance(progress, count));
     }
     if (on->partials) HEL_TRY(sum_slice(on, slice));

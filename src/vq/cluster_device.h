@@ -21,6 +21,7 @@ typedef struct hel_cluster_device {
     uint32_t n_slices;
     uint32_t block;         // points whose sums are one partial, a power of two
     uint64_t blocks;        // of all slices
+    uint64_t piece;         // points that are labelled in one dispatch
     hel_buffer *centroids, *labels, *partials, *counts;
 } hel_cluster_device;
 

@@ -390,8 +390,7 @@ static hel_status use_buffers(const hel_device *device, hel_buffer *rows, hel_bu
     HEL_TRY(normalise(device, rows, 1, 2, 1));
     HEL_TRY(normalise(device, rows, 2, 3, 0));
     HEL_TRY(hel_buffer_copy(device, HEL_QUEUE_COMPUTE, other, 0, rows, 0, ROWS * ROW));
-    HEL_TRY(hel_device_mark(device, HEL_QUEUE_COMPUTE, &ticket));
-    HEL_TRY(hel_device_wait(device, ticket, UINT64_MAX));
+    HEL_TRY(hel_device_wait_idle(device, HEL_QUEUE_COMPUTE));
     HEL_TRY(hel_timer_query(device, 0, &ns));
     HEL_TRY(normalise(device, rows, 1, 4, 0));
     HEL_TRY(replay_twice(device, rows));

@@ -217,6 +217,7 @@ static void test_null_device(void **state) {
     REFUSED(hel_device_mark(NULL, HEL_QUEUE_COMPUTE, &ticket));
     REFUSED(hel_device_mark(device, HEL_QUEUE_COMPUTE, NULL));
     REFUSED(hel_device_wait(NULL, 0, 0));
+    REFUSED(hel_device_wait_idle(NULL, HEL_QUEUE_COMPUTE));
     REFUSED(hel_device_wait_on(NULL, HEL_QUEUE_COMPUTE, 0));
     REFUSED(hel_timer_query(NULL, 0, &ticket));
     REFUSED(hel_timer_query(device, 0, NULL));

@@ -5,6 +5,7 @@
 
 #include "backends/cpu/kernels/table.h"
 #include "base/size.h"
+#include "vq/cluster_device.h"
 
 static const hel_device *device;
 
@@ -231,6 +232,38 @@ static void test_slices(void **state) {
     free(points);
 }
 
+static bool note_piece(void *user, const char *stage, uint64_t done, uint64_t total) {
+    (void)stage, (void)total;
+    uint64_t *notes = user; // how many pieces, and where the first and the last end
+    notes[notes[0] ? 2 : 1] = done;
+    notes[0]++;
+    return true;
+}
+
+// However many dispatches there are, and more points go into one where they take no time.
+static void test_dispatches(void **state) {
+    (void)state;
+    enum { N = 9000, D = 3, K = 20, PIECE = 1024 };
+    float *values = made_points(N, D, K, 5);
+    static uint32_t whole[N], parts[N];
+    hel_cluster_points points;
+    hel_cluster_device on;
+    uint64_t notes[3] = {0};
+    hel_cluster_progress silent = {.total = N}, progress = {.report = note_piece, .user = notes, .total = N};
+    assert_int_equal(hel_cluster_points_init(values, N, D, &points), HEL_OK);
+    assert_int_equal(hel_cluster_device_create(device, &points, K, false, &on), HEL_OK);
+    assert_true(on.piece >= N);
+    assert_int_equal(hel_cluster_label(&on, values, &silent, whole), HEL_OK);
+    on.piece = PIECE;
+    assert_int_equal(hel_cluster_label(&on, values, &progress, parts), HEL_OK);
+    assert_memory_equal(whole, parts, sizeof whole);
+    assert_int_equal(notes[1], PIECE);
+    assert_int_equal(notes[2], N);
+    assert_true(notes[0] >= 4 && notes[0] < N / PIECE + 1); // 1, 2, 4 pieces and what is left, if all are quick
+    hel_cluster_device_finish(&on);
+    free(values);
+}
+
 // ---------------------------------------------------------------- labels
 
 typedef enum value_kind { PLAIN, WHOLE, STRAYS, FAR_AWAY, CLOSE, OUTLIERS, HUGE_VALUES, TINY, KINDS } value_kind;
@@ -325,8 +358,8 @@ static void test_large_books(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_against_lloyd), cmocka_unit_test(test_converges), cmocka_unit_test(test_line),
-        cmocka_unit_test(test_deterministic), cmocka_unit_test(test_slices),    cmocka_unit_test(test_labels),
-        cmocka_unit_test(test_large_books),
+        cmocka_unit_test(test_deterministic), cmocka_unit_test(test_slices),    cmocka_unit_test(test_dispatches),
+        cmocka_unit_test(test_labels),        cmocka_unit_test(test_large_books),
     };
     return cmocka_run_group_tests(tests, open_device, close_device);
 }
