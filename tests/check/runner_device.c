@@ -78,11 +78,10 @@ static hel_status fill_buffers(device_runner *runner, const check_call *call, ui
 static hel_status run_once(device_runner *runner, hel_kernel *kernel, const check_call *call, const hel_binding *bindings,
                            uint64_t *out_ns) {
     bool timer = out_ns && runner->device->features.timers;
-    uint64_t start = hel_os_time_ns(), ticket;
+    uint64_t start = hel_os_time_ns();
     hel_status status = hel_dispatch(runner->device, kernel, bindings, call->n_bindings, call->params, call->params_size,
                                      call->groups, timer ? 1 : 0);
-    if (status == HEL_OK) status = hel_device_mark(runner->device, HEL_QUEUE_COMPUTE, &ticket);
-    if (status == HEL_OK) status = hel_device_wait(runner->device, ticket, UINT64_MAX);
+    if (status == HEL_OK) status = hel_device_wait_idle(runner->device, HEL_QUEUE_COMPUTE);
     if (status != HEL_OK || !out_ns) return status;
     *out_ns = hel_os_time_ns() - start;
     return timer ? hel_timer_query(runner->device, 0, out_ns) : HEL_OK;
